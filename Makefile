@@ -1,0 +1,50 @@
+# make demo | test | check | install | bench        Only a Python 3.11+ with venv is needed; the rest is installed here.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := build/demo
+
+.PHONY: install demo test check bench clean
+.DELETE_ON_ERROR:
+
+install: .venv/dev
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, this is $$($(PYTHON) --version): make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+# Each stamp stands for an installed requirements file.
+.venv/runtime: requirements.txt | .venv/bin/python
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r $<
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/runtime
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r $<
+	@touch $@
+
+# The whole road on drawings. Each step is kept: a second `make demo` starts the page at once.
+demo: $(DEMO)/run/model/metrics.json
+	MODEL_ID=$(DEMO)/run/model $(BIN)/python app.py
+
+$(DEMO)/photos/provenance.jsonl: | .venv/runtime
+	$(BIN)/python -m dataset_card sample $(DEMO)/photos
+
+$(DEMO)/dataset/README.md: $(DEMO)/photos/provenance.jsonl
+	$(BIN)/python -m dataset_card build $(DEMO)/photos --out $(DEMO)/dataset
+
+$(DEMO)/run/model/config.json: $(DEMO)/dataset/README.md
+	$(BIN)/python -m train fit recipes/sample.yaml dataset=$(DEMO)/dataset output_dir=$(DEMO)/run resume_from_checkpoint=true
+
+$(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json
+	$(BIN)/python -m train evaluate $(DEMO)/run/model dataset=$(DEMO)/dataset
+
+test: .venv/dev
+	@tests/browser/install_chromium.sh
+	$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf build runs .mypy_cache .pytest_cache .ruff_cache

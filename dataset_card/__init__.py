@@ -1,0 +1,1 @@
+"""Photographs -> a Hugging Face dataset folder with a card. Imports no torch."""

@@ -1,0 +1,63 @@
+"""Command line: `python -m dataset_card sample | build`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataset_card.errors import UserError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+@app.callback()
+def describe() -> None:
+    """Photographs -> a Hugging Face dataset folder with a card."""
+
+
+@app.command()
+def sample(
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder to draw into.")],
+    per_class: Annotated[int, typer.Option(min=3, help="Pictures per dance.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other pictures.")] = 8,
+) -> None:
+    """Draws stylised dancers of the eight classical dances.
+
+    Example: python -m dataset_card sample build/photos
+    """
+    from dataset_card.sample import draw_sample
+
+    count = draw_sample(photos, per_class, seed)
+    print(f"{photos}: {count} drawings of 8 dances. Next: python -m dataset_card build {photos} --out DATASET")
+
+
+@app.command()
+def build(
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with a sub-folder per dance.")],
+    out: Annotated[Path, typer.Option(help="The dataset folder to write; an earlier one is replaced.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed splits otherwise.")] = 8,
+) -> None:
+    """Turns PHOTOS into a dataset folder: parquet, card, figures.
+
+    Example: python -m dataset_card build photos --out dances
+    """
+    from dataset_card.build import build as build_dataset
+    from dataset_card.build import summary
+
+    report = build_dataset(photos, out, seed)
+    print(summary(report))
+    print(f'{out}: ready for load_dataset("{out}"); its card is {out / "README.md"}')
+
+
+def main(words: list[str] | None = None) -> None:
+    """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
+    try:
+        app(words)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

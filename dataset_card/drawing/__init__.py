@@ -1,0 +1,1 @@
+"""Stylised dancers, drawn from code: the sample pictures of the eight dances."""

@@ -1,0 +1,1 @@
+"""One module per dance: its poses, its costume, its headgear."""

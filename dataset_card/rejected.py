@@ -1,0 +1,33 @@
+"""What was left out of a dataset, and why: `rejected.csv`."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE_NAME = "rejected.csv"
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that did not become a row.
+
+    Attributes:
+        path: The file.
+        label: The class folder it lay in.
+        reason: Short, the same for every file of its kind, so that it can be counted.
+        detail: What was found in this file.
+    """
+
+    path: Path
+    label: str
+    reason: str
+    detail: str
+
+
+def write_rejected(folder: Path, photos: Path, rejected: list[Rejected]) -> None:
+    """Writes `rejected.csv` into `folder`: a line per file, its path relative to `photos`."""
+    lines = sorted((r.path.relative_to(photos).as_posix(), r.label, r.reason, r.detail) for r in rejected)
+    with (folder / FILE_NAME).open("w", newline="", encoding="utf-8") as target:
+        writer = csv.writer(target)
+        writer.writerow(["file", "label", "reason", "detail"])
+        writer.writerows(lines)

@@ -1,0 +1,170 @@
+"""What the tests share: drawn photographs, a dataset folder, a model folder, the command lines, a served page."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Read by the Hub's clients at import: nothing from this machine's cache, no network.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="nritya-hf-home-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Passes by what needs the development photographs or weights where there are none."""
+    if not SHARED.is_dir():
+        for item in items:
+            if item.get_closest_marker("shared"):
+                item.add_marker(pytest.mark.skip(reason="needs the development photographs beside the repository"))
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `python -m PACKAGE words...` in this process: exit code, standard output, standard error."""
+
+    def run(package: str, *words: object) -> tuple[int, str, str]:
+        main = {"dataset_card": _dataset_card_main, "train": _train_main}[package]
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        return int(stop.value.code or 0), said.out, said.err
+
+    return run
+
+
+def _dataset_card_main(words: list[str]) -> None:
+    from dataset_card.__main__ import main
+
+    main(words)
+
+
+def _train_main(words: list[str]) -> None:
+    from train.__main__ import main
+
+    main(words)
+
+
+@pytest.fixture
+def refused(cli: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
+    """Runs a command that must fail with exit code 2 and one clear message; returns the message."""
+
+    def run(package: str, *words: object) -> str:
+        code, _, err = cli(package, *words)
+        assert code == 2, err
+        assert "Traceback" not in err
+        # Progress bars may come before it.
+        assert err.count("error: ") == 1, err
+        return err[err.index("error: ") :].strip()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawings, eight of each dance."""
+    from dataset_card.sample import draw_sample
+
+    folder = tmp_path_factory.mktemp("sample") / "photos"
+    draw_sample(folder, per_class=8, seed=8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset_folder(photos: Path) -> Path:
+    """The dataset folder made of `photos`."""
+    from dataset_card.build import build
+
+    folder = photos.parent / "dances"
+    build(photos, folder, seed=8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_folder(dataset_folder: Path) -> Path:
+    """A finished run by recipes/debug.yaml, its model judged on the test split."""
+    from train.evaluate import Evaluation, evaluate
+    from train.finetune import fit
+    from train.fitting.recipe import Recipe
+    from train.settings import load_settings
+
+    folder = dataset_folder.parent / "run"
+    words = [f"dataset={dataset_folder}", f"output_dir={folder}"]
+    fit(load_settings(Recipe, ROOT / "recipes" / "debug.yaml", words))
+    evaluate(str(folder / "model"), Evaluation(dataset=str(dataset_folder), num_workers=0))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(run_folder: Path) -> Path:
+    """The model folder of `run_folder`."""
+    return run_folder / "model"
+
+
+@contextmanager
+def serve(model_id: str | Path, **environment: str) -> Iterator[str]:
+    """Starts `python app.py` for a model on a free port; gives the page's address and ends it afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={**os.environ, "MODEL_ID": str(model_id), "PYTHONUNBUFFERED": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                yield found[0]
+                return
+        pytest.fail(f"app.py ended with {process.wait()}: {''.join(said)}")
+    finally:
+        process.terminate()
+        process.wait(20)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def page(model_folder: Path) -> Iterator[str]:
+    """The address of the page, serving `model_folder`."""
+    with serve(model_folder) as address:
+        yield address
+
+
+@pytest.fixture
+def save_image(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a picture of random blocks to a file below `tmp_path`; another `seed` gives another picture."""
+    import numpy as np
+
+    def save(name: str, seed: int = 0, size: tuple[int, int] = (96, 80), **options: object) -> Path:
+        blocks = np.random.default_rng(seed).integers(0, 190, (8, 8, 3), np.uint8)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(blocks).resize(size, Image.Resampling.BICUBIC).save(path, **options)
+        return path
+
+    return save
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
+    """Waits until a condition holds, or fails."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"still not so after {seconds} s")
+        time.sleep(0.02)

@@ -1,0 +1,170 @@
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Image, load_dataset
+from huggingface_hub import DatasetCard
+
+from dataset_card.build import build
+
+DANCES = [
+    "bharatanatyam", "kathak", "kathakali", "kuchipudi", "manipuri", "mohiniyattam", "odissi", "sattriya",
+]  # fmt: skip
+
+
+def test_the_folder_reads_back_as_a_dataset(dataset_folder: Path) -> None:
+    dances = load_dataset(str(dataset_folder))
+    assert list(dances) == ["train", "validation", "test"]
+    features = dances["train"].features
+    assert list(features) == ["image", "label", "sha256", "group", "license", "author", "source_url"]
+    assert isinstance(features["image"], Image)
+    assert features["label"] == ClassLabel(names=DANCES)
+    assert sum(len(rows) for rows in dances.values()) == 64
+    for rows in dances.values():
+        assert set(rows["label"]) == set(range(8))
+    row = dances["train"][0]
+    assert row["image"].mode == "RGB"
+    assert (row["license"], row["author"]) == ("cc0-1.0", "Nritya")
+
+
+def test_it_streams(dataset_folder: Path) -> None:
+    stream = load_dataset(str(dataset_folder), split="test", streaming=True)
+    assert stream.features["label"].names == DANCES
+    assert next(iter(stream))["image"].size[0] >= 32
+
+
+def test_no_group_is_on_two_sides(dataset_folder: Path) -> None:
+    dances = load_dataset(str(dataset_folder))
+    groups = [set(rows["group"]) for rows in dances.values()]
+    assert all(groups)
+    assert len(set.union(*groups)) == sum(map(len, groups))
+
+
+def test_the_card_counts_and_calls_drawings_drawings(dataset_folder: Path) -> None:
+    card = DatasetCard.load(dataset_folder / "README.md")
+    assert card.data.license == "cc0-1.0"
+    assert card.data.task_categories == ["image-classification"]
+    assert "drawings" in card.data.tags
+    assert card.data.configs[0]["data_files"][1] == {"split": "validation", "path": "data/validation-*"}
+    assert "These are drawings, not photographs" in card.text
+    rows = [line for line in card.text.splitlines() if line.startswith("| odissi |")]
+    assert rows == ["| odissi | 6 | 1 | 1 | 8 |"]
+    assert (dataset_folder / "figures" / "contact_sheet.jpg").stat().st_size > 10_000
+
+
+def test_the_snippet_of_the_card_runs(dataset_folder: Path) -> None:
+    text = DatasetCard.load(dataset_folder / "README.md").text
+    snippet = text.split("```python\n")[1].split("```")[0]
+    exec(snippet.replace("PATH_OR_HUB_ID", str(dataset_folder)), {})
+
+
+def test_same_pictures_same_bytes(photos: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "renamed"
+    for number, file in enumerate(sorted(photos.rglob("*.jpg"), reverse=True)):
+        (renamed / file.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, renamed / file.parent.name / f"{number}.jpg")
+    build(renamed, tmp_path / "again", seed=8)
+    parts = sorted(dataset_folder.glob("data/*.parquet"))
+    assert len(parts) == 3
+    for part in parts:
+        again, first = pq.read_table(tmp_path / "again" / "data" / part.name), pq.read_table(part)
+        # Provenance went with the file names; the pictures and their order did not.
+        for column in ("image", "label", "sha256", "group"):
+            assert again[column] == first[column]
+
+
+def test_unusable_files_are_listed_with_a_reason(photos: Path, tmp_path: Path) -> None:
+    ugly = shutil.copytree(photos, tmp_path / "ugly")
+    first = sorted(ugly.glob("odissi/*.jpg"))[0]
+    (ugly / "odissi" / "empty.jpg").touch()
+    (ugly / "odissi" / "notes.txt").write_text("not a picture")
+    (ugly / "odissi" / "cut.jpg").write_bytes(first.read_bytes()[:3000])
+    shutil.copy(first, ugly / "odissi" / "again.jpg")
+    (ugly / "odissi" / ".DS_Store").write_text("hidden")
+    report = build(ugly, tmp_path / "out", seed=8)
+    with (tmp_path / "out" / "rejected.csv").open() as file:
+        lines = {line["file"]: line["reason"] for line in csv.DictReader(file)}
+    again = {"odissi/again.jpg", first.relative_to(ugly).as_posix()} & set(lines)
+    assert len(again) == 1
+    assert {file: lines[file] for file in lines if file not in again} == {
+        "odissi/cut.jpg": "damaged or truncated",
+        "odissi/empty.jpg": "empty file",
+        "odissi/notes.txt": "not an image",
+    }
+    assert sum(len(rows) for rows in report.rows.values()) == 64
+    assert "| damaged or truncated | 1 |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_an_earlier_dataset_is_replaced_and_nothing_is_left_behind(photos: Path, tmp_path: Path) -> None:
+    build(photos, tmp_path / "out", seed=8)
+    (tmp_path / "out" / "stale.txt").touch()
+    build(photos, tmp_path / "out", seed=9)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "data", "figures", "rejected.csv"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_rebuilt_folder_is_not_read_from_the_cache_of_the_former(photos: Path, tmp_path: Path) -> None:
+    build(photos, tmp_path / "out", seed=8)
+    before = load_dataset(str(tmp_path / "out"), split="test")["sha256"]
+    relabelled = shutil.copytree(photos, tmp_path / "relabelled")
+    moved = next(iter(sorted((relabelled / "odissi").iterdir())))
+    moved.rename(relabelled / "kathak" / "moved.jpg")
+    build(relabelled, tmp_path / "out", seed=8)
+    after = load_dataset(str(tmp_path / "out"))
+    labels = [label for rows in after.values() for label in rows["label"]]
+    assert (labels.count(1), labels.count(6)) == (9, 7)
+    assert len(before) == 8
+
+
+def test_a_failure_leaves_the_earlier_dataset(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(photos, tmp_path / "out", seed=8)
+    before = (tmp_path / "out" / "README.md").read_bytes()
+    monkeypatch.setattr("dataset_card.build.write_card", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        build(photos, tmp_path / "out", seed=9)
+    assert (tmp_path / "out" / "README.md").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+class TestBadInput:
+    def test_missing_folder(self, refused: Callable[..., str], tmp_path: Path) -> None:
+        message = refused("dataset_card", "build", tmp_path / "nowhere", "--out", tmp_path / "out")
+        assert "nowhere is not a folder: give one that has a sub-folder of pictures per dance" in message
+
+    def test_no_sub_folders(self, refused: Callable[..., str], save_image: Callable[..., Path]) -> None:
+        photos = save_image("photos/a.png").parent
+        message = refused("dataset_card", "build", photos, "--out", photos.parent / "out")
+        assert "has no sub-folders: put the pictures of each dance into a sub-folder" in message
+
+    def test_one_class(self, refused: Callable[..., str], save_image: Callable[..., Path]) -> None:
+        photos = save_image("photos/kathak/a.png").parents[1]
+        message = refused("dataset_card", "build", photos, "--out", photos.parent / "out")
+        assert "one sub-folder only (kathak): a classifier needs two classes or more" in message
+
+    def test_a_class_with_a_single_picture(self, refused: Callable[..., str], save_image: Callable[..., Path]) -> None:
+        for seed in range(5):
+            save_image(f"photos/kathak/{seed}.png", seed)
+        photos = save_image("photos/odissi/a.png", seed=9).parents[1]
+        message = refused("dataset_card", "build", photos, "--out", photos.parent / "out")
+        assert "odissi has 1: add pictures or remove the class" in message
+        assert not (photos.parent / "out").exists()
+
+    def test_a_class_without_a_usable_picture(
+        self, refused: Callable[..., str], save_image: Callable[..., Path]
+    ) -> None:
+        photos = save_image("photos/kathak/a.png").parents[1]
+        (photos / "odissi").mkdir()
+        (photos / "odissi" / "a.jpg").touch()
+        message = refused("dataset_card", "build", photos, "--out", photos.parent / "out")
+        assert "no usable picture in odissi (a.jpg: empty file)" in message
+
+    def test_an_output_folder_with_something_else(
+        self, refused: Callable[..., str], photos: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "thesis.txt").write_text("years of work")
+        message = refused("dataset_card", "build", photos, "--out", tmp_path)
+        assert "exists and was not made by this command: choose another or remove it" in message
+        assert (tmp_path / "thesis.txt").read_text() == "years of work"

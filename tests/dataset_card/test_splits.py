@@ -1,0 +1,51 @@
+import random
+from collections import Counter
+
+import pytest
+
+from dataset_card.splits import TooFewGroupsError, assign_splits
+
+
+def _pictures(per_dance: int, group_size: int = 1) -> tuple[list[str], list[str]]:
+    labels = [dance for dance in ("kathak", "odissi") for _ in range(per_dance)]
+    groups = [f"{dance}-{i // group_size}" for dance in ("kathak", "odissi") for i in range(per_dance)]
+    return labels, groups
+
+
+@pytest.mark.parametrize(("per_dance", "expected"), [(100, (70, 15, 15)), (20, (14, 3, 3)), (3, (1, 1, 1))])
+def test_quotas_hold_within_every_dance(per_dance: int, expected: tuple[int, int, int]) -> None:
+    labels, groups = _pictures(per_dance)
+    counts = Counter(zip(labels, assign_splits(labels, groups, seed=8), strict=True))
+    for dance in ("kathak", "odissi"):
+        assert tuple(counts[dance, split] for split in ("train", "validation", "test")) == expected
+
+
+def test_groups_never_part() -> None:
+    labels, groups = _pictures(60, group_size=4)
+    splits = assign_splits(labels, groups, seed=8)
+    assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
+
+
+def test_a_group_across_dances_never_parts() -> None:
+    labels, groups = _pictures(20)
+    groups[0] = groups[25] = "both"
+    splits = assign_splits(labels, groups, seed=8)
+    assert splits[0] == splits[25]
+
+
+def test_neither_order_nor_chance_matters_but_the_seed_does() -> None:
+    labels, groups = _pictures(50)
+    splits = dict(zip(groups, assign_splits(labels, groups, seed=8), strict=True))
+    order = list(range(100))
+    random.Random(1).shuffle(order)
+    again = assign_splits([labels[i] for i in order], [groups[i] for i in order], seed=8)
+    assert dict(zip([groups[i] for i in order], again, strict=True)) == splits
+    assert dict(zip(groups, assign_splits(labels, groups, seed=9), strict=True)) != splits
+
+
+def test_too_few_groups_are_counted_and_named() -> None:
+    labels, groups = _pictures(10)
+    labels.append("sattriya")
+    groups.append("alone")
+    with pytest.raises(TooFewGroupsError, match=r"at least 3 different pictures .* but sattriya has 1"):
+        assign_splits(labels, groups, seed=8)

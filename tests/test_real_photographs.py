@@ -1,0 +1,43 @@
+"""The road on real photographs. They and the weights are not ours to publish, so they lie beside the repository."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import app
+from dataset_card.build import build
+from tests.conftest import ROOT, SHARED
+from train.evaluate import Evaluation, evaluate
+from train.finetune import fit
+from train.fitting.recipe import Recipe
+from train.settings import load_settings
+
+pytestmark = pytest.mark.shared
+
+
+def test_from_photographs_to_an_answer(tmp_path: Path) -> None:
+    report = build(SHARED / "data" / "dances", tmp_path / "dances", seed=8)
+    assert report.rejected == []
+    rows = [row for split in report.rows.values() for row in split]
+    assert len(rows) == 291
+    groups = Counter(row.group for row in rows)
+    assert Counter(groups.values()) == {1: 207, 2: 42}
+
+    weights = SHARED / "pretrained" / "resnet34-tiny-imagenet.safetensors"
+    words = [
+        f"dataset={tmp_path / 'dances'}", f"output_dir={tmp_path / 'run'}", f"weights={weights}",
+        "image_size=64", "freeze_epochs=2", "epochs=0", "batch_size=16",
+    ]  # fmt: skip
+    run = fit(load_settings(Recipe, ROOT / "recipes" / "resnet34.yaml", words))
+    # Nobody knows their licences: none of them goes along with the model.
+    assert not (run.model / "examples").exists()
+    metrics = evaluate(str(run.model), Evaluation(dataset=str(tmp_path / "dances")))
+    assert metrics["pictures"] == len(report.rows["test"])
+
+    model = app.load_model(str(run.model))
+    assert not model.drawings
+    with Image.open(report.rows["test"][0].photo.path) as picture:
+        probs = model.classify(picture.convert("RGB"))
+    assert sum(probs.values()) == pytest.approx(1)

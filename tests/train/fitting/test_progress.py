@@ -1,0 +1,20 @@
+from train.fitting.progress import EpochRecord, Progress
+
+
+def _record(stage: int, epoch: int, accuracy: float, loss: float) -> EpochRecord:
+    return EpochRecord(stage, epoch, 1.0, 0.5, loss, accuracy, 1e-3, 1.0)
+
+
+def test_the_best_is_most_accurate_then_lowest_loss_then_earliest() -> None:
+    progress = Progress()
+    assert progress.best is None
+    for record in (_record(1, 1, 0.5, 1.0), _record(1, 2, 0.7, 0.9), _record(2, 1, 0.7, 0.8), _record(2, 2, 0.7, 0.8)):
+        progress.add(record, [1.0], [0.1], [0.9])
+    assert progress.best is progress.records[2]
+    assert (progress.epochs_done(1), progress.epochs_done(2)) == (2, 2)
+
+
+def test_json_and_back() -> None:
+    progress = Progress()
+    progress.add(_record(1, 1, 0.5, 1.0), [1.0, 0.5], [0.1, 0.2], [0.9, 0.8])
+    assert Progress.from_json(progress.to_json()) == progress

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from train.fitting.progress import EpochRecord, Progress
+from train.judging.plots import plot_confusion_matrix, plot_train_batch, plot_training
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 20
+        return image.size
+
+
+@pytest.mark.parametrize("stages", [[1], [2], [1, 2]])
+def test_training(tmp_path: Path, stages: list[int]) -> None:
+    progress = Progress()
+    for stage in stages:
+        for epoch in (1, 2):
+            record = EpochRecord(stage, epoch, 1 / epoch, 0.5, 1.0, 0.4, 1e-2, 1.0)
+            progress.add(record, [1.0, 0.9], [1e-3, 1e-2], [0.95, 0.85])
+    plot_training(tmp_path / "figures" / "training.png", progress)
+    assert _size(tmp_path / "figures" / "training.png") == (1650, 450)
+
+
+@pytest.mark.parametrize("pictures", [1, 5, 24, 60])
+def test_train_batch(tmp_path: Path, pictures: int) -> None:
+    images = [(torch.randn(3, 16, 16), i % 2) for i in range(pictures)]
+    config = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    plot_train_batch(tmp_path / "batch.png", images, ["kathak", "odissi"], config)
+    assert _size(tmp_path / "batch.png")[0] == 1650
+
+
+def test_confusion_matrix(tmp_path: Path) -> None:
+    counts = np.array([[5, 1, 0], [0, 0, 0], [2, 0, 3]])
+    plot_confusion_matrix(tmp_path / "matrix.png", counts, ["bharatanatyam", "kathak", "odissi"], "80 % right")
+    width, height = _size(tmp_path / "matrix.png")
+    assert width > height > 400

@@ -1,0 +1,45 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import timm
+from safetensors.torch import load_file, save_file
+
+from train.fitting.data import load_images
+from train.publishing.self_check import TOLERANCE, SelfCheckError, check_loaders
+
+
+def _check(folder: Path, original: Path, dataset_folder: Path) -> float:
+    model = timm.create_model(f"local-dir:{original}", pretrained=True)
+    return check_loaders(folder, model, timm.data.resolve_model_data_config(model), load_images(str(dataset_folder)))
+
+
+def test_every_loader_agrees(model_folder: Path, dataset_folder: Path) -> None:
+    assert _check(model_folder, model_folder, dataset_folder) <= TOLERANCE
+
+
+def test_no_pickle_is_written(model_folder: Path) -> None:
+    suffixes = {path.suffix for path in model_folder.rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".jpg", ".md", ".parquet", ".png", ".safetensors", ".yaml"}
+
+
+@pytest.mark.parametrize("fault", ["weights", "label order", "mean", "model_args"])
+def test_each_difference_is_noticed(model_folder: Path, dataset_folder: Path, tmp_path: Path, fault: str) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    if fault == "weights":
+        state = load_file(folder / "model.safetensors")
+        save_file(
+            {**state, "fc.bias": state["fc.bias"] + 0.01 * state["fc.bias"].new_tensor(range(8))},
+            folder / "model.safetensors",
+        )
+    elif fault == "label order":
+        config["label_names"].reverse()
+    elif fault == "mean":
+        config["pretrained_cfg"]["mean"] = [0.4, 0.5, 0.5]
+    else:
+        config["model_args"] = {"num_classes": 8}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises((SelfCheckError, TypeError)):
+        _check(folder, model_folder, dataset_folder)

@@ -1,0 +1,79 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub import ModelCard
+
+from train.evaluate import Evaluation, as_numbered, evaluate
+from train.fitting.data import load_images
+
+
+def test_metrics_and_predictions_agree(model_folder: Path) -> None:
+    metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
+    table = pq.read_table(model_folder / "predictions.parquet").to_pydict()
+    assert list(table) == ["sha256", "split", "label", "logits", "probs", "loss"]
+    names = json.loads((model_folder / "config.json").read_text())["label_names"]
+    answers = [names[int(np.argmax(probs))] for probs in table["probs"]]
+    right = sum(answer == label for answer, label in zip(answers, table["label"], strict=True))
+    assert len(set(table["sha256"])) == metrics["pictures"] == len(answers)
+    assert metrics["accuracy"] == right / len(answers)
+    low, high = metrics["accuracy_interval"]
+    assert low <= metrics["accuracy"] <= high
+    np.testing.assert_allclose([sum(probs) for probs in table["probs"]], 1)
+
+
+def test_another_split_is_added(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    for _ in range(2):
+        evaluate(str(folder), Evaluation(dataset=str(dataset_folder), split="validation", num_workers=0))
+    assert set(json.loads((folder / "metrics.json").read_text())) == {"test", "validation"}
+    splits = pq.read_table(folder / "predictions.parquet")["split"].to_pylist()
+    assert {split: splits.count(split) for split in set(splits)} == {"test": 8, "validation": 8}
+
+
+def test_the_card_says_how_good_it_is_and_that_it_knows_drawings(model_folder: Path) -> None:
+    card = ModelCard.load(model_folder / "README.md")
+    metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
+    assert card.data.library_name == "timm"
+    assert "drawings" in card.data.tags
+    assert {r.metric_type: r.metric_value for r in card.data.eval_results}["accuracy"] == metrics["accuracy"]
+    assert "This model knows drawings, not photographs" in card.text
+    assert f"| accuracy | {100 * metrics['accuracy']:.1f} % |" in card.text
+    assert "figures/confusion_matrix_test.png" in card.text
+
+
+def test_labels_in_another_order_are_renumbered(dataset_folder: Path) -> None:
+    images = load_images(str(dataset_folder))
+    rows = images.split("test")
+    turned = images.label_names[::-1]
+    renumbered = as_numbered(images, rows, turned, "m")
+    names = [images.label_names[number] for number in rows["label"]]
+    assert [turned[number] for number in renumbered["label"]] == names
+
+
+class TestBadInput:
+    def test_classes_that_the_model_does_not_know(
+        self, refused: Callable[..., str], model_folder: Path, dataset_folder: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "others"
+        folder.mkdir()
+        rows = datasets.load_dataset(str(dataset_folder), split="test")
+        names = [*rows.features["label"].names[:-1], "tango"]
+        rows.cast_column("label", datasets.ClassLabel(names=names)).to_parquet(folder / "test.parquet")
+        message = refused("train", "evaluate", model_folder, f"dataset={folder}")
+        assert "does not know (tango): it knows bharatanatyam, kathak" in message
+
+    def test_the_run_instead_of_its_model(
+        self, refused: Callable[..., str], run_folder: Path, dataset_folder: Path
+    ) -> None:
+        message = refused("train", "evaluate", run_folder, f"dataset={dataset_folder}")
+        assert f"did you mean {run_folder / 'model'}?" in message
+
+    @pytest.mark.parametrize("name", ["nobody/nothing", "/no/where"])
+    def test_a_model_that_is_nowhere(self, refused: Callable[..., str], dataset_folder: Path, name: str) -> None:
+        assert f"{name} is no usable folder here" in refused("train", "evaluate", name, f"dataset={dataset_folder}")

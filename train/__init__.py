@@ -1,0 +1,1 @@
+"""Dataset folder -> model folder: fine-tuning, judging, publishing."""

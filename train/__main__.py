@@ -1,0 +1,83 @@
+"""Command line: `python -m train fit | evaluate`."""
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from train.errors import UserError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings; they win over RECIPE.")]
+
+
+@app.callback()
+def describe() -> None:
+    """Dataset folder -> model folder. RUN/model loads in timm, transformers and app.py."""
+
+
+@app.command()
+def fit(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file such as recipes/resnet34.yaml.")],
+    words: Words = None,
+) -> None:
+    """Fine-tunes by RECIPE and writes RUN/model.
+
+    Example: python -m train fit recipes/sample.yaml dataset=dances output_dir=runs/first
+    """
+    from train.fitting.recipe import Recipe
+    from train.settings import load_settings
+
+    settings = load_settings(Recipe, recipe, words or [])
+    # A stop by the system ends a run as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    from train.finetune import fit as run_fit
+
+    try:
+        run = run_fit(settings)
+    except KeyboardInterrupt:
+        again = [word for word in words or [] if not word.startswith("resume_from_checkpoint=")]
+        command = shlex.join(["python", "-m", "train", "fit", str(recipe), *again, "resume_from_checkpoint=true"])
+        print(f"\nstopped. Every finished epoch is kept; continue with:\n  {command}", file=sys.stderr)
+        sys.exit(130)
+    print(f"{run.model}: ready for timm, transformers and app.py (checked)")
+    print(f"Next: python -m train evaluate {run.model} dataset={settings.dataset}")
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or Hub id.")],
+    words: Words = None,
+) -> None:
+    """Judges MODEL on a split: accuracy with its interval, per class, confusion matrix.
+
+    Example: python -m train evaluate runs/first/model dataset=dances
+    """
+    from train.evaluate import Evaluation, summary
+    from train.evaluate import evaluate as run_evaluate
+    from train.settings import load_settings
+
+    settings = load_settings(Evaluation, None, words or [])
+    print(summary(run_evaluate(model, settings), settings.split))
+
+
+def main(words: list[str] | None = None) -> None:
+    """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
+    try:
+        app(words)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The story of `train evaluate`: a model's answers on a split, and what they are worth."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from pydantic import Field
+
+from train.errors import UserError
+from train.fitting.data import LabelledImages, fingerprint, load_images
+from train.judging.metrics import compute_metrics
+from train.judging.plots import plot_confusion_matrix
+from train.judging.predict import load_model, predict, write_predictions
+from train.publishing.card import read_metrics, write_card
+from train.settings import Settings
+
+
+class LabelsError(UserError):
+    """A dataset whose labels are not those of the model."""
+
+
+class Evaluation(Settings):
+    """What to judge on.
+
+    Attributes:
+        dataset: Dataset folder or Hub id.
+        split: Which split of it.
+        batch_size: Pictures per step.
+        num_workers: Processes that decode pictures.
+        output_dir: Where the results go; default: into the model folder.
+    """
+
+    dataset: str
+    split: str = "test"
+    batch_size: int = Field(32, ge=1)
+    num_workers: int = Field(2, ge=0)
+    output_dir: Path | None = None
+
+
+def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
+    """Judges a model on one split; writes metrics.json, predictions.parquet and the confusion matrix.
+
+    Returns:
+        The split's metrics, as in metrics.json.
+
+    Raises:
+        UserError: Model, dataset or split can't be used, or don't fit each other.
+    """
+    model = load_model(model_id)
+    output = settings.output_dir or Path(model_id)
+    if not output.is_dir() and settings.output_dir is None:
+        raise LabelsError(f"{model_id} is on the Hub: say where the results go with output_dir=FOLDER")
+    images = load_images(settings.dataset)
+    rows = as_numbered(images, images.split(settings.split), model.pretrained_cfg["label_names"], model_id)
+
+    predictions = predict(model, rows, settings.batch_size, settings.num_workers)
+    metrics = {
+        **compute_metrics(predictions),
+        "dataset": images.name,
+        "fingerprint": fingerprint(rows),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    write_predictions(output / "predictions.parquet", settings.split, predictions)
+    table = {**read_metrics(output), settings.split: metrics}
+    (output / "metrics.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    plot_confusion_matrix(
+        output / "figures" / f"confusion_matrix_{settings.split}.png",
+        np.array(metrics["confusion_matrix"]),
+        predictions.label_names,
+        f"{metrics['accuracy']:.1%} of {metrics['pictures']} pictures right ({settings.split})",
+    )
+    if (output / "config.json").exists():
+        write_card(output)
+    return metrics
+
+
+def as_numbered(
+    images: LabelledImages, rows: datasets.Dataset, label_names: list[str], model_id: str
+) -> datasets.Dataset:
+    """Returns the rows with their labels numbered as the model numbers them.
+
+    Raises:
+        LabelsError: The dataset has a class that the model does not know.
+    """
+    if strangers := sorted(set(images.label_names) - set(label_names)):
+        raise LabelsError(
+            f"{images.name} has classes that {model_id} does not know ({', '.join(strangers)}): "
+            f"it knows {', '.join(label_names)}"
+        )
+    if images.label_names == label_names:
+        return rows
+    numbers = [label_names.index(name) for name in images.label_names]
+    features = datasets.Features({**rows.features, "label": datasets.ClassLabel(names=label_names)})
+    return rows.map(lambda label: {"label": numbers[label]}, input_columns="label", features=features)
+
+
+def summary(metrics: dict[str, Any], split: str) -> str:
+    """Returns the table that `evaluate` prints."""
+    width = max(map(len, [*metrics["per_class"], "class"]))
+    lines = [f"{'class':{width}}  pictures  precision  recall     F1"]
+    for name, row in metrics["per_class"].items():
+        lines.append(
+            f"{name:{width}}  {row['pictures']:8}  {row['precision']:9.2f}  {row['recall']:6.2f}  {row['f1']:5.2f}"
+        )
+    low, high = metrics["accuracy_interval"]
+    lines.append(
+        f"{split} accuracy {metrics['accuracy']:.1%} of {metrics['pictures']} pictures "
+        f"(95 % interval {low:.1%} – {high:.1%}), macro F1 {metrics['macro_f1']:.3f}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Fine-tuning: recipe, pictures, model, optimizer, loop, checkpoints."""

@@ -1,0 +1,138 @@
+"""A timm model with a fresh classifier, and which of its layers learn."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub.utils import httpx
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.data import resolve_data_config
+from torch import nn
+
+from train.errors import UserError
+from train.fitting.data import first_line
+
+
+class ModelError(UserError):
+    """An architecture that timm doesn't know."""
+
+
+class WeightsError(UserError):
+    """Weights that can't be fetched or don't fit the architecture."""
+
+
+def build_model(
+    architecture: str, num_classes: int, pretrained: bool, weights: Path | None, drop_rate: float
+) -> nn.Module:
+    """Builds a timm model whose classifier is new and whose backbone starts as asked.
+
+    Args:
+        architecture: A timm model name, with or without a weights tag.
+        num_classes: Outputs of the classifier.
+        pretrained: Take timm's weights from the Hub (or its cache).
+        weights: A safetensors file with the backbone's weights in timm's names; wins over `pretrained`.
+        drop_rate: Dropout before the classifier.
+
+    Raises:
+        ModelError: Unknown architecture.
+        WeightsError: Weights not reachable, or not of this architecture.
+    """
+    if not timm.is_model(architecture):
+        similar = difflib.get_close_matches(architecture, timm.list_models(), n=4)
+        hint = f"similar: {', '.join(similar)}" if similar else "see timm.list_models()"
+        raise ModelError(f"timm has no model {architecture!r}; {hint}")
+    fetch = pretrained and weights is None
+    try:
+        model = timm.create_model(architecture, pretrained=fetch, num_classes=num_classes, drop_rate=drop_rate)
+    except (OSError, httpx.HTTPError, RuntimeError) as error:
+        if not fetch:
+            raise
+        raise WeightsError(
+            f"the pretrained weights of {architecture} can't be fetched ({first_line(error)}): give a local file "
+            "with weights=FILE.safetensors, or train from random weights with pretrained=false"
+        ) from None
+    if weights is not None:
+        load_backbone(model, architecture, weights)
+    return model
+
+
+def load_backbone(model: nn.Module, architecture: str, weights: Path) -> None:
+    """Loads a backbone from a file; the classifier stays as it is.
+
+    Raises:
+        WeightsError: No such file, damaged, or weights missing, unexpected or of another shape.
+    """
+    try:
+        state = load_file(weights)
+    except OSError as error:
+        raise WeightsError(f"weights={weights} can't be read: {first_line(error)}") from None
+    except SafetensorError as error:
+        raise WeightsError(f"weights={weights} is no safetensors file ({first_line(error)})") from None
+    classifier = classifier_names(model)
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if name not in classifier}
+    found = {name: tensor for name, tensor in state.items() if name not in classifier}
+    faults = {
+        "missing": wanted.keys() - found.keys(),
+        "unexpected": found.keys() - wanted.keys(),
+        "other shape": {n for n in wanted.keys() & found.keys() if wanted[n].shape != found[n].shape},
+    }
+    if any(faults.values()):
+        listed = "; ".join(
+            f"{kind}: {', '.join(sorted(names)[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            for kind, names in faults.items()
+            if names
+        )
+        raise WeightsError(f"weights={weights} does not fit {architecture} ({listed}): choose its architecture")
+    floats = {n: t.float() if t.is_floating_point() else t for n, t in found.items()}
+    model.load_state_dict(floats, strict=False)
+
+
+def classifier_names(model: Any) -> set[str]:
+    """Returns the state-dict names of the classifier's weights."""
+    inside = {id(parameter) for parameter in model.get_classifier().parameters()}
+    return {name for name, parameter in model.named_parameters() if id(parameter) in inside}
+
+
+def model_data_config(model: nn.Module, image_size: int, crop_mode: str) -> dict[str, Any]:
+    """Returns how pictures are prepared for this model, in timm's terms.
+
+    Mean, std and interpolation are those of the architecture's weights. The whole shorter side is kept
+    (`crop_pct` 1): a dancer's head and feet are at the edges.
+    """
+    size = {"input_size": (3, image_size, image_size), "crop_pct": 1.0, "crop_mode": crop_mode}
+    return resolve_data_config(size, model=model)
+
+
+def freeze_backbone(model: Any) -> None:
+    """Leaves only the classifier to learn: no gradient is computed for anything else."""
+    model.requires_grad_(False)
+    model.get_classifier().requires_grad_(True)
+
+
+def unfreeze(model: nn.Module) -> None:
+    """Lets everything learn."""
+    model.requires_grad_(True)
+
+
+def set_training_mode(model: Any) -> None:
+    """Puts into training mode what learns, and only that.
+
+    BatchNorm in training mode moves its statistics even when its weights are frozen, so a frozen backbone
+    must be in evaluation mode.
+    """
+    frozen = not all(parameter.requires_grad for parameter in model.parameters())
+    model.train(not frozen)
+    model.get_classifier().train()
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Returns how many numbers learn."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def cpu_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Returns a copy of the weights in main memory."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,69 @@
+"""Discriminative learning rates under a one-cycle schedule."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from timm.models import group_parameters
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+
+def layer_groups(model: Any) -> list[list[tuple[str, nn.Parameter]]]:
+    """Returns the named weights of each layer group, from the picture's side to the classifier's.
+
+    timm's coarse grouping: six groups for a ResNet (stem, four stages, classifier).
+    """
+    parameters = dict(model.named_parameters())
+    grouped: dict[int, list[str]] = group_parameters(model, model.group_matcher(coarse=True))
+    return [[(name, parameters[name]) for name in grouped[depth]] for depth in sorted(grouped)]
+
+
+def make_optimizer(model: Any, max_lr: float, lr_mult: float, weight_decay: float) -> torch.optim.AdamW:
+    """Returns AdamW over the weights that learn, with discriminative learning rates.
+
+    The classifier's group has `max_lr`, each group below it `lr_mult` times the rate of the one above.
+    Biases and norms (one-dimensional) have no weight decay.
+    """
+    groups = layer_groups(model)
+    parameters = []
+    for above, group in zip(range(len(groups) - 1, -1, -1), groups, strict=True):
+        learning = [parameter for _, parameter in group if parameter.requires_grad]
+        rate = max_lr * lr_mult**above
+        for decay, of in (
+            (weight_decay, [p for p in learning if p.ndim > 1]),
+            (0.0, [p for p in learning if p.ndim <= 1]),
+        ):
+            if of:
+                parameters.append({"params": of, "lr": rate, "weight_decay": decay})
+    return torch.optim.AdamW(parameters)
+
+
+def make_one_cycle(
+    optimizer: torch.optim.Optimizer,
+    total_steps: int,
+    pct_start: float,
+    div_factor: float,
+    final_div_factor: float,
+) -> OneCycleLR:
+    """Returns a one-cycle schedule (Smith 2018) for every group's rate; momentum cycles against it.
+
+    The rate rises to each group's own `lr` in the first `pct_start` of `total_steps` and falls to nearly
+    nothing in the rest, along cosines.
+    """
+    if total_steps > 1:
+        # The rise needs two steps: torch divides by zero where it has exactly one.
+        pct_start = max(pct_start, min(2, total_steps - 0.5) / total_steps)
+    return OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=total_steps,
+        pct_start=pct_start,
+        div_factor=div_factor,
+        final_div_factor=final_div_factor,
+    )
+
+
+def highest_rate(groups: Iterable[dict[str, Any]]) -> float:
+    """Returns the classifier's present learning rate, the highest of all groups."""
+    return max(group["lr"] for group in groups)

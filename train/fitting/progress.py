@@ -1,0 +1,74 @@
+"""How far a run has come, and what it saw on the way: the part of a checkpoint that is not tensors."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of `metrics.jsonl`.
+
+    Attributes:
+        stage: 1 (frozen backbone) or 2.
+        epoch: Counted from 1 within the stage.
+        train_loss: Mean over the epoch's augmented pictures, with label smoothing.
+        train_accuracy: 0 to 1, on augmented pictures.
+        validation_loss: Mean negative log-likelihood.
+        validation_accuracy: 0 to 1.
+        max_lr: The classifier's highest rate within the epoch.
+        seconds: Wall-clock time of training and validation.
+    """
+
+    stage: int
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    max_lr: float
+    seconds: float
+
+    def table_row(self, best: bool) -> str:
+        """Returns the line that `fit` prints, under `TABLE_HEAD`; a star marks the best epoch so far."""
+        return (
+            f"{self.stage:5} {self.epoch:5} {self.max_lr:9.1e} {self.train_loss:10.3f} {self.train_accuracy:9.1%} "
+            f"{self.validation_loss:10.3f} {self.validation_accuracy:9.1%} {self.seconds:7.1f} s{' *' if best else ''}"
+        )
+
+
+TABLE_HEAD = "stage epoch    max_lr train_loss train_acc valid_loss valid_acc      time"
+
+
+@dataclass
+class Progress:
+    """What has been done. `losses`, `rates` and `momenta` have one number per step, over both stages."""
+
+    records: list[EpochRecord] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    momenta: list[float] = field(default_factory=list)
+
+    def epochs_done(self, stage: int) -> int:
+        """Returns how many epochs of a stage are complete."""
+        return sum(record.stage == stage for record in self.records)
+
+    def add(self, record: EpochRecord, losses: list[float], rates: list[float], momenta: list[float]) -> None:
+        """Adds an epoch and its steps."""
+        self.records.append(record)
+        self.losses += losses
+        self.rates += rates
+        self.momenta += momenta
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch whose model is kept: highest validation accuracy, then lowest loss, then the earliest."""
+        return max(self.records, key=lambda r: (r.validation_accuracy, -r.validation_loss), default=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain lists and dicts."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Progress":
+        """Restores what `to_json` gave."""
+        return cls(**{**values, "records": [EpochRecord(**record) for record in values["records"]]})

@@ -1,0 +1,1 @@
+"""Judging a model: predictions, metrics, figures."""

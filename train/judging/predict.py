@@ -1,0 +1,109 @@
+"""Predictions of a model on a split: made once, kept in a file, read by everything that judges."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import timm
+from accelerate import Accelerator
+from huggingface_hub.utils import HfHubHTTPError, httpx
+
+from train.errors import UserError
+from train.fitting.data import TransformedImages, first_line, make_loader
+from train.fitting.loop import validate
+from train.fitting.transforms import eval_transform
+
+
+class ModelFolderError(UserError):
+    """A model folder or Hub id that can't be loaded."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers on one split, a row per picture, in the split's order.
+
+    Attributes:
+        sha256: Names of the pictures; empty strings where the dataset has none.
+        labels: True classes, int64 of shape (pictures,).
+        logits: float32 of shape (pictures, classes).
+        label_names: Class names, in the order of the columns.
+    """
+
+    sha256: list[str]
+    labels: np.ndarray
+    logits: np.ndarray
+    label_names: list[str]
+
+    @property
+    def probs(self) -> np.ndarray:
+        """Softmax of the logits, float64 of shape (pictures, classes)."""
+        shifted = np.exp(self.logits.astype(np.float64) - self.logits.max(1, keepdims=True))
+        return shifted / shifted.sum(1, keepdims=True)
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Negative log-likelihood of the true class, float64 of shape (pictures,)."""
+        return -np.log(np.maximum(self.probs[np.arange(len(self.labels)), self.labels], 1e-300))
+
+
+def load_model(model_id: str) -> Any:
+    """Loads a model folder or Hub id through timm.
+
+    Raises:
+        ModelFolderError: Not there, not reachable, or not a model with label names.
+    """
+    folder = Path(model_id)
+    if folder.is_dir() and not (folder / "config.json").exists():
+        inside = folder / "model"
+        hint = f"; did you mean {inside}?" if (inside / "config.json").exists() else ""
+        raise ModelFolderError(f"{model_id} is no model folder (it has no config.json){hint}")
+    try:
+        model = timm.create_model(f"local-dir:{folder}" if folder.is_dir() else f"hf-hub:{model_id}", pretrained=True)
+    except (OSError, ValueError, RuntimeError, KeyError, HfHubHTTPError, httpx.HTTPError) as error:
+        kind = "model folder" if folder.is_dir() else "folder here, nor a model that the Hub gives us"
+        raise ModelFolderError(f"{model_id} is no usable {kind} ({first_line(error)})") from None
+    if not model.pretrained_cfg.get("label_names"):
+        raise ModelFolderError(f"{model_id} has no label_names in its config.json: it was not made by `train fit`")
+    return model.eval()
+
+
+def predict(model: Any, rows: datasets.Dataset, batch_size: int, num_workers: int) -> Predictions:
+    """Runs a model over a split, with the preparation of pictures that its config asks for.
+
+    Args:
+        model: From `load_model`.
+        rows: Has `image`, `label` (numbered as the model's label names) and maybe `sha256`.
+        batch_size: Pictures per step over all processes.
+        num_workers: Processes that decode pictures.
+    """
+    accelerator = Accelerator()
+    data_config = timm.data.resolve_model_data_config(model)
+    images = TransformedImages(rows, eval_transform(data_config), seed=0)
+    model, loader = accelerator.prepare(model, make_loader(images, batch_size, num_workers, shuffle=False))
+    logits, labels = validate(accelerator, model, loader, "Predicting")
+    names = rows["sha256"] if "sha256" in rows.column_names else [""] * len(rows)
+    label_names = accelerator.unwrap_model(model).pretrained_cfg["label_names"]
+    return Predictions(list(names), labels.numpy(), logits.numpy(), list(label_names))
+
+
+def write_predictions(path: Path, split: str, predictions: Predictions) -> None:
+    """Writes `predictions.parquet`: sha256, split, label, logits, probs, loss; other splits in it stay."""
+    table = pa.table(
+        {
+            "sha256": predictions.sha256,
+            "split": [split] * len(predictions.labels),
+            "label": [predictions.label_names[number] for number in predictions.labels],
+            "logits": list(predictions.logits),
+            "probs": list(predictions.probs),
+            "loss": predictions.losses,
+        }
+    )
+    if path.exists():
+        former = pq.read_table(path)
+        table = pa.concat_tables([former.filter(pc.field("split") != split), table])
+    pq.write_table(table, path)

@@ -1,0 +1,1 @@
+"""The model folder: weights, config, card, proof that every loader reads it."""

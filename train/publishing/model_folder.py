@@ -1,0 +1,111 @@
+"""The model folder: what `fit` leaves behind and `push` uploads, readable by timm and transformers alike."""
+
+import io
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import datasets
+from PIL import Image
+from timm.models import save_for_hf
+from torch import nn
+
+from train.fitting.data import LabelledImages, fingerprint
+from train.fitting.progress import Progress
+from train.fitting.run_folder import RunFolder
+from train.publishing.card import write_card
+
+_UNSHAREABLE = {"", "unknown", "other"}
+_EXAMPLE_SIDE = 640
+
+
+def write_model_folder(
+    run: RunFolder, model: nn.Module, data_config: dict[str, Any], images: LabelledImages, progress: Progress
+) -> Path:
+    """Writes `run.model`; the folder appears whole, by rename, and replaces an earlier one.
+
+    Args:
+        run: The run; its recipe and figures go along.
+        model: A timm model with the weights to publish.
+        data_config: How its pictures are prepared, in timm's terms.
+        images: What it was trained on.
+        progress: How training went.
+
+    Returns:
+        The model folder.
+    """
+    best = progress.best
+    assert best is not None, "a run without an epoch has no model"
+    draft = Path(tempfile.mkdtemp(prefix=".model-", dir=run.path))
+    try:
+        draft.chmod(0o755)
+        save_for_hf(
+            model,
+            str(draft),
+            model_config={
+                "label_names": images.label_names,
+                "training_data": {
+                    "name": images.name,
+                    "drawings": images.drawings,
+                    "pictures": len(images.splits["train"]),
+                    "fingerprint": fingerprint(images.splits["train"]),
+                },
+                "validation": {
+                    "stage": best.stage,
+                    "epoch": best.epoch,
+                    "accuracy": best.validation_accuracy,
+                },
+            },
+            safe_serialization=True,
+            data_config=data_config,
+        )
+        drop_model_args(draft / "config.json")
+        shutil.copy(run.recipe, draft / "recipe.yaml")
+        (draft / "figures").mkdir()
+        shutil.copy(run.figures / "training.png", draft / "figures")
+        write_examples(draft / "examples", images)
+        write_card(draft)
+        shutil.rmtree(run.model, ignore_errors=True)
+        draft.rename(run.model)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return run.model
+
+
+def drop_model_args(config: Path) -> None:
+    """Removes `model_args`, which timm writes and transformers 5 takes for keyword arguments of its own."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values.pop("model_args", None)
+    config.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_examples(folder: Path, images: LabelledImages) -> list[Path]:
+    """Writes one picture per class that the model has not learned from, for the demo to offer.
+
+    Only pictures whose licence is known come along, with author and licence in `examples.json`.
+    """
+    rows = images.splits.get("test", images.splits["validation"])
+    if "license" not in rows.column_names:
+        return []
+    rows = rows.cast_column("image", datasets.Image(decode=False))
+    written: dict[int, dict[str, str]] = {}
+    for index, (label, license_id) in enumerate(zip(rows["label"], rows["license"], strict=True)):
+        if label in written or license_id in _UNSHAREABLE:
+            continue
+        row = rows[index]
+        file = f"{images.label_names[label]}.jpg"
+        folder.mkdir(exist_ok=True)
+        with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
+            fresh = picture.convert("RGB")
+            fresh.thumbnail((_EXAMPLE_SIDE, _EXAMPLE_SIDE))
+            fresh.save(folder / file, quality=90)
+        origin = {key: row.get(key, "") for key in ("license", "author", "source_url")}
+        written[label] = {"file": file, "label": images.label_names[label], **origin}
+    if written:
+        entries = [written[label] for label in sorted(written)]
+        (folder / "examples.json").write_text(
+            json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+    return [folder / entry["file"] for entry in written.values()]

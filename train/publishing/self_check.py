@@ -1,0 +1,91 @@
+"""Proof that a model folder loads everywhere: the same names and probabilities from every loader."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+from torch import nn
+
+from train.fitting.data import LabelledImages
+from train.fitting.transforms import eval_transform
+
+TOLERANCE = 1e-5
+_PICTURES = 8
+
+
+class SelfCheckError(RuntimeError):
+    """A loader reads the model folder differently: a fault of ours or of a library, never the user's."""
+
+
+def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> float:
+    """Loads a model folder in three ways and compares each with the model it was written from.
+
+    Args:
+        folder: The model folder.
+        model: The model in memory.
+        data_config: How its pictures are prepared.
+        images: Up to eight validation pictures are classified.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        SelfCheckError: Other label names, or a probability off by more than 1e-5.
+    """
+    rows = images.split("validation")
+    pictures = [rows[i]["image"] for i in np.unique(np.linspace(0, len(rows) - 1, _PICTURES).astype(int)).tolist()]
+    model = model.to("cpu").eval()
+    expected = _probabilities(model, torch.stack([eval_transform(data_config)(picture) for picture in pictures]))
+    worst = 0.0
+    for loader, load in _LOADERS.items():
+        names, probs = load(folder, pictures)
+        if names != images.label_names:
+            raise SelfCheckError(f"{loader} reads other label names from {folder}: {names}")
+        difference = float(np.abs(probs - expected).max())
+        if not difference <= TOLERANCE:
+            raise SelfCheckError(f"{loader} gives other probabilities for {folder}: off by {difference:.1e}")
+        worst = max(worst, difference)
+    return worst
+
+
+@torch.inference_mode()
+def _probabilities(model: Any, pixel_values: torch.Tensor) -> np.ndarray:
+    answer = model(pixel_values)
+    return getattr(answer, "logits", answer).softmax(-1).numpy()
+
+
+def _through_timm(folder: Path, pictures: list[Image.Image]) -> tuple[list[str], np.ndarray]:
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    return model.pretrained_cfg["label_names"], _probabilities(model, torch.stack([transform(p) for p in pictures]))
+
+
+def _through_auto_model(folder: Path, pictures: list[Image.Image]) -> tuple[list[str], np.ndarray]:
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    model = AutoModelForImageClassification.from_pretrained(folder).eval()
+    processor = AutoImageProcessor.from_pretrained(folder)
+    names = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    return names, _probabilities(model, processor(pictures)["pixel_values"])
+
+
+def _through_pipeline(folder: Path, pictures: list[Image.Image]) -> tuple[list[str], np.ndarray]:
+    from transformers import pipeline
+
+    classify = pipeline("image-classification", model=str(folder), device="cpu")
+    names = list(classify.model.config.id2label.values())
+    # The default is the five likeliest classes.
+    answers = classify(pictures, top_k=len(names))
+    scores = [{entry["label"]: entry["score"] for entry in answer} for answer in answers]
+    return names, np.array([[score[name] for name in names] for score in scores])
+
+
+_LOADERS: dict[str, Callable[[Path, list[Image.Image]], tuple[list[str], np.ndarray]]] = {
+    "timm": _through_timm,
+    "AutoModelForImageClassification": _through_auto_model,
+    "pipeline": _through_pipeline,
+}

@@ -1,0 +1,120 @@
+"""The story of one stage: epochs under a single one-cycle, with a checkpoint at the end of each."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from train.fitting.checkpoint import Checkpoint, save_checkpoint
+from train.fitting.data import hash_seed
+from train.fitting.loop import train_one_epoch, validate
+from train.fitting.model import cpu_state, freeze_backbone, unfreeze
+from train.fitting.optim import make_one_cycle, make_optimizer
+from train.fitting.progress import EpochRecord, Progress
+from train.fitting.recipe import Recipe
+from train.fitting.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One one-cycle: which stage, how long, how fast, and whether only the classifier learns."""
+
+    number: int
+    epochs: int
+    max_lr: float
+    lr_mult: float
+    frozen: bool
+
+
+def stages(recipe: Recipe) -> list[Stage]:
+    """Returns the stages that have epochs."""
+    both = [
+        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, frozen=True),
+        Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, frozen=False),
+    ]
+    return [stage for stage in both if stage.epochs]
+
+
+def run_stage(
+    accelerator: Accelerator,
+    recipe: Recipe,
+    stage: Stage,
+    model: Any,
+    loaders: tuple[Any, Any],
+    run: RunFolder,
+    progress: Progress,
+    resumed: Checkpoint | None,
+) -> None:
+    """Runs what is left of a stage.
+
+    Args:
+        accelerator: Knows devices, processes and precision.
+        recipe: The run's recipe.
+        stage: What to run.
+        model: On the accelerator's device; its weights change in place.
+        loaders: Training and validation batches, prepared by the accelerator.
+        run: Where checkpoints and metrics go.
+        progress: What was done before; grows by a record per epoch.
+        resumed: The checkpoint to continue from, when this stage is the first to run in this process.
+
+    Raises:
+        DivergedError: The loss is not finite.
+    """
+    train_loader, valid_loader = loaders
+    if stage.frozen:
+        freeze_backbone(model)
+    else:
+        unfreeze(model)
+    optimizer = make_optimizer(model, stage.max_lr, stage.lr_mult, recipe.weight_decay)
+    scheduler = make_one_cycle(
+        optimizer,
+        stage.epochs * len(train_loader),
+        recipe.pct_start,
+        recipe.div_factor,
+        recipe.final_div_factor,
+    )
+    done = progress.epochs_done(stage.number)
+    if resumed:
+        model.load_state_dict(resumed.model)
+        if done:
+            optimizer.load_state_dict(resumed.optimizer)
+            scheduler.load_state_dict(resumed.scheduler)
+    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+
+    for epoch in range(done, stage.epochs):
+        began = time.perf_counter()
+        title = f"stage {stage.number}, epoch {epoch + 1}/{stage.epochs}"
+        # Whatever is random in an epoch follows from its number, so that a resumed run repeats nothing.
+        epoch_seed = hash_seed(recipe.seed, stage.number, epoch) % 2**32
+        set_seed(epoch_seed, device_specific=True)
+        train_loader.set_epoch(epoch_seed)
+        trace = train_one_epoch(
+            accelerator, prepared, train_loader, prepared_optimizer, scheduler, recipe.label_smoothing, title
+        )
+        logits, labels = validate(accelerator, prepared, valid_loader, f"{title}, validation")
+        record = EpochRecord(
+            stage=stage.number,
+            epoch=epoch + 1,
+            train_loss=trace.loss,
+            train_accuracy=trace.accuracy,
+            validation_loss=F.cross_entropy(logits, labels).item(),
+            validation_accuracy=(logits.argmax(1) == labels).double().mean().item(),
+            max_lr=max(trace.rates),
+            seconds=time.perf_counter() - began,
+        )
+        progress.add(record, trace.losses, trace.rates, trace.momenta)
+        accelerator.print(record.table_row(best=progress.best is record))
+        if accelerator.is_main_process:
+            state = cpu_state(model)
+            if progress.best is record:
+                run.save_best(state)
+            # Before the checkpoint, which makes the epoch count: nothing that a resumed run skips is missing.
+            run.write_metrics(progress)
+            save_checkpoint(
+                run.checkpoints, Checkpoint(state, optimizer.state_dict(), scheduler.state_dict(), progress)
+            )
+    accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+    accelerator.free_memory()
