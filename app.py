@@ -222,7 +222,12 @@ def main() -> int:
     except ModelIdError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    build_page(model).queue(max_size=64).launch(theme=THEME, css=CSS, max_file_size=MAX_FILE_SIZE, show_error=True)
+    try:
+        build_page(model).queue(max_size=64).launch(theme=THEME, css=CSS, max_file_size=MAX_FILE_SIZE, show_error=True)
+    except OSError as error:
+        # The port that GRADIO_SERVER_PORT asked for is taken; where it asks for none, Gradio takes the next free one.
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

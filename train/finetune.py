@@ -30,12 +30,10 @@ def fit(recipe: Recipe) -> RunFolder:
             diverged.
     """
     accelerator = make_accelerator(recipe)
+    run = RunFolder(recipe.output_dir)
+    run.check(recipe)
     images = load_images(recipe.dataset)
     check_labels(images)
-    run = RunFolder(recipe.output_dir)
-    if accelerator.is_main_process:
-        run.open(recipe)
-    accelerator.wait_for_everyone()
 
     set_seed(recipe.seed)
     model = build_model(
@@ -51,8 +49,12 @@ def fit(recipe: Recipe) -> RunFolder:
         f"{len(train_images)} pictures to learn from, {len(valid_images)} to validate, "
         f"{len(images.label_names)} classes"
     )
+    # Not before everything fits: a mistake leaves no folder behind that would be in the way of the next try.
     if accelerator.is_main_process:
+        run.start(recipe)
         plot_train_batch(run.figures / "train_batch.png", train_images, images.label_names, data_config)
+
+    accelerator.wait_for_everyone()
 
     loaders = accelerator.prepare(
         make_loader(train_images, recipe.batch_size, recipe.num_workers, shuffle=True),

@@ -7,6 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from tqdm import tqdm
 
 from train.fitting.checkpoint import Checkpoint, save_checkpoint
 from train.fitting.data import hash_seed
@@ -84,37 +85,44 @@ def run_stage(
             scheduler.load_state_dict(resumed.scheduler)
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
 
-    for epoch in range(done, stage.epochs):
-        began = time.perf_counter()
-        title = f"stage {stage.number}, epoch {epoch + 1}/{stage.epochs}"
-        # Whatever is random in an epoch follows from its number, so that a resumed run repeats nothing.
-        epoch_seed = hash_seed(recipe.seed, stage.number, epoch) % 2**32
-        set_seed(epoch_seed, device_specific=True)
-        train_loader.set_epoch(epoch_seed)
-        trace = train_one_epoch(
-            accelerator, prepared, train_loader, prepared_optimizer, scheduler, recipe.label_smoothing, title
-        )
-        logits, labels = validate(accelerator, prepared, valid_loader, f"{title}, validation")
-        record = EpochRecord(
-            stage=stage.number,
-            epoch=epoch + 1,
-            train_loss=trace.loss,
-            train_accuracy=trace.accuracy,
-            validation_loss=F.cross_entropy(logits, labels).item(),
-            validation_accuracy=(logits.argmax(1) == labels).double().mean().item(),
-            max_lr=max(trace.rates),
-            seconds=time.perf_counter() - began,
-        )
-        progress.add(record, trace.losses, trace.rates, trace.momenta)
-        accelerator.print(record.table_row(best=progress.best is record))
-        if accelerator.is_main_process:
-            state = cpu_state(model)
-            if progress.best is record:
-                run.save_best(state)
-            # Before the checkpoint, which makes the epoch count: nothing that a resumed run skips is missing.
-            run.write_metrics(progress)
-            save_checkpoint(
-                run.checkpoints, Checkpoint(state, optimizer.state_dict(), scheduler.state_dict(), progress)
+    with tqdm(
+        total=stage.epochs * len(train_loader),
+        initial=done * len(train_loader),
+        unit="step",
+        disable=not accelerator.is_main_process,
+    ) as bar:
+        for epoch in range(done, stage.epochs):
+            began = time.perf_counter()
+            title = f"stage {stage.number}, epoch {epoch + 1}/{stage.epochs}"
+            # Whatever is random in an epoch follows from its number, so that a resumed run repeats nothing.
+            epoch_seed = hash_seed(recipe.seed, stage.number, epoch) % 2**32
+            set_seed(epoch_seed, device_specific=True)
+            train_loader.set_epoch(epoch_seed)
+            trace = train_one_epoch(
+                accelerator, prepared, train_loader, prepared_optimizer, scheduler, recipe.label_smoothing, title, bar
             )
+            logits, labels = validate(accelerator, prepared, valid_loader, f"{title}, validation")
+            record = EpochRecord(
+                stage=stage.number,
+                epoch=epoch + 1,
+                train_loss=trace.loss,
+                train_accuracy=trace.accuracy,
+                validation_loss=F.cross_entropy(logits, labels).item(),
+                validation_accuracy=(logits.argmax(1) == labels).double().mean().item(),
+                max_lr=max(trace.rates),
+                seconds=time.perf_counter() - began,
+            )
+            progress.add(record, trace.losses, trace.rates, trace.momenta)
+            if accelerator.is_main_process:
+                bar.write(record.table_row(best=progress.best is record))
+                keep(run, Checkpoint(cpu_state(model), optimizer.state_dict(), scheduler.state_dict(), progress))
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()
+
+
+def keep(run: RunFolder, checkpoint: Checkpoint) -> None:
+    """Puts an epoch on disk. The checkpoint comes last: what it counts as done, a resumed run does not do again."""
+    if checkpoint.progress.best is checkpoint.progress.records[-1]:
+        run.save_best(checkpoint.model)
+    run.write_metrics(checkpoint.progress)
+    save_checkpoint(run.checkpoints, checkpoint)

@@ -38,6 +38,7 @@ def train_one_epoch(
     scheduler: Any,
     label_smoothing: float,
     title: str,
+    bar: tqdm,
 ) -> EpochTrace:
     """Takes one step per batch.
 
@@ -48,7 +49,8 @@ def train_one_epoch(
         optimizer: Prepared.
         scheduler: Not prepared: it steps once per update, whatever the number of processes.
         label_smoothing: 0 to 1.
-        title: Heads the progress bar.
+        title: Names the epoch, on the progress bar and in errors.
+        bar: Progress over all steps of the stage; moves on by one per step.
 
     Raises:
         DivergedError: The loss is not finite.
@@ -56,29 +58,30 @@ def train_one_epoch(
     set_training_mode(accelerator.unwrap_model(model))
     trace = EpochTrace()
     right = seen = 0
-    with tqdm(loader, desc=title, unit="step", disable=not accelerator.is_main_process, leave=False) as bar:
-        for images, labels in bar:
-            # Before stepping: after its last step a one-cycle rises again.
-            rate, momentum = highest_rate(optimizer.param_groups), optimizer.param_groups[-1]["betas"][0]
-            logits = model(images)
-            loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-            mean = accelerator.reduce(loss.detach().float(), "mean").item()
-            if not math.isfinite(mean):
-                raise DivergedError(
-                    f"the loss became {mean} ({title}, step {len(trace.losses) + 1}, learning rate {rate:.2g}): "
-                    "lower max_lr (stage 1: freeze_max_lr)"
-                )
-            accelerator.backward(loss)
-            optimizer.step()
-            scheduler.step()
-            optimizer.zero_grad()
-            trace.losses.append(mean)
-            trace.rates.append(rate)
-            trace.momenta.append(momentum)
-            right += (logits.argmax(1) == labels).sum().item()
-            seen += len(labels)
-            bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{right / seen:.1%}", lr=f"{rate:.1e}", refresh=False)
-    totals = accelerator.reduce(torch.tensor([right, seen], dtype=torch.float64), "sum")
+    bar.set_description(title)
+    for images, labels in loader:
+        # Before stepping: after its last step a one-cycle rises again.
+        rate, momentum = highest_rate(optimizer.param_groups), optimizer.param_groups[-1]["betas"][0]
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        mean = accelerator.reduce(loss.detach().float(), "mean").item()
+        if not math.isfinite(mean):
+            raise DivergedError(
+                f"the loss became {mean} ({title}, step {len(trace.losses) + 1}, learning rate {rate:.2g}): "
+                "lower max_lr (stage 1: freeze_max_lr)"
+            )
+        accelerator.backward(loss)
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+        trace.losses.append(mean)
+        trace.rates.append(rate)
+        trace.momenta.append(momentum)
+        right += (logits.argmax(1) == labels).sum().item()
+        seen += len(labels)
+        bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{right / seen:.1%}", lr=f"{rate:.1e}", refresh=False)
+        bar.update()
+    totals = accelerator.reduce(torch.tensor([right, seen], dtype=torch.float32, device=accelerator.device), "sum")
     trace.loss = sum(trace.losses) / len(trace.losses)
     trace.accuracy = (totals[0] / totals[1]).item()
     return trace

@@ -33,20 +33,20 @@ class RunFolder:
         self.figures = path / "figures"
         self.model = path / "model"
 
-    def open(self, recipe: Recipe) -> None:
-        """Starts the run, or makes sure that it is the one to continue.
+    def check(self, recipe: Recipe) -> None:
+        """Makes sure that the folder is free, or holds the run that the recipe wants to continue.
 
         Raises:
             RunFolderError: The folder holds another run, or something else.
         """
-        text = recipe.to_yaml()
         if self.recipe.exists():
             if not recipe.resume_from_checkpoint:
                 raise RunFolderError(
                     f"{self.path} holds a run: continue it with resume_from_checkpoint=true, "
                     "or choose another output_dir"
                 )
-            former, now = (yaml.safe_load(t) for t in (self.recipe.read_text(encoding="utf-8"), text))
+            former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+            now = yaml.safe_load(recipe.to_yaml())
             differing = [key for key in now if key not in _FREE and former.get(key) != now[key]]
             if differing:
                 listed = "; ".join(f"{key}: {former.get(key)} there, {now[key]} now" for key in differing)
@@ -55,8 +55,11 @@ class RunFolder:
                 )
         elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
+
+    def start(self, recipe: Recipe) -> None:
+        """Makes the folder and writes the recipe into it."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self.recipe.write_text(text, encoding="utf-8")
+        self.recipe.write_text(recipe.to_yaml(), encoding="utf-8")
 
     def write_metrics(self, progress: Progress) -> None:
         """Writes `metrics.jsonl`, a line per epoch done."""
