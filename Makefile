@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
+DATASET := $(DEMO)/drawn-dances
 
 .PHONY: install demo test check bench clean
 .DELETE_ON_ERROR:
@@ -28,14 +29,14 @@ demo: $(DEMO)/run/model/metrics.json
 $(DEMO)/photos/provenance.jsonl: | .venv/runtime
 	$(BIN)/python -m dataset_card sample $(DEMO)/photos
 
-$(DEMO)/dataset/README.md: $(DEMO)/photos/provenance.jsonl
-	$(BIN)/python -m dataset_card build $(DEMO)/photos --out $(DEMO)/dataset
+$(DATASET)/README.md: $(DEMO)/photos/provenance.jsonl
+	$(BIN)/python -m dataset_card build $(DEMO)/photos --out $(DATASET)
 
-$(DEMO)/run/model/config.json: $(DEMO)/dataset/README.md
-	$(BIN)/python -m train fit recipes/sample.yaml dataset=$(DEMO)/dataset output_dir=$(DEMO)/run resume_from_checkpoint=true
+$(DEMO)/run/model/config.json: $(DATASET)/README.md
+	$(BIN)/python -m train fit recipes/sample.yaml dataset=$(DATASET) output_dir=$(DEMO)/run resume_from_checkpoint=true
 
 $(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json
-	$(BIN)/python -m train evaluate $(DEMO)/run/model dataset=$(DEMO)/dataset
+	$(BIN)/python -m train evaluate $(DEMO)/run/model dataset=$(DATASET)
 
 test: .venv/dev
 	@tests/browser/install_chromium.sh

@@ -100,7 +100,7 @@ def _name(model_id: str, config: dict[str, Any]) -> str:
         return model_id
     # A path of this machine is nobody's business.
     data = config.get("training_data", {}).get("name")
-    return f"{config['architecture']}, trained on {Path(data).name}" if data else config["architecture"]
+    return f"{config['architecture']}, trained on “{data}”" if data else config["architecture"]
 
 
 def photo_input() -> gr.Image:
@@ -223,7 +223,13 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
-        build_page(model).queue(max_size=64).launch(theme=THEME, css=CSS, max_file_size=MAX_FILE_SIZE, show_error=True)
+        build_page(model).queue(max_size=64).launch(
+            theme=THEME,
+            css=CSS,
+            max_file_size=MAX_FILE_SIZE,
+            show_error=True,
+            footer_links=["api", "gradio", "settings"],
+        )
     except OSError as error:
         # The port that GRADIO_SERVER_PORT asked for is taken; where it asks for none, Gradio takes the next free one.
         print(f"error: {error}", file=sys.stderr)

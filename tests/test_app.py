@@ -66,7 +66,7 @@ def test_the_page_says_what_the_model_is_and_never_where_it_lies(model_folder: P
     model = app.load_model(str(model_folder))
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
     text = app.about(model)
-    assert "test_resnet, trained on dances" in text
+    assert "test_resnet, trained on “Dances”" in text
     assert f"**{metrics['accuracy']:.0%}** of 8 test drawings" in text
     assert str(model_folder.parent) not in text
 

@@ -59,7 +59,7 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     predictions = predict(model, rows, settings.batch_size, settings.num_workers)
     metrics = {
         **compute_metrics(predictions),
-        "dataset": images.name,
+        "dataset": images.title,
         "fingerprint": fingerprint(rows),
         "date": datetime.now(UTC).date().isoformat(),
     }

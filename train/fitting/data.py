@@ -29,12 +29,14 @@ class LabelledImages:
 
     Attributes:
         name: The folder or Hub id they were loaded from.
+        title: What people call the dataset: its card's `pretty_name`, else the last part of `name`.
         label_names: Class names, in the order of their numbers.
         splits: By name; each has `image` (upright RGB) and `label`, and maybe more columns.
         drawings: True when the dataset's card says that its pictures are drawings.
     """
 
     name: str
+    title: str
     label_names: list[str]
     splits: dict[str, datasets.Dataset]
     drawings: bool
@@ -93,7 +95,9 @@ def load_images(name: str) -> LabelledImages:
         split: rows.rename_columns(renames).cast_column("image", datasets.Image(mode="RGB"))
         for split, rows in loaded.items()
     }
-    return LabelledImages(name, label_names, splits, DRAWINGS_TAG in _card_tags(name, is_folder))
+    card = _card_metadata(name, is_folder)
+    title = card.get("pretty_name") or Path(name).resolve().name
+    return LabelledImages(name, title, label_names, splits, drawings=DRAWINGS_TAG in (card.get("tags") or []))
 
 
 def first_line(error: BaseException) -> str:
@@ -106,12 +110,12 @@ def _only(features: datasets.Features, kind: type) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _card_tags(name: str, is_folder: bool) -> list[str]:
+def _card_metadata(name: str, is_folder: bool) -> dict[str, Any]:
     try:
         card = DatasetCard.load(Path(name) / "README.md" if is_folder else name)
     except (OSError, EntryNotFoundError, ValueError):
-        return []
-    return card.data.to_dict().get("tags") or []
+        return {}
+    return card.data.to_dict()
 
 
 def fingerprint(rows: datasets.Dataset) -> str:

@@ -72,7 +72,9 @@ def plot_training(path: Path, progress: Progress) -> None:
         momentum = rate.twinx()
         momentum.spines["right"].set_visible(True)
         momentum.plot(steps, progress.momenta, color=_GREY, lw=0.8, ls="--", label="momentum (right)")
-        rate.set(title="One cycle", xlabel="step", ylim=(0, None))
+        # Room above the curves for the legend.
+        rate.set(title="One cycle", xlabel="step", ylim=(0, 1.35 * max(progress.rates)))
+        momentum.set(ylim=(0.8, 1.05))
         handles = rate.lines + momentum.lines
         momentum.legend(handles, [h.get_label() for h in handles], frameon=False, fontsize=7)
         for axis in (loss, accuracy, rate):

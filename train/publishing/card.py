@@ -16,7 +16,7 @@ def write_card(folder: Path) -> Path:
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
     metrics = read_metrics(folder)
     data = config["training_data"]
-    name = f"{config['architecture']} for {Path(data['name']).name}"
+    name = f"{config['architecture']} for {data['name']}"
     test = metrics.get("test")
     metadata = ModelCardData(
         model_name=name,
@@ -33,8 +33,8 @@ def write_card(folder: Path) -> Path:
         eval_results=[
             EvalResult(
                 task_type="image-classification",
-                dataset_type=Path(data["name"]).name,
-                dataset_name=Path(data["name"]).name,
+                dataset_type="image-classification",
+                dataset_name=test["dataset"],
                 dataset_split="test",
                 metric_type=kind,
                 metric_value=round(test[value], 4),

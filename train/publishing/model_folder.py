@@ -47,7 +47,7 @@ def write_model_folder(
             model_config={
                 "label_names": images.label_names,
                 "training_data": {
-                    "name": images.name,
+                    "name": images.title,
                     "drawings": images.drawings,
                     "pictures": len(images.splits["train"]),
                     "fingerprint": fingerprint(images.splits["train"]),
