@@ -15,20 +15,16 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.utils import HfHubHTTPError, HFValidationError, httpx
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 from transformers.utils import logging as transformers_logging
 
+from hub.errors import HubError
+from hub.model_folder import ModelFolderError, open_model_folder
+
 UNREADABLE = "This file can't be read as a picture. JPEG, PNG, WebP and GIF files work."
 MAX_FILE_SIZE = "20mb"
 MAX_PIXELS = 100_000_000
-_MODEL_FILES = ["config.json", "model.safetensors", "metrics.json", "examples/*"]
-
-
-class ModelIdError(ValueError):
-    """A MODEL_ID that can't be served; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,33 +61,24 @@ def load_model(model_id: str) -> ServedModel:
     """Loads a model folder, or fetches one from the Hub.
 
     Raises:
-        ModelIdError: Nothing that can be served, with the reason.
+        ModelFolderError: It is none, or one not to be trusted.
+        HubError: It can't be fetched.
     """
-    folder = Path(model_id)
-    if not folder.is_dir():
-        try:
-            folder = Path(snapshot_download(model_id, allow_patterns=_MODEL_FILES))
-        except (OSError, HFValidationError, HfHubHTTPError, httpx.HTTPError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ModelIdError(
-                f"MODEL_ID={model_id} is no folder here, and the Hub does not give it: {reason}"
-            ) from None
+    folder = open_model_folder(model_id)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        network = AutoModelForImageClassification.from_pretrained(folder).eval()
-        processor = AutoImageProcessor.from_pretrained(folder)
+        network = AutoModelForImageClassification.from_pretrained(folder.path).eval()
+        processor = AutoImageProcessor.from_pretrained(folder.path)
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelIdError(f"MODEL_ID={model_id} is no model folder: {reason}") from None
-    metrics = folder / "metrics.json"
+        raise ModelFolderError(f"{model_id} can't be loaded: {str(error).strip().splitlines()[0]}") from None
+    metrics = folder.path / "metrics.json"
     return ServedModel(
-        name=_name(model_id, config),
+        name=_name(model_id, folder.config),
         network=network,
         processor=processor,
-        label_names=[network.config.id2label[number] for number in range(network.config.num_labels)],
-        drawings=config.get("training_data", {}).get("drawings", False),
+        label_names=folder.label_names,
+        drawings=folder.config.get("training_data", {}).get("drawings", False),
         test=json.loads(metrics.read_text(encoding="utf-8")).get("test", {}) if metrics.exists() else {},
-        examples=sorted((folder / "examples").glob("*.jpg")),
+        examples=sorted((folder.path / "examples").glob("*.jpg")),
     )
 
 
@@ -213,14 +200,16 @@ def main() -> int:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    model_id = os.environ.get("MODEL_ID", "")
+    # A Space has its model's id in a file beside this one.
+    default = Path(__file__).with_name("MODEL_ID")
+    model_id = os.environ.get("MODEL_ID") or (default.read_text(encoding="utf-8").strip() if default.exists() else "")
     if not model_id:
         print("error: set MODEL_ID to a model folder or a Hub id, or run `make demo`", file=sys.stderr)
         return 2
     try:
         model = load_model(model_id)
-    except ModelIdError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ModelFolderError, HubError) as error:
+        print(f"error: MODEL_ID={error}", file=sys.stderr)
         return 2
     try:
         build_page(model).queue(max_size=64).launch(

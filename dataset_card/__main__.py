@@ -1,4 +1,4 @@
-"""Command line: `python -m dataset_card sample | build`."""
+"""Command line: `python -m dataset_card sample | build | push`."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dataset_card.errors import UserError
+from hub.errors import HubError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -50,11 +51,28 @@ def build(
     print(f'{out}: ready for load_dataset("{out}"); its card is {out / "README.md"}')
 
 
+@app.command()
+def push(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset folder.")],
+    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="Such as user/dances.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see it; licences must allow it.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Push to this branch instead of main.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Give the result this tag.")] = None,
+) -> None:
+    """Pushes DATASET to the Hub, private unless --public. Pushing again sends what differs.
+
+    Example: python -m dataset_card push dances user/dances
+    """
+    from dataset_card.push import push_dataset
+
+    print(push_dataset(dataset, repo_id, public, revision, tag))
+
+
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
     try:
         app(words)
-    except UserError as error:
+    except (UserError, HubError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

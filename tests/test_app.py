@@ -82,7 +82,7 @@ def test_a_model_that_was_not_judged_says_so(model_folder: Path, tmp_path: Path)
     [
         ("", "set MODEL_ID to a model folder or a Hub id"),
         ("nobody/nothing", "MODEL_ID=nobody/nothing is no folder here, and the Hub does not give it"),
-        ("tests", "MODEL_ID=tests is no model folder"),
+        ("tests", "MODEL_ID=tests is no model folder (it has no config.json)"),
     ],
 )
 def test_a_wrong_model_id_is_one_line(model_id: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Command line: `python -m train fit | evaluate`."""
+"""Command line: `python -m train fit | evaluate | push`."""
 
 import shlex
 import signal
@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from hub.errors import HubError
+from hub.model_folder import ModelFolderError
 from train.errors import UserError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -70,11 +72,31 @@ def evaluate(
     print(summary(run_evaluate(model, settings), settings.split))
 
 
+@app.command()
+def push(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.")],
+    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="Such as user/dances-resnet34.")],
+    space: Annotated[str | None, typer.Option(help="Also push a Space that shows it, such as user/nritya.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Its dataset's Hub id, when trained on a folder.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see it.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Push to this branch instead of main.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Give the result this tag.")] = None,
+) -> None:
+    """Pushes MODEL to the Hub, private unless --public. Pushing again sends what differs.
+
+    Example: python -m train push runs/first/model user/dances-resnet34 --space user/nritya
+    """
+    from train.push import push_model
+
+    for done in push_model(model, repo_id, space, dataset, public, revision, tag):
+        print(done)
+
+
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
     try:
         app(words)
-    except UserError as error:
+    except (UserError, ModelFolderError, HubError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

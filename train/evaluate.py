@@ -22,6 +22,10 @@ class LabelsError(UserError):
     """A dataset whose labels are not those of the model."""
 
 
+class OutputError(UserError):
+    """Nowhere to put the results."""
+
+
 class Evaluation(Settings):
     """What to judge on.
 
@@ -49,17 +53,18 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     Raises:
         UserError: Model, dataset or split can't be used, or don't fit each other.
     """
-    model = load_model(model_id)
+    if settings.output_dir is None and not Path(model_id).is_dir():
+        raise OutputError(f"{model_id} is no folder here: say where the results go with output_dir=FOLDER")
     output = settings.output_dir or Path(model_id)
-    if not output.is_dir() and settings.output_dir is None:
-        raise LabelsError(f"{model_id} is on the Hub: say where the results go with output_dir=FOLDER")
+    model, folder = load_model(model_id)
     images = load_images(settings.dataset)
-    rows = as_numbered(images, images.split(settings.split), model.pretrained_cfg["label_names"], model_id)
+    rows = as_numbered(images, images.split(settings.split), folder.label_names, model_id)
 
     predictions = predict(model, rows, settings.batch_size, settings.num_workers)
     metrics = {
         **compute_metrics(predictions),
         "dataset": images.title,
+        "dataset_id": images.repo_id,
         "fingerprint": fingerprint(rows),
         "date": datetime.now(UTC).date().isoformat(),
     }

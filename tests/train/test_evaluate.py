@@ -74,6 +74,17 @@ class TestBadInput:
         message = refused("train", "evaluate", run_folder, f"dataset={dataset_folder}")
         assert f"did you mean {run_folder / 'model'}?" in message
 
-    @pytest.mark.parametrize("name", ["nobody/nothing", "/no/where"])
-    def test_a_model_that_is_nowhere(self, refused: Callable[..., str], dataset_folder: Path, name: str) -> None:
-        assert f"{name} is no usable folder here" in refused("train", "evaluate", name, f"dataset={dataset_folder}")
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("nobody/nothing", "the Hub does not give it: "),
+            ("/no/where", "/no/where is neither a folder nor a Hub id"),
+        ],
+    )
+    def test_a_model_that_is_nowhere(
+        self, refused: Callable[..., str], dataset_folder: Path, tmp_path: Path, name: str, message: str
+    ) -> None:
+        words = ["train", "evaluate", name, f"dataset={dataset_folder}"]
+        assert "say where the results go with output_dir=FOLDER" in refused(*words)
+        assert message in refused(*words, f"output_dir={tmp_path / 'out'}")
+        assert not (tmp_path / "out").exists()

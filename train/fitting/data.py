@@ -1,7 +1,6 @@
 """Pictures and labels: a dataset folder or Hub id -> batches of tensors."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Any
 
 import datasets
 import torch
-from huggingface_hub import DatasetCard
-from huggingface_hub.utils import EntryNotFoundError, HfHubHTTPError
+from huggingface_hub import DatasetCard, hf_hub_download
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from hub.errors import CLIENT_ERRORS, redact
+from hub.repo import RepoId, parse
 from train.errors import UserError
 
 DRAWINGS_TAG = "drawings"
@@ -30,6 +30,7 @@ class LabelledImages:
     Attributes:
         name: The folder or Hub id they were loaded from.
         title: What people call the dataset: its card's `pretty_name`, else the last part of `name`.
+        repo_id: Its id on the Hub, when it was loaded from there.
         label_names: Class names, in the order of their numbers.
         splits: By name; each has `image` (upright RGB) and `label`, and maybe more columns.
         drawings: True when the dataset's card says that its pictures are drawings.
@@ -37,6 +38,7 @@ class LabelledImages:
 
     name: str
     title: str
+    repo_id: str | None
     label_names: list[str]
     splits: dict[str, datasets.Dataset]
     drawings: bool
@@ -58,21 +60,19 @@ def load_images(name: str) -> LabelledImages:
     Raises:
         DatasetError: Not found, or without an image column and a column of class labels.
     """
-    is_folder = Path(name).is_dir()
-    if not is_folder and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+    place = parse(name)
+    if place is None:
         raise DatasetError(f"{name} is neither a folder nor a Hub id: build one with python -m dataset_card build")
     try:
-        loaded = datasets.load_dataset(name)
-    except (
-        FileNotFoundError,
-        ConnectionError,
-        HfHubHTTPError,
-        datasets.exceptions.DatasetNotFoundError,
-    ) as error:
-        if is_folder:
+        if isinstance(place, RepoId):
+            loaded = datasets.load_dataset(place.repo_id, revision=place.revision)
+        else:
+            loaded = datasets.load_dataset(name)
+    except (FileNotFoundError, ConnectionError, *CLIENT_ERRORS) as error:
+        if isinstance(place, Path):
             raise DatasetError(f"{name} holds no dataset ({first_line(error)}): build one with dataset_card") from None
         raise DatasetError(
-            f"{name} is no folder here and could not be loaded from the Hub ({first_line(error)}): "
+            f"{name} is no folder here and could not be loaded from the Hub ({redact(first_line(error))}): "
             "check the name, the network and your token"
         ) from None
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
@@ -95,9 +95,10 @@ def load_images(name: str) -> LabelledImages:
         split: rows.rename_columns(renames).cast_column("image", datasets.Image(mode="RGB"))
         for split, rows in loaded.items()
     }
-    card = _card_metadata(name, is_folder)
+    card = _card_metadata(place)
+    repo_id = place.repo_id if isinstance(place, RepoId) else None
     title = card.get("pretty_name") or Path(name).resolve().name
-    return LabelledImages(name, title, label_names, splits, drawings=DRAWINGS_TAG in (card.get("tags") or []))
+    return LabelledImages(name, title, repo_id, label_names, splits, drawings=DRAWINGS_TAG in (card.get("tags") or []))
 
 
 def first_line(error: BaseException) -> str:
@@ -110,12 +111,16 @@ def _only(features: datasets.Features, kind: type) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _card_metadata(name: str, is_folder: bool) -> dict[str, Any]:
+def _card_metadata(place: Path | RepoId) -> dict[str, Any]:
     try:
-        card = DatasetCard.load(Path(name) / "README.md" if is_folder else name)
-    except (OSError, EntryNotFoundError, ValueError):
+        if isinstance(place, RepoId):
+            path = hf_hub_download(place.repo_id, "README.md", repo_type="dataset", revision=place.revision)
+        else:
+            path = str(place / "README.md")
+        return DatasetCard.load(path).data.to_dict()
+    except (*CLIENT_ERRORS, ValueError):
+        # A dataset without a card, or with a card of another make, can be trained on all the same.
         return {}
-    return card.data.to_dict()
 
 
 def fingerprint(rows: datasets.Dataset) -> str:

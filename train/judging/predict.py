@@ -11,16 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import timm
 from accelerate import Accelerator
-from huggingface_hub.utils import HfHubHTTPError, httpx
 
-from train.errors import UserError
+from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 from train.fitting.data import TransformedImages, first_line, make_loader
 from train.fitting.loop import validate
 from train.fitting.transforms import eval_transform
-
-
-class ModelFolderError(UserError):
-    """A model folder or Hub id that can't be loaded."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +46,22 @@ class Predictions:
         return -np.log(np.maximum(self.probs[np.arange(len(self.labels)), self.labels], 1e-300))
 
 
-def load_model(model_id: str) -> Any:
+def load_model(name: str) -> tuple[Any, ModelFolder]:
     """Loads a model folder or Hub id through timm.
 
+    Returns:
+        The model in evaluation mode, and the folder it lies in.
+
     Raises:
-        ModelFolderError: Not there, not reachable, or not a model with label names.
+        ModelFolderError: It is none, or one not to be trusted.
+        HubError: It can't be fetched.
     """
-    folder = Path(model_id)
-    if folder.is_dir() and not (folder / "config.json").exists():
-        inside = folder / "model"
-        hint = f"; did you mean {inside}?" if (inside / "config.json").exists() else ""
-        raise ModelFolderError(f"{model_id} is no model folder (it has no config.json){hint}")
+    folder = open_model_folder(name)
     try:
-        model = timm.create_model(f"local-dir:{folder}" if folder.is_dir() else f"hf-hub:{model_id}", pretrained=True)
-    except (OSError, ValueError, RuntimeError, KeyError, HfHubHTTPError, httpx.HTTPError) as error:
-        kind = "model folder" if folder.is_dir() else "folder here, nor a model that the Hub gives us"
-        raise ModelFolderError(f"{model_id} is no usable {kind} ({first_line(error)})") from None
-    if not model.pretrained_cfg.get("label_names"):
-        raise ModelFolderError(f"{model_id} has no label_names in its config.json: it was not made by `train fit`")
-    return model.eval()
+        model = timm.create_model(f"local-dir:{folder.path}", pretrained=True)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelFolderError(f"{name} can't be loaded ({first_line(error)})") from None
+    return model.eval(), folder
 
 
 def predict(model: Any, rows: datasets.Dataset, batch_size: int, num_workers: int) -> Predictions:

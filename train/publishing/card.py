@@ -1,66 +1,115 @@
-"""The model card: README.md of a model folder, written from what the folder holds."""
+"""The model card: README.md of a model folder, rendered from what the folder holds."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import timm
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 TEMPLATE = Path(__file__).with_name("card_template.md")
+PLACEHOLDER = "PATH_OR_HUB_ID"
 
 
-def write_card(folder: Path) -> Path:
-    """Writes `folder/README.md` from config.json, recipe.yaml and, once there, metrics.json."""
+def render_card(
+    folder: Path, repo_id: str | None = None, space_id: str | None = None, dataset_id: str | None = None
+) -> str:
+    """Returns the card of a model folder: config.json, recipe.yaml and, once there, metrics.json, in words.
+
+    Args:
+        folder: The model folder.
+        repo_id: Where it will lie on the Hub, so that the snippets can be copied as they are.
+        space_id: The Space that shows it.
+        dataset_id: Where the dataset lies on the Hub, for a model that was trained on a folder.
+    """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    metrics = read_metrics(folder)
-    data = config["training_data"]
+    data, test = config["training_data"], read_metrics(folder).get("test")
+    data["id"] = data["id"] or dataset_id
     name = f"{config['architecture']} for {data['name']}"
-    test = metrics.get("test")
+    base_model = _base_model(recipe)
+    examples = read_examples(folder)
     metadata = ModelCardData(
         model_name=name,
         library_name="timm",
         pipeline_tag="image-classification",
-        tags=[
-            "timm",
-            "transformers",
-            "image-classification",
-            "nritya",
-            *(["drawings"] if data["drawings"] else []),
-        ],
+        license=_license(data["licenses"]),
+        base_model=base_model,
+        datasets=[data["id"]] if data["id"] else None,
+        tags=["timm", "transformers", "image-classification", "nritya", *(["drawings"] if data["drawings"] else [])],
         metrics=["accuracy", "f1"] if test else None,
-        eval_results=[
-            EvalResult(
-                task_type="image-classification",
-                dataset_type="image-classification",
-                dataset_name=test["dataset"],
-                dataset_split="test",
-                metric_type=kind,
-                metric_value=round(test[value], 4),
-            )
-            for kind, value in (("accuracy", "accuracy"), ("f1", "macro_f1"))
+        eval_results=_eval_results(test) if test else None,
+        widget=[
+            {"src": f"https://huggingface.co/{repo_id}/resolve/main/examples/{e['file']}", "example_title": e["label"]}
+            for e in examples
         ]
-        if test
+        if repo_id and examples
         else None,
     )
     card = ModelCard.from_template(
         metadata,
         template_path=str(TEMPLATE),
         name=name,
+        model_id=repo_id or PLACEHOLDER,
+        timm_id=f"hf-hub:{repo_id}" if repo_id else f"local-dir:{PLACEHOLDER}",
+        space_id=space_id or "SPACE_ID_OR_ADDRESS",
         config=config,
         data=data,
         recipe=recipe,
+        base_model=base_model,
         test=test,
         validation=config["validation"],
-        has_confusion_matrix=(folder / "figures" / "confusion_matrix_test.png").exists(),
+        examples=examples,
+        figures=sorted(path.name for path in (folder / "figures").glob("*.png")),
     )
-    path = folder / "README.md"
-    card.save(path)
-    return path
+    return str(card)
+
+
+def write_card(folder: Path) -> None:
+    """Writes `folder/README.md`."""
+    (folder / "README.md").write_text(render_card(folder), encoding="utf-8")
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Returns metrics.json, a table by split, or an empty one."""
     path = folder / "metrics.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def read_examples(folder: Path) -> list[dict[str, str]]:
+    """Returns file, label, licence, author and source of every example picture."""
+    path = folder / "examples" / "examples.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def _base_model(recipe: dict[str, Any]) -> str | None:
+    if not recipe["pretrained"] or recipe["weights"]:
+        return None
+    return timm.get_pretrained_cfg(recipe["architecture"]).hf_hub_id
+
+
+def _license(of_data: dict[str, int]) -> str:
+    # Weights follow from the pictures: where somebody's rights are unknown, no free licence can be promised.
+    return "other" if {"unknown", "other"} & of_data.keys() else "apache-2.0"
+
+
+def _eval_results(test: dict[str, Any]) -> list[EvalResult]:
+    low, high = test["accuracy_interval"]
+    common = {
+        "task_type": "image-classification",
+        "dataset_type": test["dataset_id"] or "imagefolder",
+        "dataset_name": test["dataset"],
+        "dataset_split": "test",
+    }
+    interval = {"interval_95": [round(low, 4), round(high, 4)], "pictures": test["pictures"]}
+    return [
+        EvalResult(
+            **common,
+            metric_type="accuracy",
+            metric_name=f"accuracy (95 % interval {low:.1%} – {high:.1%}, {test['pictures']} pictures)",
+            metric_value=round(test["accuracy"], 4),
+            metric_args=interval,
+        ),
+        EvalResult(**common, metric_type="f1", metric_name="macro F1", metric_value=round(test["macro_f1"], 4)),
+    ]

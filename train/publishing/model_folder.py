@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,8 @@ def write_model_folder(
                 "label_names": images.label_names,
                 "training_data": {
                     "name": images.title,
+                    "id": images.repo_id,
+                    "licenses": count_licenses(images.splits["train"]),
                     "drawings": images.drawings,
                     "pictures": len(images.splits["train"]),
                     "fingerprint": fingerprint(images.splits["train"]),
@@ -74,6 +78,13 @@ def write_model_folder(
     return run.model
 
 
+def count_licenses(rows: datasets.Dataset) -> dict[str, int]:
+    """Returns how many pictures have each licence, the most frequent first; "unknown" where nobody says."""
+    if "license" not in rows.column_names:
+        return {"unknown": len(rows)}
+    return dict(Counter(license_id or "unknown" for license_id in rows["license"]).most_common())
+
+
 def drop_model_args(config: Path) -> None:
     """Removes `model_args`, which timm writes and transformers 5 takes for keyword arguments of its own."""
     values = json.loads(config.read_text(encoding="utf-8"))
@@ -95,7 +106,8 @@ def write_examples(folder: Path, images: LabelledImages) -> list[Path]:
         if label in written or license_id in _UNSHAREABLE:
             continue
         row = rows[index]
-        file = f"{images.label_names[label]}.jpg"
+        # A class may be called anything; a file of ours may not.
+        file = re.sub(r"[^\w-]+", "-", images.label_names[label]) + ".jpg"
         folder.mkdir(exist_ok=True)
         with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
             fresh = picture.convert("RGB")

@@ -18,7 +18,9 @@ def _images(licenses: list[str], features: dict[str, object] = FEATURES) -> Labe
         "license": licenses,
     }
     rows = Dataset.from_dict({name: columns[name] for name in features}, features=Features(features))
-    return LabelledImages("dances", "Dances", ["kathak", "odissi"], {"validation": rows, "test": rows}, drawings=False)
+    return LabelledImages(
+        "dances", "Dances", None, ["kathak", "odissi"], {"validation": rows, "test": rows}, drawings=False
+    )
 
 
 def test_config_says_what_the_model_learned_from(model_folder: Path, dataset_folder: Path) -> None:

@@ -1,0 +1,90 @@
+"""The story of `dataset_card push`: a dataset folder goes to the Hub as it is."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from dataset_card.errors import UserError
+from dataset_card.licenses import REDISTRIBUTABLE
+from dataset_card.rejected import FILE_NAME as MARK
+from dataset_card.splits import SPLITS
+from hub.push import Pushed, push
+
+PLACEHOLDER = "PATH_OR_HUB_ID"
+_OURS = ("data/", "figures/")
+_NAMED = 3
+
+
+class DatasetFolderError(UserError):
+    """A folder that is no dataset folder."""
+
+
+class LicenseError(UserError):
+    """Pictures that must not be published."""
+
+
+def push_dataset(folder: Path, repo_id: str, public: bool, revision: str | None, tag: str | None) -> Pushed:
+    """Pushes a dataset folder: parquet, card, figures, in one commit that names the counts.
+
+    Args:
+        folder: Made by `build`.
+        repo_id: Such as "user/dances".
+        public: Let everybody see it; every picture must have a licence that allows it.
+        revision: Push to this branch instead of main.
+        tag: Give the result this tag.
+
+    Raises:
+        UserError: Not a dataset folder, or pictures that must not be published.
+        HubError: The Hub, or the way to it, says no.
+    """
+    shards = {split: sorted((folder / "data").glob(f"{split}-*.parquet")) for split in SPLITS}
+    if not (folder / MARK).is_file() or not (folder / "README.md").is_file() or not all(shards.values()):
+        raise DatasetFolderError(f"{folder} is no dataset folder: make one with python -m dataset_card build")
+
+    def check_public() -> None:
+        check_licenses(folder, [shard for split in SPLITS for shard in shards[split]])
+
+    if public:
+        check_public()
+    counts = {split: sum(pq.read_metadata(shard).num_rows for shard in shards[split]) for split in SPLITS}
+    listed = ", ".join(f"{split} {count}" for split, count in counts.items())
+    files: dict[str, Path | bytes] = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    files["README.md"] = card.replace(PLACEHOLDER, repo_id).encode()
+    return push(
+        repo_id,
+        "dataset",
+        files,
+        lambda path: path.startswith(_OURS),
+        f"{sum(counts.values())} pictures: {listed}",
+        public=public,
+        check_public=check_public,
+        revision=revision,
+        tag=tag,
+    )
+
+
+def check_licenses(folder: Path, shards: list[Path]) -> None:
+    """Refuses to publish pictures whose licence does not allow it.
+
+    Raises:
+        LicenseError: Counts them by licence and names a few.
+    """
+    refused: list[tuple[str, str]] = []
+    for shard in shards:
+        table = pq.read_table(shard, columns=["sha256", "license"])
+        pairs = zip(table["sha256"].to_pylist(), table["license"].to_pylist(), strict=True)
+        refused += [(sha256, license_id) for sha256, license_id in pairs if license_id not in REDISTRIBUTABLE]
+    if refused:
+        by_license = Counter(license_id for _, license_id in refused)
+        listed = ", ".join(f"{count} x {license_id or 'none'}" for license_id, count in by_license.most_common())
+        named = ", ".join(sha256[:12] for sha256, _ in refused[:_NAMED]) + (", ..." if len(refused) > _NAMED else "")
+        raise LicenseError(
+            f"{len(refused)} pictures of {folder} must not be published (licences: {listed}; sha256 {named}): "
+            "push to a private repository, without --public, or build again without them"
+        )

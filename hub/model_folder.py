@@ -1,0 +1,143 @@
+"""A model folder, from this disk or from the Hub, that has been looked at before anything in it is trusted."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+
+from hub.errors import HubError, one_line_errors
+from hub.repo import parse
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+# Nothing else is fetched: no code, no pickles.
+_WANTED = [CONFIG, WEIGHTS, "metrics.json", "examples/*.jpg", "examples/examples.json"]
+_MOST_CLASSES = 10_000
+_LARGEST_SIDE = 1024
+_LONGEST_NAME = 200
+
+
+class ModelFolderError(ValueError):
+    """A folder or repository that is no model folder, or one not to be trusted."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model folder on this disk.
+
+    Attributes:
+        path: The folder.
+        config: Its config.json, checked.
+    """
+
+    path: Path
+    config: dict[str, Any]
+
+    @property
+    def label_names(self) -> list[str]:
+        """Class names, in the order of the logits."""
+        return self.config["label_names"]
+
+
+def open_model_folder(name: str) -> ModelFolder:
+    """Opens a model folder, or fetches one from the Hub (`user/name`, `user/name@revision`).
+
+    Raises:
+        ModelFolderError: It is none, or its config is wrong or hostile; says what was found.
+        HubError: It can't be fetched.
+    """
+    place = parse(name)
+    if place is None:
+        raise ModelFolderError(f"{name} is neither a folder nor a Hub id")
+    if isinstance(place, Path):
+        folder = place
+        if not (folder / CONFIG).is_file():
+            inside = folder / "model"
+            hint = f"; did you mean {inside}?" if (inside / CONFIG).is_file() else ""
+            raise ModelFolderError(f"{name} is no model folder (it has no {CONFIG}){hint}")
+    else:
+        with one_line_errors(f"{name} is no folder here, and the Hub does not give it"):
+            folder = Path(snapshot_download(place.repo_id, revision=place.revision, allow_patterns=_WANTED))
+            check_downloads(folder)
+    return ModelFolder(folder, check_model_folder(folder, name))
+
+
+def check_downloads(snapshot: Path) -> None:
+    """Compares downloaded LFS files with their checksums; the Hub's clients compare sizes only.
+
+    The cache names such a file after its SHA-256. One that arrived damaged is removed, so that the next try
+    fetches it again.
+
+    Raises:
+        HubError: A file arrived damaged.
+    """
+    for file in sorted(snapshot.rglob("*")):
+        blob = file.resolve()
+        if not re.fullmatch(r"[0-9a-f]{64}", blob.name) or not blob.is_file():
+            continue
+        with blob.open("rb") as content:
+            if hashlib.file_digest(content, "sha256").hexdigest() == blob.name:
+                continue
+        blob.unlink()
+        file.unlink()
+        raise HubError(f"{file.name} arrived damaged (its checksum is wrong): run the same command again")
+
+
+def check_model_folder(folder: Path, name: str) -> dict[str, Any]:
+    """Reads config.json and the header of the weights, and refuses what does not fit or is out of bounds.
+
+    Raises:
+        ModelFolderError: Says what was found and what is allowed.
+    """
+    for file in (CONFIG, WEIGHTS):
+        if not (folder / file).is_file():
+            raise ModelFolderError(f"{name} is no model folder: it has no {file}")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        architecture, names, count = config["architecture"], config["label_names"], config["num_classes"]
+        size = config["pretrained_cfg"]["input_size"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFolderError(f"{name} has no usable {CONFIG} ({type(error).__name__}: {error})") from None
+    fault = (
+        _fault_of_labels(names, count) or _fault_of_architecture(architecture) or _fault_of_size(size)
+    ) or _fault_of_weights(folder / WEIGHTS, count)
+    if fault:
+        raise ModelFolderError(f"{name} is not to be trusted: {fault}")
+    return config
+
+
+def _fault_of_labels(names: Any, count: Any) -> str | None:
+    if not isinstance(names, list) or not all(isinstance(n, str) and 0 < len(n) <= _LONGEST_NAME for n in names):
+        return f"label_names must be a list of names of at most {_LONGEST_NAME} characters"
+    if not 2 <= len(names) <= _MOST_CLASSES or len(set(names)) != len(names):
+        return f"{len(names)} label_names, some perhaps alike: 2 to {_MOST_CLASSES:,} different ones are allowed"
+    return None if count == len(names) else f"num_classes is {count} and there are {len(names)} label_names"
+
+
+def _fault_of_architecture(architecture: Any) -> str | None:
+    import timm
+
+    known = isinstance(architecture, str) and timm.is_model(architecture)
+    return None if known else f"timm has no architecture {str(architecture)[:60]!r}"
+
+
+def _fault_of_size(size: Any) -> str | None:
+    whole = isinstance(size, list) and len(size) == 3 and all(isinstance(n, int) for n in size)
+    if whole and size[0] == 3 and all(16 <= n <= _LARGEST_SIDE for n in size[1:]):
+        return None
+    return f"input_size is {str(size)[:60]}: 3 x 16 to {_LARGEST_SIDE} x 16 to {_LARGEST_SIDE} is allowed"
+
+
+def _fault_of_weights(weights: Path, count: int) -> str | None:
+    try:
+        with safe_open(weights, "pt") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        return f"{weights.name} is damaged ({error})"
+    return (
+        None if any(shape[:1] == [count] for shape in shapes) else f"no weights for {count} classes in {weights.name}"
+    )

@@ -1,0 +1,38 @@
+"""Names of repositories: `user/name`, with `@revision` where one is wanted."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(@[\w./-]+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class RepoId:
+    """A repository on the Hub.
+
+    Attributes:
+        repo_id: Such as "user/dances".
+        revision: A branch, a tag, a commit hash, or None for the main branch.
+    """
+
+    repo_id: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        """Returns `user/name` or `user/name@revision`."""
+        return f"{self.repo_id}@{self.revision}" if self.revision else self.repo_id
+
+
+def parse(name: str) -> Path | RepoId | None:
+    """Tells what a name given on a command line means.
+
+    Returns:
+        A folder that exists, else a repository on the Hub, or None when the name can be neither.
+    """
+    if name and Path(name).is_dir():
+        return Path(name)
+    if not _ID.fullmatch(name):
+        return None
+    repo_id, _, revision = name.partition("@")
+    return RepoId(repo_id, revision or None)

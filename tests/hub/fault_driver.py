@@ -1,0 +1,112 @@
+"""Pushes again and again, with one fault of the server at each step; in a process of its own.
+
+HF_ENDPOINT is read when the clients are imported:
+
+python -m tests.hub.fault_driver dataset|model FOLDER NAMESPACE FAULT        prints one JSON line per step
+"""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import disable_progress_bars, httpx
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "429": {"status": 429, "headers": {"Retry-After": "0"}},
+    "503": {"status": 503},
+    "500": {"status": 500},
+    "drop": {"status": "drop"},
+    "lose": {"status": "lose"},
+}
+
+
+def steps(log: list[dict[str, Any]]) -> list[str]:
+    """Returns a pattern for each kind of request that a push makes, in order, the repository's name left out."""
+    kinds = []
+    for entry in log:
+        path = re.sub(r"\?.*", "", entry["url"])
+        path = re.sub(r"^https?://[^/]+", "", path)
+        kind = re.sub(r"/[0-9a-f]{16,}(?=/|$)", "/[0-9a-f]+", f"{entry['method']} {path}")
+        kind = re.sub(r"(/|%2F)trial-\d+", r"\1trial-\\d+", kind)
+        if kind not in kinds:
+            kinds.append(kind)
+    return kinds
+
+
+def run(push: Callable[[str], object], repo_id: str) -> tuple[str, str]:
+    """Pushes once; returns "" or the error's line, and all that was printed or logged."""
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    logging.getLogger().addHandler(handler)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            push(repo_id)
+    except ValueError as error:
+        return str(error), said.getvalue()
+    finally:
+        logging.getLogger().removeHandler(handler)
+    return "", said.getvalue()
+
+
+def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
+    """Runs one fault at every step."""
+    disable_progress_bars()
+    warnings.simplefilter("ignore")
+    if kind == "dataset":
+        from dataset_card.push import push_dataset
+
+        def push(repo_id: str) -> object:
+            return push_dataset(folder, repo_id, public=True, revision=None, tag="v1")
+
+        needed = {"README.md", "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"}
+    else:
+        from train.push import push_model
+
+        def push(repo_id: str) -> object:
+            return push_model(folder, repo_id, None, None, public=True, revision=None, tag="v1")
+
+        needed = {"README.md", "config.json", "model.safetensors"}
+
+    control = httpx.Client(base_url=os.environ["HF_ENDPOINT"], trust_env=False)
+    api = HfApi()
+    control.delete("/_log")
+    error, _ = run(push, f"{namespace}/trial-0")
+    assert error == "", error
+    for number, step in enumerate(steps(control.get("/_log").json()), start=1):
+        repo_id = f"{namespace}/trial-{number}"
+        control.post("/_faults", json={"next": 1, "match": step, **FAULTS[fault]})
+        error, said = run(push, repo_id)
+        hit = all(fault["next"] == 0 for fault in control.get("/_faults").json())
+        control.delete("/_faults")
+        try:
+            there = set(api.list_repo_files(repo_id, repo_type=kind)) - {".gitattributes"}
+        except HfHubHTTPError:
+            there = set()
+        again, _ = run(push, repo_id)
+        commits = api.list_repo_commits(repo_id, repo_type=kind)
+        answer = {
+            "step": step,
+            "hit": hit,
+            "error": error,
+            "said": said,
+            "half": bool(there) and not needed <= there,
+            "again": again,
+            "whole": needed <= set(api.list_repo_files(repo_id, repo_type=kind)),
+            "commits": sum("files changed" in commit.title for commit in commits),
+            "public": not api.repo_info(repo_id, repo_type=kind).private,
+        }
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4])

@@ -1,0 +1,53 @@
+"""Every fault of the server at every step of a push: waited for, or one clear line, and the same command finishes."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.hub.fault_driver import FAULTS
+from tests.minihub.fixture import start_hub
+
+STEPS = {"whoami", "create", "preupload", "objects/batch", "commit/main", "settings", "refs", "tag/"}
+
+
+def _drive(kind: str, folder: Path, fault: str, root: Path) -> list[dict]:
+    with start_hub(root / f"{kind}-{fault}") as hub:
+        answer = subprocess.run(
+            [sys.executable, "-m", "tests.hub.fault_driver", kind, str(folder), hub.user, fault],
+            cwd=ROOT,
+            env=hub.environment(),
+            capture_output=True,
+            text=True,
+        )
+        assert answer.returncode == 0, answer.stderr
+        assert hub.token not in answer.stdout + answer.stderr
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model"])
+def test_each_fault_at_each_step(kind: str, dataset_folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    folder = {"dataset": dataset_folder, "model": model_folder}[kind]
+    # Most of the time is waiting, as the clients do before they try again.
+    with ThreadPoolExecutor(len(FAULTS)) as pool:
+        reports = dict(zip(FAULTS, pool.map(lambda fault: _drive(kind, folder, fault, tmp_path), FAULTS), strict=True))
+    for fault, steps in reports.items():
+        missing = {step for step in STEPS if not any(step in report["step"] for report in steps)}
+        assert missing == set()
+        for report in steps:
+            where = f"{fault} at {report['step']}"
+            assert report["hit"], where
+            if fault in ("429", "503"):
+                assert report["error"] == "", where
+            if report["error"]:
+                assert "run the same command again" in report["error"], where
+                assert "\n" not in report["error"], where
+            assert not report["half"], where
+            assert report["again"] == "", where
+            assert report["whole"], where
+            assert report["public"], where
+            assert report["commits"] == 1, where

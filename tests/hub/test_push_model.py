@@ -1,0 +1,154 @@
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from tests.conftest import serve
+from tests.hub.conftest import ask, push, refused, run
+from tests.minihub.fixture import RunningHub
+
+STATE = """
+import json
+from huggingface_hub import HfApi, ModelCard
+api = HfApi()
+card = ModelCard.load("alice/dances-model")
+print(json.dumps({
+    "private": api.model_info("alice/dances-model").private,
+    "files": sorted(set(api.list_repo_files("alice/dances-model")) - {".gitattributes"}),
+    "titles": [commit.title for commit in api.list_repo_commits("alice/dances-model")],
+    "card": card.data.to_dict(),
+    "text": card.text,
+}))
+"""
+
+
+def test_the_folder_is_pushed_in_one_commit_and_the_card_says_what_it_is(
+    hub: RunningHub, pushed_model: str, model_folder: Path
+) -> None:
+    state = json.loads(ask(hub, STATE))
+    assert state["private"]
+    assert state["files"] == sorted(
+        path.relative_to(model_folder).as_posix() for path in model_folder.rglob("*") if path.is_file()
+    )
+    metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
+    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (17 files changed)"
+    assert state["titles"][0] == title
+    card = state["card"]
+    assert (card["library_name"], card["pipeline_tag"]) == ("timm", "image-classification")
+    assert card["license"] == "apache-2.0"
+    assert "drawings" in card["tags"]
+    assert len(card["widget"]) == 8
+    result = card["model-index"][0]["results"][0]["metrics"][0]
+    assert result["value"] == metrics["accuracy"]
+    assert result["args"]["interval_95"] == [round(bound, 4) for bound in metrics["accuracy_interval"]]
+    for section in ("What it knows", "How good it is", "Use it", "How it was trained", "Data and licences"):
+        assert f"## {section}" in state["text"]
+    assert "cc0-1.0 (48)" in state["text"]
+    assert "PATH_OR_HUB_ID" not in state["text"]
+
+
+def test_pushing_again_changes_nothing(hub: RunningHub, pushed_model: str, model_folder: Path) -> None:
+    before = json.loads(ask(hub, STATE))["titles"]
+    assert "nothing to do" in push(hub, "train", model_folder, pushed_model)
+    assert json.loads(ask(hub, STATE))["titles"] == before
+
+
+def test_the_snippets_of_the_card_run_as_they_are(
+    hub: RunningHub, pushed_model: str, model_folder: Path, tmp_path: Path
+) -> None:
+    text = json.loads(ask(hub, STATE))["text"]
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(snippets) == 4
+    picture = (model_folder / "examples" / "odissi.jpg").read_bytes()
+    (tmp_path / "dancer.jpg").write_bytes(picture)
+    home = tmp_path / "home"
+    with serve(model_folder) as address:
+        for snippet in snippets:
+            code = f"import os; os.chdir({str(tmp_path)!r})\n" + snippet.replace("SPACE_ID_OR_ADDRESS", address)
+            assert "odissi" in ask(hub, code, home=home)
+
+
+def test_the_space_holds_the_app_and_just_what_it_imports(hub: RunningHub, model_folder: Path) -> None:
+    words = (model_folder, "alice/shown", "--space", "alice/nritya", "--dataset", "alice/dances")
+    push(hub, "train", *words)
+    assert "nothing to do" in push(hub, "train", *words)
+    code = """
+from huggingface_hub import HfApi, SpaceCard, hf_hub_download
+card = SpaceCard.load("alice/nritya")
+print(card.data.sdk, card.data.sdk_version, card.data.app_file, card.data.models, card.data.datasets)
+print(sorted(set(HfApi().list_repo_files("alice/nritya", repo_type="space")) - {".gitattributes"}))
+print(open(hf_hub_download("alice/nritya", "requirements.txt", repo_type="space")).read())
+"""
+    card, files, *requirements = ask(hub, code).splitlines()
+    assert card == "gradio 6.31.0 app.py ['alice/shown'] ['alice/dances']"
+    expected = ["MODEL_ID", "README.md", "app.py", *(f"hub/{n}.py" for n in ("__init__", "errors", "model_folder"))]
+    assert set(expected) <= set(eval(files))
+    names = {line.split("==")[0] for line in requirements}
+    assert {"gradio", "torch", "torchvision", "timm", "transformers", "huggingface-hub", "pillow"} <= names
+    assert not names & {"matplotlib", "scikit-learn", "datasets", "accelerate", "typer", "imagehash"}
+
+
+class TestMistakes:
+    def test_no_model_folder(self, hub: RunningHub, run_folder: Path, tmp_path: Path) -> None:
+        assert "did you mean" in refused(hub, "train", run_folder, "alice/nothing")
+        assert "is no folder: give the model folder" in refused(hub, "train", tmp_path / "none", "alice/nothing")
+
+    def test_a_revision_that_is_not_there(
+        self, hub: RunningHub, pushed_model: str, dataset_folder: Path, tmp_path: Path
+    ) -> None:
+        words = [
+            "-m",
+            "train",
+            "evaluate",
+            f"{pushed_model}@v9",
+            f"dataset={dataset_folder}",
+            f"output_dir={tmp_path}",
+        ]
+        answer = run(hub, *words)
+        assert answer.returncode == 2
+        assert "it has no such revision: name a branch, a tag or a full commit hash" in answer.stderr
+
+
+def test_weights_that_arrive_damaged_are_noticed_and_fetched_again(
+    hub: RunningHub, pushed_model: str, model_folder: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    words = ["-m", "train", "evaluate", pushed_model, f"dataset={dataset_folder}", f"output_dir={tmp_path / 'out'}"]
+    # Large files are stored under their checksum: this is the download of the weights, one byte of it flipped.
+    sha256 = hashlib.sha256((model_folder / "model.safetensors").read_bytes()).hexdigest()
+    hub.faults([{"next": 1, "status": "corrupt", "match": f"GET .*{sha256}"}])
+    answer = run(hub, *words, home=tmp_path / "home")
+    assert hub.faults_left() == []
+    assert answer.returncode == 2, answer.stderr
+    assert "model.safetensors arrived damaged (its checksum is wrong): run the same command again" in answer.stderr
+    answer = run(hub, *words, home=tmp_path / "home")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_hostile_model_on_the_hub_is_refused(hub: RunningHub, dataset_folder: Path, tmp_path: Path) -> None:
+    code = """
+import json
+from huggingface_hub import HfApi
+api = HfApi()
+api.create_repo("alice/evil", exist_ok=True)
+config = {"architecture": "resnet34", "num_classes": 2, "label_names": ["a", "b"],
+          "pretrained_cfg": {"input_size": [3, 99999, 99999]}}
+for name, content in {"config.json": json.dumps(config).encode(), "model.safetensors": b"\\x80\\x04K\\x01.",
+                      "pytorch_model.bin": b"\\x80\\x04K\\x01.", "evil.py": b"raise SystemExit"}.items():
+    api.upload_file(path_or_fileobj=content, path_in_repo=name, repo_id="alice/evil")
+"""
+    ask(hub, code)
+    home = tmp_path / "home"
+    answer = run(
+        hub, "-m", "train", "evaluate", "alice/evil", f"dataset={dataset_folder}", f"output_dir={tmp_path}", home=home
+    )
+    assert answer.returncode == 2
+    assert "alice/evil is not to be trusted: input_size is [3, 99999, 99999]" in answer.stderr
+    served = run(
+        hub,
+        "-c",
+        "import os, runpy; os.environ['MODEL_ID'] = 'alice/evil'; runpy.run_path('app.py', run_name='__main__')",
+    )
+    assert served.returncode == 2
+    assert "is not to be trusted" in served.stderr
+    fetched = {path.name for path in home.rglob("*") if path.is_file()}
+    assert not fetched & {"pytorch_model.bin", "evil.py"}

@@ -1,0 +1,87 @@
+"""The story of `train push`: a model folder goes to the Hub, and a Space that shows it."""
+
+from pathlib import Path
+from typing import Any
+
+from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
+from hub.push import Pushed, push
+from train.publishing.card import read_metrics, render_card
+from train.publishing.space import space_files
+
+_OURS = ("figures/", "examples/")
+_OPTIONAL = {"model.onnx", "metrics.json", "predictions.parquet"}
+
+
+def push_model(
+    folder: Path,
+    repo_id: str,
+    space_id: str | None,
+    dataset_id: str | None,
+    public: bool,
+    revision: str | None,
+    tag: str | None,
+) -> list[Pushed]:
+    """Pushes a model folder in one commit, and then the Space if one is wanted.
+
+    Args:
+        folder: Made by `fit`.
+        repo_id: Such as "user/dances-resnet34".
+        space_id: A Space that shows it, such as "user/nritya".
+        dataset_id: The dataset on the Hub, for a model that was trained on a folder; the cards link to it.
+        public: Let everybody see both.
+        revision: Push the model to this branch instead of main.
+        tag: Give the model's commit this tag.
+
+    Returns:
+        What was done to the model, and to the Space.
+
+    Raises:
+        ModelFolderError: `folder` is no model folder.
+        HubError: The Hub, or the way to it, says no.
+    """
+    if not folder.is_dir():
+        raise ModelFolderError(f"{folder} is no folder: give the model folder that `train fit` made")
+    model = open_model_folder(str(folder))
+    files: dict[str, Path | bytes] = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+    files["README.md"] = render_card(folder, repo_id, space_id, dataset_id).encode()
+    done = [
+        push(
+            repo_id,
+            "model",
+            files,
+            lambda path: path.startswith(_OURS) or path in _OPTIONAL,
+            message(model),
+            public=public,
+            revision=revision,
+            tag=tag,
+        )
+    ]
+    if space_id:
+        data = model.config["training_data"]
+        data["id"] = data["id"] or dataset_id
+        done.append(push_space(space_id, f"{repo_id}@{revision}" if revision else repo_id, data, public))
+    return done
+
+
+def push_space(space_id: str, model_id: str, training_data: dict[str, Any], public: bool) -> Pushed:
+    """Pushes the Space; files of others on it stay."""
+    return push(
+        space_id,
+        "space",
+        space_files(model_id, training_data),
+        lambda path: path.startswith("hub/"),
+        f"Show {model_id}",
+        public=public,
+        space_sdk="gradio",
+    )
+
+
+def message(model: ModelFolder) -> str:
+    """Returns how the commit's message begins: what the model is and how good it has been measured to be."""
+    test = read_metrics(model.path).get("test")
+    judged = f"right on {test['accuracy']:.1%} of {test['pictures']} test pictures" if test else "not judged yet"
+    return f"{model.config['architecture']}, {len(model.label_names)} classes, {judged}"
