@@ -1,10 +1,10 @@
-# make demo | test | check | install | bench        Only a Python 3.11+ with venv is needed; the rest is installed here.
+# make demo | test | check | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check bench clean
+.PHONY: install demo test check clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -32,7 +32,9 @@ $(DEMO)/photos/provenance.jsonl: | .venv/runtime
 $(DATASET)/README.md: $(DEMO)/photos/provenance.jsonl
 	$(BIN)/python -m dataset_card build $(DEMO)/photos --out $(DATASET)
 
-$(DEMO)/run/model/config.json: $(DATASET)/README.md
+# A run that was stopped goes on; one that began before its recipe or its data changed begins anew.
+$(DEMO)/run/model/config.json: $(DATASET)/README.md recipes/sample.yaml
+	@for new in $^; do [ $(DEMO)/run/data.json -nt $$new ] || rm -rf $(DEMO)/run; done
 	$(BIN)/python -m train fit recipes/sample.yaml dataset=$(DATASET) output_dir=$(DEMO)/run resume_from_checkpoint=true
 
 $(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json

@@ -4,6 +4,7 @@ MODEL_ID=RUN/model python app.py      (a model folder or a Hub id; the port from
 """
 
 import json
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -54,6 +55,9 @@ class ServedModel:
         """Returns the probability of every class, 0 to 1, for an upright RGB picture."""
         pixel_values = self.processor(image)["pixel_values"]
         probs = self.network(pixel_values=pixel_values).logits[0].softmax(0).tolist()
+        if not all(map(math.isfinite, probs)):
+            # `gr.Label` would sort it first and call it the answer.
+            raise gr.Error("The model gave no numbers for this picture.", print_exception=False)
         return dict(zip(self.label_names, probs, strict=True))
 
 
@@ -71,13 +75,17 @@ def load_model(model_id: str) -> ServedModel:
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelFolderError(f"{model_id} can't be loaded: {str(error).strip().splitlines()[0]}") from None
     metrics = folder.path / "metrics.json"
+    try:
+        test = json.loads(metrics.read_text(encoding="utf-8")).get("test", {}) if metrics.exists() else {}
+    except (ValueError, AttributeError) as error:
+        raise ModelFolderError(f"{model_id} has a damaged metrics.json ({error}): evaluate it again") from None
     return ServedModel(
         name=_name(model_id, folder.config),
         network=network,
         processor=processor,
         label_names=folder.label_names,
         drawings=folder.config.get("training_data", {}).get("drawings", False),
-        test=json.loads(metrics.read_text(encoding="utf-8")).get("test", {}) if metrics.exists() else {},
+        test=test,
         examples=sorted((folder.path / "examples").glob("*.jpg")),
     )
 
@@ -219,7 +227,7 @@ def main() -> int:
             show_error=True,
             footer_links=["api", "gradio", "settings"],
         )
-    except OSError as error:
+    except (OSError, ValueError, OverflowError) as error:
         # The port that GRADIO_SERVER_PORT asked for is taken; where it asks for none, Gradio takes the next free one.
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -11,7 +11,13 @@ from tqdm import tqdm
 from dataset_card.card import write_card
 from dataset_card.contact_sheet import write_contact_sheet
 from dataset_card.duplicates import drop_exact_duplicates, near_duplicate_groups
-from dataset_card.folders import PhotosFolderError, appearing_folder, check_output, list_photos
+from dataset_card.folders import (
+    OutputFolderError,
+    PhotosFolderError,
+    appearing_folder,
+    list_loose_files,
+    list_photos,
+)
 from dataset_card.images import Photo, RefusedError, inspect_photo
 from dataset_card.provenance import Provenance, read_provenance
 from dataset_card.rejected import FILE_NAME as MARK
@@ -40,33 +46,49 @@ def build(photos: Path, out: Path, seed: int) -> BuildReport:
     Raises:
         UserError: `photos` can't make a dataset, or `out` holds something else.
     """
+    check_apart(photos, out)
     files = list_photos(photos)
-    check_output(out, MARK)
     provenance = read_provenance(photos)
     label_names = list(files)
+    with appearing_folder(out, is_dataset_folder) as folder:
+        readable, unreadable = inspect_all([(path, label) for label in files for path in files[label]])
+        loose = [Rejected(path, "", "in no class folder", "") for path in list_loose_files(photos)]
+        kept, duplicates = drop_exact_duplicates(readable)
+        rejected = unreadable + loose + duplicates
+        check_classes(photos, label_names, kept, rejected)
 
-    readable, unreadable = inspect_all([(path, label) for label in files for path in files[label]])
-    kept, duplicates = drop_exact_duplicates(readable)
-    rejected = unreadable + duplicates
-    check_classes(photos, label_names, kept, rejected)
+        groups = near_duplicate_groups(kept)
+        splits = assign_splits([photo.label for photo in kept], groups, seed)
+        rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+        for photo, group, split in zip(kept, groups, splits, strict=True):
+            file = photo.path.relative_to(photos).as_posix()
+            rows[split].append(Row(photo, group, provenance.get(file, Provenance(file))))
+        for split in SPLITS:
+            # By hash: an order that mixes the classes and does not depend on file names.
+            rows[split].sort(key=lambda row: row.photo.sha256)
 
-    groups = near_duplicate_groups(kept)
-    splits = assign_splits([photo.label for photo in kept], groups, seed)
-    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    for photo, group, split in zip(kept, groups, splits, strict=True):
-        file = photo.path.relative_to(photos).as_posix()
-        rows[split].append(Row(photo, group, provenance.get(file, Provenance(file))))
-    for split in SPLITS:
-        # By hash: an order that mixes the classes and does not depend on file names.
-        rows[split].sort(key=lambda row: row.photo.sha256)
-
-    with appearing_folder(out, MARK) as folder:
         for split in SPLITS:
             write_split(folder, split, rows[split], label_names, MAX_SIDE)
         write_rejected(folder, photos, rejected)
         write_contact_sheet(folder, rows["train"], label_names)
         write_card(folder, dataset_name(out), label_names, rows, rejected, seed)
     return BuildReport(label_names, rows, rejected)
+
+
+def check_apart(photos: Path, out: Path) -> None:
+    """Refuses an output folder that holds the photographs or lies among them.
+
+    Raises:
+        OutputFolderError: One of the two folders contains the other.
+    """
+    inside, outside = photos.resolve(), out.resolve()
+    if inside == outside or inside in outside.parents or outside in inside.parents:
+        raise OutputFolderError(f"{out} and {photos} lie one inside the other: choose an --out apart from them")
+
+
+def is_dataset_folder(folder: Path) -> bool:
+    """Tells whether a folder holds what `build` makes and nothing else."""
+    return {path.name for path in folder.iterdir()} == {"README.md", "data", "figures", MARK}
 
 
 def inspect_all(files: list[tuple[Path, str]]) -> tuple[list[Photo], list[Rejected]]:

@@ -2,13 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dataset_card.errors import UserError
 
-_SIDECARS = {"thumbs.db", "desktop.ini"}
+_SIDECARS = {"thumbs.db", "desktop.ini", "provenance.jsonl"}
 
 
 class PhotosFolderError(UserError):
@@ -16,7 +16,7 @@ class PhotosFolderError(UserError):
 
 
 class OutputFolderError(UserError):
-    """The output folder holds something that this project did not make."""
+    """The output folder can't be written, or holds something that this project did not make."""
 
 
 def list_photos(photos: Path) -> dict[str, list[Path]]:
@@ -39,24 +39,35 @@ def list_photos(photos: Path) -> dict[str, list[Path]]:
     return {folder.name: sorted(filter(_is_photo, folder.rglob("*"))) for folder in folders}
 
 
+def list_loose_files(photos: Path) -> list[Path]:
+    """Lists the files that lie in no class folder and so have no label."""
+    return sorted(filter(_is_photo, photos.iterdir()))
+
+
 def _is_photo(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".") and path.name.lower() not in _SIDECARS
 
 
 @contextmanager
-def appearing_folder(out: Path, mark: str) -> Iterator[Path]:
+def appearing_folder(out: Path, is_earlier: Callable[[Path], bool]) -> Iterator[Path]:
     """Gives an empty folder that takes the place of `out`, by rename, when the block ends well.
 
     Args:
-        out: Where the result appears. An earlier result, which holds a file named `mark`, is replaced.
-        mark: A file that every result holds.
+        out: Where the result appears. An earlier result is replaced.
+        is_earlier: Tells whether a folder is an earlier result and holds nothing else.
 
     Raises:
-        OutputFolderError: `out` holds something else.
+        OutputFolderError: `out` holds something else, or can't be written.
     """
-    check_output(out, mark)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    if out.resolve() == Path.cwd():
+        raise OutputFolderError(f"{out} is the folder you are in: choose another")
+    if out.exists() and not _is_empty_folder(out) and not (out.is_dir() and is_earlier(out)):
+        raise OutputFolderError(f"{out} exists and holds more than this command makes: choose another or remove it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise OutputFolderError(f"{out} can't be written ({error.strerror}): choose another") from None
     try:
         draft.chmod(0o755)
         yield draft
@@ -69,11 +80,5 @@ def appearing_folder(out: Path, mark: str) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def check_output(out: Path, mark: str) -> None:
-    """Refuses an output folder that holds anything but an earlier result.
-
-    Raises:
-        OutputFolderError: `out` is a file, or a folder with other things in it.
-    """
-    if out.exists() and not (out / mark).exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputFolderError(f"{out} exists and was not made by this command: choose another or remove it")
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

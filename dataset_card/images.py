@@ -18,6 +18,7 @@ MIN_SIDE = 32
 """Pixels. Below this there is no dancer to see."""
 JPEG_QUALITY = 92
 
+_READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 # Formats whose bytes every reader of the published dataset can decode.
 _PUBLISHED_FORMATS = {"JPEG", "PNG", "WEBP"}
 # What Pillow's `info` may hold without telling anything about a person, a place or a camera.
@@ -84,7 +85,7 @@ def _decode(content: bytes) -> tuple[Image.Image, bool]:
         with warnings.catch_warnings():
             # Pillow warns about large pictures and about damaged EXIF; our own limits decide.
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(content))
+            image = Image.open(io.BytesIO(content), formats=_READ_FORMATS)
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise RefusedError("too large", f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
@@ -108,7 +109,7 @@ def _decode(content: bytes) -> tuple[Image.Image, bool]:
         raise RefusedError("not an image") from None
     except Image.DecompressionBombError:
         raise RefusedError("too large", f"more than {MAX_PIXELS:,} pixels") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
         if isinstance(error, RefusedError):
             raise
         # Pillow's decoders answer a damaged file with any of these.

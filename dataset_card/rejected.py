@@ -27,7 +27,7 @@ class Rejected:
 def write_rejected(folder: Path, photos: Path, rejected: list[Rejected]) -> None:
     """Writes `rejected.csv` into `folder`: a line per file, its path relative to `photos`."""
     lines = sorted((r.path.relative_to(photos).as_posix(), r.label, r.reason, r.detail) for r in rejected)
-    with (folder / FILE_NAME).open("w", newline="", encoding="utf-8") as target:
+    with (folder / FILE_NAME).open("w", newline="", encoding="utf-8", errors="backslashreplace") as target:
         writer = csv.writer(target)
         writer.writerow(["file", "label", "reason", "detail"])
         writer.writerows(lines)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from dataset_card.drawing.picture import DANCES, draw_picture
 from dataset_card.folders import appearing_folder
-from dataset_card.provenance import DRAWING, FILE_NAME, Provenance, write_provenance
+from dataset_card.provenance import DRAWING, FILE_NAME, Provenance, read_provenance, write_provenance
 
 JPEG_QUALITY = 90
 
@@ -26,7 +26,7 @@ def draw_sample(photos: Path, per_class: int, seed: int) -> int:
         OutputFolderError: `photos` holds something else.
     """
     jobs = [(dance, seed, number) for dance in DANCES for number in range(per_class)]
-    with appearing_folder(photos, FILE_NAME) as folder:
+    with appearing_folder(photos, is_sample) as folder:
         for dance in DANCES:
             (folder / dance).mkdir()
         # "spawn": forking a process that may hold threads is not safe.
@@ -37,6 +37,15 @@ def draw_sample(photos: Path, per_class: int, seed: int) -> int:
             folder, [Provenance(file, source=DRAWING, author="Nritya", license="cc0-1.0") for file in files]
         )
     return len(files)
+
+
+def is_sample(folder: Path) -> bool:
+    """Tells whether a folder holds drawings of ours and nothing else: photographs are never replaced."""
+    if not (folder / FILE_NAME).is_file():
+        return False
+    records = read_provenance(folder)
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return files == {FILE_NAME, *records} and all(record.source == DRAWING for record in records.values())
 
 
 def _draw_file(folder: Path, job: tuple[str, int, int]) -> str:

@@ -17,8 +17,8 @@ class TooFewGroupsError(UserError):
 def assign_splits(labels: Sequence[str], groups: Sequence[str], seed: int) -> list[str]:
     """Assigns every picture to a split.
 
-    Groups are taken in an order that only the seed and the group's name decide, so the answer does not depend
-    on the order of the files. Each group goes, whole, to the split that lacks most pictures of its dance's quota.
+    Each group goes, whole, to the split that lacks most pictures of its dance's quota; the largest groups choose
+    first, and among equal ones only the seed and the group's name decide, never the order of the files.
 
     Args:
         labels: The dance of every picture.
@@ -55,15 +55,20 @@ def assign_splits(labels: Sequence[str], groups: Sequence[str], seed: int) -> li
     split_of: dict[str, str] = {}
     for dance, names in by_dance.items():
         quota = {split: share * sum(len(members[name]) for name in names) for split, share in RATIOS.items()}
-        taken: Counter[str] = Counter()
-        names.sort(key=lambda name: hashlib.sha256(f"{seed}:{dance}:{name}".encode()).digest())
-        # The small splits are served first, so that none ends up empty.
-        for name in names[: len(RATIOS)]:
-            split = min(RATIOS, key=lambda split: (taken[split] > 0, RATIOS[split]))
+        # Large groups first, while there is room for them; equal ones in an order that the seed decides.
+        names.sort(key=lambda name: (-len(members[name]), _draw(seed, dance, name)))
+        for name in names:
+            split = max(RATIOS, key=lambda split: quota[split])
             split_of[name] = split
-            taken[split] += len(members[name])
-        for name in names[len(RATIOS) :]:
-            split = max(RATIOS, key=lambda split: quota[split] - taken[split])
-            split_of[name] = split
-            taken[split] += len(members[name])
+            quota[split] -= len(members[name])
+        for empty in SPLITS:
+            if empty not in {split_of[name] for name in names}:
+                # The smallest group of the split that has most of them.
+                inside = Counter(split_of[name] for name in names)
+                giver = max(SPLITS, key=lambda split: inside[split])
+                split_of[[name for name in names if split_of[name] == giver][-1]] = empty
     return [split_of[group] for group in groups]
+
+
+def _draw(seed: int, dance: str, group: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{dance}:{group}".encode()).digest()

@@ -113,11 +113,13 @@ def model_folder(run_folder: Path) -> Path:
 
 
 @contextmanager
-def serve(model_id: str | Path, **environment: str) -> Iterator[str]:
+def serve(
+    model_id: str | Path, python: str | Path = sys.executable, folder: Path = ROOT, **environment: str
+) -> Iterator[str]:
     """Starts `python app.py` for a model on a free port; gives the page's address and ends it afterwards."""
     process = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
+        [python, "app.py"],
+        cwd=folder,
         env={**os.environ, "MODEL_ID": str(model_id), "PYTHONUNBUFFERED": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -8,9 +8,10 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import app
-from tests.conftest import ROOT
+from tests.conftest import ROOT, serve
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +97,37 @@ def test_a_wrong_model_id_is_one_line(model_id: str, message: str) -> None:
     assert answer.returncode == 2
     assert answer.stderr.startswith(f"error: {message}")
     assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_a_port_that_is_taken_gives_way_to_the_next(page: str, model_folder: Path) -> None:
+    with serve(model_folder) as second:
+        assert int(second.rsplit(":", 1)[1]) > int(page.rsplit(":", 1)[1])
+
+
+def test_a_port_that_can_not_be_had_is_one_line(model_folder: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={**app.os.environ, "MODEL_ID": str(model_folder), "GRADIO_SERVER_PORT": "99999"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert answer.returncode == 2
+    assert answer.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_model_that_gives_no_numbers_gives_no_answer(model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    state = load_file(folder / "model.safetensors")
+    save_file({**state, "fc.bias": state["fc.bias"] * float("nan")}, folder / "model.safetensors")
+    with pytest.raises(app.gr.Error, match="gave no numbers"):
+        app.load_model(str(folder)).classify(Image.new("RGB", (64, 64)))
+
+
+def test_damaged_metrics_are_named(model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(app.ModelFolderError, match=r"damaged metrics.json .*: evaluate it again"):
+        app.load_model(str(folder))

@@ -1,5 +1,6 @@
 """Command line: `python -m train fit | evaluate | push`."""
 
+import errno
 import shlex
 import signal
 import sys
@@ -11,7 +12,9 @@ import typer
 
 from hub.errors import HubError
 from hub.model_folder import ModelFolderError
-from train.errors import UserError
+from train.errors import UserError, message_of
+
+_THE_USERS_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -38,6 +41,8 @@ def fit(
     settings = load_settings(Recipe, recipe, words or [])
     # A stop by the system ends a run as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
+    from accelerate import PartialState
+
     from train.finetune import fit as run_fit
 
     try:
@@ -47,8 +52,10 @@ def fit(
         command = shlex.join(["python", "-m", "train", "fit", str(recipe), *again, "resume_from_checkpoint=true"])
         print(f"\nstopped. Every finished epoch is kept; continue with:\n  {command}", file=sys.stderr)
         sys.exit(130)
-    print(f"{run.model}: ready for timm, transformers and app.py (checked)")
-    print(f"Next: python -m train evaluate {run.model} dataset={settings.dataset}")
+    if PartialState().is_main_process:
+        following = ["python", "-m", "train", "evaluate", str(run.model), f"dataset={settings.dataset}"]
+        print(f"{run.model}: ready for timm, transformers and app.py (checked)")
+        print(f"Next: {shlex.join(following)}")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -64,12 +71,16 @@ def evaluate(
 
     Example: python -m train evaluate runs/first/model dataset=dances
     """
+    from accelerate import PartialState
+
     from train.evaluate import Evaluation, summary
     from train.evaluate import evaluate as run_evaluate
     from train.settings import load_settings
 
     settings = load_settings(Evaluation, None, words or [])
-    print(summary(run_evaluate(model, settings), settings.split))
+    metrics = run_evaluate(model, settings)
+    if PartialState().is_main_process:
+        print(summary(metrics, settings.split))
 
 
 @app.command()
@@ -97,7 +108,13 @@ def main(words: list[str] | None = None) -> None:
     try:
         app(words)
     except (UserError, ModelFolderError, HubError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message_of(error)}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _THE_USERS_DISK:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror}{where}: make room, or choose a place that may be written", file=sys.stderr)
         sys.exit(2)
 
 

@@ -3,3 +3,9 @@
 
 class UserError(ValueError):
     """Something the user can mend: the message says what was found, what is allowed and what to do."""
+
+
+def message_of(error: Exception) -> str:
+    """Returns an error's message; one from a loader's process comes wrapped in that process's traceback."""
+    text = str(error).strip()
+    return text.splitlines()[-1].partition(": ")[2] if "Original Traceback" in text else text

@@ -1,21 +1,25 @@
 """The story of `train evaluate`: a model's answers on a split, and what they are worth."""
 
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+from accelerate import PartialState
 from pydantic import Field
 
 from train.errors import UserError
 from train.fitting.data import LabelledImages, fingerprint, load_images
 from train.judging.metrics import compute_metrics
 from train.judging.plots import plot_confusion_matrix
-from train.judging.predict import load_model, predict, write_predictions
+from train.judging.predict import Predictions, load_model, predict, write_predictions
 from train.publishing.card import read_metrics, write_card
 from train.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class LabelsError(UserError):
@@ -60,6 +64,8 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     images = load_images(settings.dataset)
     rows = as_numbered(images, images.split(settings.split), folder.label_names, model_id)
 
+    warn_of_leak(images, folder.config)
+
     predictions = predict(model, rows, settings.batch_size, settings.num_workers)
     metrics = {
         **compute_metrics(predictions),
@@ -68,19 +74,39 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         "fingerprint": fingerprint(rows),
         "date": datetime.now(UTC).date().isoformat(),
     }
+    if PartialState().is_main_process:
+        write_results(output, settings.split, predictions, metrics)
+    PartialState().wait_for_everyone()
+    return metrics
+
+
+def warn_of_leak(images: LabelledImages, config: dict[str, Any]) -> None:
+    """Warns when the model learned from another build of this dataset: its splits may have been others."""
+    data = config.get("training_data", {})
+    if data.get("name") != images.title or "train" not in images.splits:
+        return
+    if data.get("fingerprint") != fingerprint(images.splits["train"]):
+        logger.warning(
+            "%s has been built anew since the model was trained: pictures that it learned from may be among those "
+            "it is judged on now",
+            images.name,
+        )
+
+
+def write_results(output: Path, split: str, predictions: Predictions, metrics: dict[str, Any]) -> None:
+    """Writes predictions.parquet, metrics.json, the confusion matrix and, in a model folder, the card."""
     output.mkdir(parents=True, exist_ok=True)
-    write_predictions(output / "predictions.parquet", settings.split, predictions)
-    table = {**read_metrics(output), settings.split: metrics}
+    write_predictions(output / "predictions.parquet", split, predictions)
+    table = {**read_metrics(output), split: metrics}
     (output / "metrics.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     plot_confusion_matrix(
-        output / "figures" / f"confusion_matrix_{settings.split}.png",
+        output / "figures" / f"confusion_matrix_{split}.png",
         np.array(metrics["confusion_matrix"]),
         predictions.label_names,
-        f"{metrics['accuracy']:.1%} of {metrics['pictures']} pictures right ({settings.split})",
+        f"{metrics['accuracy']:.1%} of {metrics['pictures']} pictures right ({split})",
     )
     if (output / "config.json").exists():
         write_card(output)
-    return metrics
 
 
 def as_numbered(

@@ -6,7 +6,7 @@ from accelerate.utils import set_seed
 
 from train.errors import UserError
 from train.fitting.checkpoint import load_newest_checkpoint
-from train.fitting.data import LabelledImages, TransformedImages, load_images, make_loader
+from train.fitting.data import LabelledImages, TransformedImages, fingerprint, load_images, make_loader
 from train.fitting.model import build_model, model_data_config
 from train.fitting.progress import TABLE_HEAD, Progress
 from train.fitting.recipe import Recipe
@@ -14,7 +14,6 @@ from train.fitting.run_folder import RunFolder
 from train.fitting.transforms import eval_transform, train_transform
 from train.judging.plots import plot_train_batch, plot_training
 from train.publishing.model_folder import write_model_folder
-from train.publishing.self_check import check_loaders
 from train.stages import run_stage, stages
 
 
@@ -31,13 +30,25 @@ def fit(recipe: Recipe) -> RunFolder:
     """
     accelerator = make_accelerator(recipe)
     run = RunFolder(recipe.output_dir)
-    run.check(recipe)
+    run.check(recipe.values(), recipe.resume_from_checkpoint)
     images = load_images(recipe.dataset)
     check_labels(images)
+    data = {
+        "label_names": images.label_names,
+        **{split: fingerprint(images.split(split)) for split in ("train", "validation")},
+    }
+    run.check_data(data)
+    resumed = load_newest_checkpoint(run.checkpoints)
 
     set_seed(recipe.seed)
     model = build_model(
-        recipe.architecture, len(images.label_names), recipe.pretrained, recipe.weights, recipe.drop_rate
+        recipe.architecture,
+        len(images.label_names),
+        recipe.image_size,
+        # A checkpoint holds all weights: the first ones need not be at hand any more.
+        pretrained=recipe.pretrained and not resumed,
+        weights=None if resumed else recipe.weights,
+        drop_rate=recipe.drop_rate,
     ).to(accelerator.device)
     data_config = model_data_config(model, recipe.image_size, recipe.crop_mode)
     train_images = TransformedImages(
@@ -51,7 +62,7 @@ def fit(recipe: Recipe) -> RunFolder:
     )
     # Not before everything fits: a mistake leaves no folder behind that would be in the way of the next try.
     if accelerator.is_main_process:
-        run.start(recipe)
+        run.start(recipe.values(), data)
         plot_train_batch(run.figures / "train_batch.png", train_images, images.label_names, data_config)
 
     accelerator.wait_for_everyone()
@@ -60,21 +71,20 @@ def fit(recipe: Recipe) -> RunFolder:
         make_loader(train_images, recipe.batch_size, recipe.num_workers, shuffle=True),
         make_loader(valid_images, recipe.batch_size, recipe.num_workers, shuffle=False),
     )
-    resumed = load_newest_checkpoint(run.checkpoints) if recipe.resume_from_checkpoint else None
     progress = resumed.progress if resumed else Progress()
     accelerator.print(TABLE_HEAD)
     for record in progress.records:
         accelerator.print(record.table_row(best=progress.best is record))
     for stage in stages(recipe):
         if progress.epochs_done(stage.number) < stage.epochs:
-            run_stage(accelerator, recipe, stage, model, loaders, run, progress, resumed)
+            run_stage(accelerator, recipe, stage, model, (train_images, *loaders), run, progress, resumed)
             resumed = None
 
     if accelerator.is_main_process:
         plot_training(run.figures / "training.png", progress)
         model.load_state_dict(run.load_best())
         write_model_folder(run, model, data_config, images, progress)
-        check_loaders(run.model, model, data_config, images)
+    accelerator.wait_for_everyone()
     accelerator.end_training()
     return run
 

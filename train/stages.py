@@ -10,8 +10,8 @@ from accelerate.utils import set_seed
 from tqdm import tqdm
 
 from train.fitting.checkpoint import Checkpoint, save_checkpoint
-from train.fitting.data import hash_seed
-from train.fitting.loop import train_one_epoch, validate
+from train.fitting.data import TransformedImages, hash_seed
+from train.fitting.loop import check_finite, train_one_epoch, validate
 from train.fitting.model import cpu_state, freeze_backbone, unfreeze
 from train.fitting.optim import make_one_cycle, make_optimizer
 from train.fitting.progress import EpochRecord, Progress
@@ -44,7 +44,7 @@ def run_stage(
     recipe: Recipe,
     stage: Stage,
     model: Any,
-    loaders: tuple[Any, Any],
+    loaders: tuple[TransformedImages, Any, Any],
     run: RunFolder,
     progress: Progress,
     resumed: Checkpoint | None,
@@ -56,7 +56,7 @@ def run_stage(
         recipe: The run's recipe.
         stage: What to run.
         model: On the accelerator's device; its weights change in place.
-        loaders: Training and validation batches, prepared by the accelerator.
+        loaders: Training pictures, their batches and validation batches, the batches prepared by the accelerator.
         run: Where checkpoints and metrics go.
         progress: What was done before; grows by a record per epoch.
         resumed: The checkpoint to continue from, when this stage is the first to run in this process.
@@ -64,7 +64,7 @@ def run_stage(
     Raises:
         DivergedError: The loss is not finite.
     """
-    train_loader, valid_loader = loaders
+    train_images, train_loader, valid_loader = loaders
     if stage.frozen:
         freeze_backbone(model)
     else:
@@ -83,6 +83,8 @@ def run_stage(
         if done:
             optimizer.load_state_dict(resumed.optimizer)
             scheduler.load_state_dict(resumed.scheduler)
+            if accelerator.scaler:
+                accelerator.scaler.load_state_dict(resumed.scaler)
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
 
     with tqdm(
@@ -98,10 +100,13 @@ def run_stage(
             epoch_seed = hash_seed(recipe.seed, stage.number, epoch) % 2**32
             set_seed(epoch_seed, device_specific=True)
             train_loader.set_epoch(epoch_seed)
+            # accelerate tells the sampler or the dataset, not both.
+            train_images.set_epoch(epoch_seed)
             trace = train_one_epoch(
                 accelerator, prepared, train_loader, prepared_optimizer, scheduler, recipe.label_smoothing, title, bar
             )
             logits, labels = validate(accelerator, prepared, valid_loader, f"{title}, validation")
+            check_finite(logits, title)
             record = EpochRecord(
                 stage=stage.number,
                 epoch=epoch + 1,
@@ -114,8 +119,15 @@ def run_stage(
             )
             progress.add(record, trace.losses, trace.rates, trace.momenta)
             if accelerator.is_main_process:
+                checkpoint = Checkpoint(
+                    cpu_state(model),
+                    optimizer.state_dict(),
+                    scheduler.state_dict(),
+                    accelerator.scaler.state_dict() if accelerator.scaler else {},
+                    progress,
+                )
                 bar.write(record.table_row(best=progress.best is record))
-                keep(run, Checkpoint(cpu_state(model), optimizer.state_dict(), scheduler.state_dict(), progress))
+                keep(run, checkpoint)
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()
 

@@ -1,4 +1,5 @@
 import csv
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Image, load_dataset
 from huggingface_hub import DatasetCard
+from PIL import Image as PilImage
 
 from dataset_card.build import build
 
@@ -100,7 +102,7 @@ def test_unusable_files_are_listed_with_a_reason(photos: Path, tmp_path: Path) -
 
 def test_an_earlier_dataset_is_replaced_and_nothing_is_left_behind(photos: Path, tmp_path: Path) -> None:
     build(photos, tmp_path / "out", seed=8)
-    (tmp_path / "out" / "stale.txt").touch()
+    (tmp_path / "out" / "data" / "stale.parquet").touch()
     build(photos, tmp_path / "out", seed=9)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "data", "figures", "rejected.csv"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -117,6 +119,40 @@ def test_a_rebuilt_folder_is_not_read_from_the_cache_of_the_former(photos: Path,
     labels = [label for rows in after.values() for label in rows["label"]]
     assert (labels.count(1), labels.count(6)) == (9, 7)
     assert len(before) == 8
+
+
+def test_a_licence_that_changed_is_read_anew(photos: Path, tmp_path: Path) -> None:
+    build(photos, tmp_path / "out", seed=8)
+    assert set(load_dataset(str(tmp_path / "out"), split="test")["license"]) == {"cc0-1.0"}
+    withdrawn = shutil.copytree(photos, tmp_path / "withdrawn")
+    (withdrawn / "provenance.jsonl").unlink()
+    build(withdrawn, tmp_path / "out", seed=8)
+    assert set(load_dataset(str(tmp_path / "out"), split="test")["license"]) == {"unknown"}
+
+
+def test_copies_that_look_the_same_stay_on_one_side(photos: Path, tmp_path: Path) -> None:
+    doubled = shutil.copytree(photos, tmp_path / "doubled")
+    for file in sorted(photos.rglob("*.jpg")):
+        with PilImage.open(file) as image:
+            image.resize((image.width // 2, image.height // 2)).save(doubled / file.parent.name / f"small-{file.name}")
+    build(doubled, tmp_path / "out", seed=8)
+    side: dict[str, set[str]] = {}
+    for split, rows in load_dataset(str(tmp_path / "out")).items():
+        for group in rows["group"]:
+            side.setdefault(group, set()).add(split)
+    assert len(side) <= 64
+    assert all(len(splits) == 1 for splits in side.values())
+    assert "hold 128 near-duplicates here" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_files_in_no_class_folder_and_odd_names_are_listed(photos: Path, tmp_path: Path) -> None:
+    ugly = shutil.copytree(photos, tmp_path / "ugly")
+    shutil.copy(next(iter(photos.glob("odissi/*.jpg"))), ugly / "loose.jpg")
+    (ugly / "odissi" / os.fsdecode(b"caf\xe9.jpg")).touch()
+    build(ugly, tmp_path / "out", seed=8)
+    with (tmp_path / "out" / "rejected.csv").open(encoding="utf-8") as file:
+        lines = {line["file"]: line["reason"] for line in csv.DictReader(file)}
+    assert lines == {"loose.jpg": "in no class folder", "odissi/caf\\udce9.jpg": "empty file"}
 
 
 def test_a_failure_leaves_the_earlier_dataset(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,10 +197,36 @@ class TestBadInput:
         message = refused("dataset_card", "build", photos, "--out", photos.parent / "out")
         assert "no usable picture in odissi (a.jpg: empty file)" in message
 
+    @pytest.mark.parametrize("out", ["photos/out", "photos", "."])
+    def test_folders_that_lie_in_each_other(
+        self, refused: Callable[..., str], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+    ) -> None:
+        shutil.copytree(photos, tmp_path / "photos")
+        monkeypatch.chdir(tmp_path)
+        assert "lie one inside the other" in refused("dataset_card", "build", "photos", "--out", out)
+        assert len(list((tmp_path / "photos").rglob("*.jpg"))) == 64
+
+    def test_photographs_inside_an_earlier_dataset(
+        self, refused: Callable[..., str], photos: Path, tmp_path: Path
+    ) -> None:
+        build(photos, tmp_path / "project", seed=8)
+        shutil.copytree(photos, tmp_path / "project" / "photos")
+        for inside in (tmp_path / "project" / "photos", photos):
+            refused("dataset_card", "build", inside, "--out", tmp_path / "project")
+        assert len(list((tmp_path / "project" / "photos").rglob("*.jpg"))) == 64
+
+    @pytest.mark.parametrize("out", ["file/out", "/proc/nowhere/out"])
+    def test_a_place_that_can_not_be_written(
+        self, refused: Callable[..., str], photos: Path, tmp_path: Path, out: str
+    ) -> None:
+        (tmp_path / "file").touch()
+        message = refused("dataset_card", "build", photos, "--out", tmp_path / out)
+        assert "can't be written" in message
+
     def test_an_output_folder_with_something_else(
         self, refused: Callable[..., str], photos: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "thesis.txt").write_text("years of work")
         message = refused("dataset_card", "build", photos, "--out", tmp_path)
-        assert "exists and was not made by this command: choose another or remove it" in message
+        assert "holds more than this command makes: choose another or remove it" in message
         assert (tmp_path / "thesis.txt").read_text() == "years of work"

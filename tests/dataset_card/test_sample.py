@@ -3,7 +3,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataset_card.provenance import read_provenance
+from dataset_card.provenance import Provenance, read_provenance, write_provenance
 from dataset_card.sample import draw_sample
 
 
@@ -35,9 +35,23 @@ def test_one_seed_one_sample_to_the_byte(photos: Path, tmp_path: Path) -> None:
         assert file.read_bytes() != (tmp_path / "other" / file.relative_to(tmp_path / "again")).read_bytes()
 
 
+def test_photographs_are_never_taken_for_an_earlier_sample(
+    refused: Callable[..., str], save_image: Callable[..., Path], tmp_path: Path
+) -> None:
+    mine = save_image("photos/kathak/my-only-photo.jpg")
+    write_provenance(tmp_path / "photos", [Provenance("kathak/my-only-photo.jpg", source="commons")])
+    assert "holds more than this command makes" in refused("dataset_card", "sample", tmp_path / "photos")
+    # Drawings of ours with a picture of somebody else among them.
+    draw_sample(tmp_path / "mixed", per_class=3, seed=8)
+    draw_sample(tmp_path / "mixed", per_class=3, seed=9)
+    mine.rename(tmp_path / "mixed" / "kathak" / "mine.jpg")
+    assert "holds more than this command makes" in refused("dataset_card", "sample", tmp_path / "mixed")
+    assert (tmp_path / "mixed" / "kathak" / "mine.jpg").exists()
+
+
 def test_a_folder_of_somebody_else_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
-    assert "was not made by this command" in refused("dataset_card", "sample", tmp_path)
+    assert "holds more than this command makes" in refused("dataset_card", "sample", tmp_path)
     assert (tmp_path / "holiday.jpg").exists()
 
 

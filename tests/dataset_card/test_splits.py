@@ -20,6 +20,15 @@ def test_quotas_hold_within_every_dance(per_dance: int, expected: tuple[int, int
         assert tuple(counts[dance, split] for split in ("train", "validation", "test")) == expected
 
 
+@pytest.mark.parametrize("sizes", [[58, 1, 1], [20, 20, 10, 5, 5], [30] + [1] * 30])
+def test_unequal_groups_leave_most_pictures_to_train(sizes: list[int]) -> None:
+    groups = [f"{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    for seed in range(50):
+        splits = assign_splits(["kathak"] * 60, groups, seed)
+        assert set(splits) == {"train", "validation", "test"}
+        assert splits.count("train") >= min(max(sizes), 36)
+
+
 def test_groups_never_part() -> None:
     labels, groups = _pictures(60, group_size=4)
     splits = assign_splits(labels, groups, seed=8)

@@ -1,12 +1,18 @@
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import datasets
 import pytest
+import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from dataset_card.build import build
 from train.finetune import fit
 from train.fitting.loop import DivergedError
 from train.fitting.recipe import Recipe
@@ -34,6 +40,7 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
     dances = json.loads((run_folder / "model" / "config.json").read_text())["label_names"]
     assert files == {
         "recipe.yaml",
+        "data.json",
         "metrics.jsonl",
         "checkpoints/best.safetensors",
         "checkpoints/stage2-epoch001.safetensors",
@@ -97,6 +104,94 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(
     assert lines[0] == lines[1]
 
 
+def test_the_best_epoch_is_kept_and_not_the_last(dataset_folder: Path, tmp_path: Path) -> None:
+    # The rate is far too high after the first epoch, so that later ones are worse or no better.
+    run = fit(_recipe(dataset_folder, tmp_path / "run", "freeze_epochs=3", "epochs=0", "freeze_max_lr=30", "seed=3"))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    best = max(lines, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))
+    assert best["epoch"] != 3
+    config = json.loads((run.model / "config.json").read_text())
+    assert config["validation"] == {"stage": 1, "epoch": best["epoch"], "accuracy": best["validation_accuracy"]}
+    kept = load_file(run.best)
+    last = load_file(run.checkpoints / "stage1-epoch003.safetensors")
+    assert torch.equal(_weights(tmp_path / "run")["fc.weight"], kept["fc.weight"])
+    assert not torch.equal(kept["fc.weight"], last["model.fc.weight"])
+
+
+def test_two_processes_do_what_one_does(dataset_folder: Path, tmp_path: Path) -> None:
+    fit(_recipe(dataset_folder, tmp_path / "one", "freeze_epochs=2", "epochs=0"))
+    words = [f"dataset={dataset_folder}", f"output_dir={tmp_path / 'two'}", "freeze_epochs=2", "epochs=0"]
+    launch = [
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes=2",
+        "--num_machines=1",
+        "--mixed_precision=no",
+    ]
+    answer = subprocess.run(
+        [sys.executable, *launch, "--dynamo_backend=no", "-m", "train", "fit", str(DEBUG), *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=DEBUG.parents[1],
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("ready for timm, transformers and app.py (checked)") == 1
+    texts = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("one", "two")]
+    one, two = ([json.loads(line) for line in text.splitlines()] for text in texts)
+    assert len(one) == len(two) == 2
+    for first, second in zip(one, two, strict=True):
+        for key in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "max_lr"):
+            assert second[key] == pytest.approx(first[key], abs=1e-3), key
+
+
+@pytest.fixture(scope="module")
+def plain_loss(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The validation loss of one epoch without any of the settings below."""
+    return _one_epoch(dataset_folder, tmp_path_factory.mktemp("plain") / "run")
+
+
+def _one_epoch(dataset_folder: Path, output: Path, *words: str) -> float:
+    run = fit(_recipe(dataset_folder, output, "freeze_epochs=0", "epochs=1", *words))
+    return json.loads(run.metrics.read_text())["validation_loss"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "label_smoothing=0.3", "lr_mult=0.9", "weight_decay=0.5", "drop_rate=0.5", "min_scale=0.9", "crop_mode=squash",
+        "pct_start=0.5", "div_factor=5", "final_div_factor=2",
+    ],
+)  # fmt: skip
+def test_every_setting_acts(plain_loss: float, dataset_folder: Path, tmp_path: Path, word: str) -> None:
+    assert _one_epoch(dataset_folder, tmp_path / "run", word) != plain_loss
+
+
+def test_a_run_goes_on_without_its_first_weights(dataset_folder: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    words = (f"weights={weights}", "epochs=1")
+    fit(_recipe(dataset_folder, tmp_path / "run", *words))
+    before = _weights(tmp_path / "run")
+    weights.unlink()
+    fit(_recipe(dataset_folder, tmp_path / "run", *words, "resume_from_checkpoint=true"))
+    assert all(torch.equal(before[name], tensor) for name, tensor in _weights(tmp_path / "run").items())
+
+
+def test_an_image_folder_will_do(photos: Path, tmp_path: Path) -> None:
+    for split, numbers in (("train", range(6)), ("validation", (6, 7))):
+        for dance in ("kathak", "odissi"):
+            for number in numbers:
+                target = tmp_path / "images" / split / dance / f"{number}.jpg"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(photos / dance / f"{dance}-{number:03d}.jpg", target)
+    run = fit(_recipe(tmp_path / "images", tmp_path / "run", "batch_size=4"))
+    config = json.loads((run.model / "config.json").read_text())
+    assert config["label_names"] == ["kathak", "odissi"]
+    assert config["training_data"]["licenses"] == {"unknown": 12}
+
+
 def test_the_frozen_stage_moves_only_the_classifier(dataset_folder: Path, tmp_path: Path) -> None:
     fit(_recipe(dataset_folder, tmp_path / "one", "epochs=0", "freeze_epochs=1"))
     fit(_recipe(dataset_folder, tmp_path / "two", "epochs=0", "freeze_epochs=3"))
@@ -119,6 +214,44 @@ class TestBadInput:
         message = refused(*words, "resume_from_checkpoint=true", "epochs=7", "max_lr=1")
         assert "another recipe (epochs: 2 there, 7 now; max_lr: 0.001 there, 1.0 now)" in message
         assert (run_folder / "model" / "model.safetensors").stat().st_mtime_ns == before
+
+    def test_a_run_on_data_that_changed(
+        self, refused: Callable[..., str], photos: Path, dataset_folder: Path, run_folder: Path, tmp_path: Path
+    ) -> None:
+        run = shutil.copytree(run_folder, tmp_path / "run")
+        build(photos, tmp_path / "dances", seed=77)
+        words = ["train", "fit", DEBUG, f"output_dir={run}", "resume_from_checkpoint=true"]
+        before = (run / "model" / "config.json").read_bytes()
+        assert "a run on other pictures or labels" in refused(*words, f"dataset={tmp_path / 'dances'}")
+        assert (run / "model" / "config.json").read_bytes() == before
+
+    def test_rows_without_a_label(self, refused: Callable[..., str], dataset_folder: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "unlabelled"
+        folder.mkdir()
+        for split, rows in datasets.load_dataset(str(dataset_folder)).items():
+            rows.map(lambda row, i: {"label": -1 if i < 2 else row["label"]}, with_indices=True).to_parquet(
+                folder / f"{split}.parquet"
+            )
+        message = refused("train", "fit", DEBUG, f"dataset={folder}", f"output_dir={tmp_path / 'run'}")
+        assert "2 of 48 rows of" in message
+        assert "train, have no label: remove them" in message
+        assert not (tmp_path / "run").exists()
+
+    def test_a_picture_that_is_damaged(
+        self, refused: Callable[..., str], dataset_folder: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "damaged"
+        folder.mkdir()
+        for split, rows in datasets.load_dataset(str(dataset_folder)).items():
+            raw = rows.cast_column("image", datasets.Image(decode=False)).to_list()
+            if split == "train":
+                raw[5]["image"]["bytes"] = raw[5]["image"]["bytes"][:500]
+            datasets.Dataset.from_list(raw, features=rows.features).to_parquet(folder / f"{split}.parquet")
+        for workers in (0, 2):
+            words = [f"dataset={folder}", f"output_dir={tmp_path / str(workers)}", f"num_workers={workers}"]
+            message = refused("train", "fit", DEBUG, *words)
+            assert "the picture of row 5 can't be read" in message
+            assert len(message.splitlines()) == 1
 
     def test_a_folder_with_something_else(
         self, refused: Callable[..., str], dataset_folder: Path, tmp_path: Path

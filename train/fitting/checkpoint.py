@@ -30,12 +30,14 @@ class Checkpoint:
         model: The model's state dict.
         optimizer: The optimizer's state dict.
         scheduler: The scheduler's state dict.
+        scaler: The state of fp16's loss scaler, empty without one.
         progress: What was done so far.
     """
 
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
+    scaler: dict[str, Any]
     progress: Progress
 
 
@@ -57,6 +59,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         "param_groups": checkpoint.optimizer["param_groups"],
         "numbers": numbers,
         "scheduler": checkpoint.scheduler,
+        "scaler": checkpoint.scaler,
         "progress": checkpoint.progress.to_json(),
     }
     path = folder / f"stage{last.stage}-epoch{last.epoch:03d}.safetensors"
@@ -74,6 +77,8 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft, header)
         with draft.open("rb") as written:
             os.fsync(written.fileno())
+        # safetensors makes files that only their owner may read.
+        draft.chmod(0o644)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -110,5 +115,6 @@ def _load(path: Path) -> Checkpoint:
         model={n.removeprefix("model."): t for n, t in tensors.items() if n not in optimizer},
         optimizer={"state": state, "param_groups": header["param_groups"]},
         scheduler=header["scheduler"],
+        scaler=header["scaler"],
         progress=Progress.from_json(header["progress"]),
     )

@@ -47,11 +47,14 @@ class LabelledImages:
         """Returns one split.
 
         Raises:
-            DatasetError: There is none of that name; says which there are.
+            DatasetError: There is none of that name (says which there are), or it has rows without a label.
         """
         if name not in self.splits:
             raise DatasetError(f"{self.name} has no split {name!r}: it has {', '.join(self.splits)}")
-        return self.splits[name]
+        rows = self.splits[name]
+        if unlabelled := sum(label is None or label < 0 for label in rows["label"]):
+            raise DatasetError(f"{unlabelled} of {len(rows)} rows of {self.name}, {name}, have no label: remove them")
+        return rows
 
 
 def load_images(name: str) -> LabelledImages:
@@ -130,10 +133,15 @@ def fingerprint(rows: datasets.Dataset) -> str:
         names = rows["sha256"]
     else:
         raw = rows.cast_column("image", datasets.Image(decode=False))
-        names = (hashlib.sha256(row["image"]["bytes"]).hexdigest() for row in raw)
+        names = (hashlib.sha256(image_bytes(row["image"])).hexdigest() for row in raw)
     for name, label in zip(names, rows["label"], strict=True):
         digest.update(f"{name}:{label}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def image_bytes(image: dict[str, Any]) -> bytes:
+    """Returns an undecoded picture's file, which a dataset holds itself or only points to."""
+    return image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
 
 
 class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
@@ -155,8 +163,19 @@ class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        """Returns a picture as float32 of shape (3, height, width), and its label."""
-        row: dict[str, Any] = self.rows[index]
+        """Returns a picture as float32 of shape (3, height, width), and its label.
+
+        Raises:
+            DatasetError: It can't be decoded; names the row.
+        """
+        try:
+            row: dict[str, Any] = self.rows[index]
+            if row["image"] is None:
+                raise OSError("there is none")
+        except (OSError, SyntaxError, ValueError) as error:
+            raise DatasetError(
+                f"the picture of row {index} can't be read ({first_line(error)}): remove it and build again"
+            ) from None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash_seed(self.seed, self.epoch, index))
             return self.transform(row["image"]), row["label"]

@@ -14,6 +14,8 @@ from train.errors import UserError
 from train.fitting.model import set_training_mode
 from train.fitting.optim import highest_rate
 
+_LOWER = "lower max_lr (stage 1: freeze_max_lr), in another output_dir or after removing this one"
+
 
 class DivergedError(UserError):
     """The loss is no longer a number."""
@@ -67,12 +69,13 @@ def train_one_epoch(
         mean = accelerator.reduce(loss.detach().float(), "mean").item()
         if not math.isfinite(mean):
             raise DivergedError(
-                f"the loss became {mean} ({title}, step {len(trace.losses) + 1}, learning rate {rate:.2g}): "
-                "lower max_lr (stage 1: freeze_max_lr)"
+                f"the loss became {mean} ({title}, step {len(trace.losses) + 1}, learning rate {rate:.2g}): {_LOWER}"
             )
         accelerator.backward(loss)
         optimizer.step()
-        scheduler.step()
+        # fp16 skips a step whose gradients overflowed.
+        if not accelerator.optimizer_step_was_skipped:
+            scheduler.step()
         optimizer.zero_grad()
         trace.losses.append(mean)
         trace.rates.append(rate)
@@ -85,6 +88,16 @@ def train_one_epoch(
     trace.loss = sum(trace.losses) / len(trace.losses)
     trace.accuracy = (totals[0] / totals[1]).item()
     return trace
+
+
+def check_finite(logits: torch.Tensor, title: str) -> None:
+    """Makes sure that a model still says something.
+
+    Raises:
+        DivergedError: A logit is not finite.
+    """
+    if not torch.isfinite(logits).all():
+        raise DivergedError(f"the model gives no numbers any more ({title}): {_LOWER}")
 
 
 @torch.inference_mode()

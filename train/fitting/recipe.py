@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from train.settings import Settings
@@ -65,7 +64,7 @@ class Recipe(Settings):
     final_div_factor: float = Field(1e4, ge=1)
     weight_decay: float = Field(1e-2, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    seed: int = Field(8, ge=0)
+    seed: int = Field(8, ge=0, lt=2**32)
     mixed_precision: MixedPrecision = "no"
     num_workers: int = Field(2, ge=0)
     resume_from_checkpoint: bool = False
@@ -83,7 +82,6 @@ class Recipe(Settings):
             return "weights file"
         return "hub weights" if self.pretrained else "random weights"
 
-    def to_yaml(self) -> str:
-        """Returns the recipe as YAML, without what differs between two starts of one run."""
-        values = self.model_dump(mode="json", exclude={"resume_from_checkpoint"})
-        return yaml.safe_dump(values, sort_keys=False)
+    def values(self) -> dict[str, str | int | float | None]:
+        """Returns what decides the run, as plain values; whether it is resumed does not."""
+        return self.model_dump(mode="json", exclude={"resume_from_checkpoint"})

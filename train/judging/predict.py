@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import timm
-from accelerate import Accelerator
+from accelerate import Accelerator, DataLoaderConfiguration
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 from train.fitting.data import TransformedImages, first_line, make_loader
@@ -73,7 +73,7 @@ def predict(model: Any, rows: datasets.Dataset, batch_size: int, num_workers: in
         batch_size: Pictures per step over all processes.
         num_workers: Processes that decode pictures.
     """
-    accelerator = Accelerator()
+    accelerator = Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True))
     data_config = timm.data.resolve_model_data_config(model)
     images = TransformedImages(rows, eval_transform(data_config), seed=0)
     model, loader = accelerator.prepare(model, make_loader(images, batch_size, num_workers, shuffle=False))

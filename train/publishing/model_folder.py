@@ -14,10 +14,11 @@ from PIL import Image
 from timm.models import save_for_hf
 from torch import nn
 
-from train.fitting.data import LabelledImages, fingerprint
+from train.fitting.data import LabelledImages, fingerprint, image_bytes
 from train.fitting.progress import Progress
 from train.fitting.run_folder import RunFolder
 from train.publishing.card import write_card
+from train.publishing.self_check import check_loaders
 
 _UNSHAREABLE = {"", "unknown", "other"}
 _EXAMPLE_SIDE = 640
@@ -26,7 +27,7 @@ _EXAMPLE_SIDE = 640
 def write_model_folder(
     run: RunFolder, model: nn.Module, data_config: dict[str, Any], images: LabelledImages, progress: Progress
 ) -> Path:
-    """Writes `run.model`; the folder appears whole, by rename, and replaces an earlier one.
+    """Writes `run.model`; the folder appears whole and checked, by rename, and replaces an earlier one.
 
     Args:
         run: The run; its recipe and figures go along.
@@ -37,6 +38,9 @@ def write_model_folder(
 
     Returns:
         The model folder.
+
+    Raises:
+        SelfCheckError: A loader reads it differently.
     """
     best = progress.best
     assert best is not None, "a run without an epoch has no model"
@@ -71,6 +75,9 @@ def write_model_folder(
         shutil.copy(run.figures / "training.png", draft / "figures")
         write_examples(draft / "examples", images)
         write_card(draft)
+        (draft / "model.safetensors").chmod(0o644)
+        # Before it takes the place of an earlier one.
+        check_loaders(draft, model, data_config, images)
         shutil.rmtree(run.model, ignore_errors=True)
         draft.rename(run.model)
     finally:
@@ -106,10 +113,12 @@ def write_examples(folder: Path, images: LabelledImages) -> list[Path]:
         if label in written or license_id in _UNSHAREABLE:
             continue
         row = rows[index]
-        # A class may be called anything; a file of ours may not.
-        file = re.sub(r"[^\w-]+", "-", images.label_names[label]) + ".jpg"
+        # A class may be called anything; a file of ours may not, and no two are called alike.
+        stem = re.sub(r'[/\\:*?"<>|.\x00-\x1f]+', "-", images.label_names[label])
+        taken = {entry["file"] for entry in written.values()}
+        file = f"{stem}.jpg" if f"{stem}.jpg" not in taken else f"{stem}-{label}.jpg"
         folder.mkdir(exist_ok=True)
-        with Image.open(io.BytesIO(row["image"]["bytes"])) as picture:
+        with Image.open(io.BytesIO(image_bytes(row["image"]))) as picture:
             fresh = picture.convert("RGB")
             fresh.thumbnail((_EXAMPLE_SIDE, _EXAMPLE_SIDE))
             fresh.save(folder / file, quality=90)

@@ -38,6 +38,10 @@ def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], i
     """
     rows = images.split("validation")
     pictures = [rows[i]["image"] for i in np.unique(np.linspace(0, len(rows) - 1, _PICTURES).astype(int)).tolist()]
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     model = model.to("cpu").eval()
     expected = _probabilities(model, torch.stack([eval_transform(data_config)(picture) for picture in pictures]))
     worst = 0.0

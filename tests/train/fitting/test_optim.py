@@ -9,7 +9,7 @@ from train.fitting.optim import layer_groups, make_one_cycle, make_optimizer
 
 @pytest.fixture
 def model() -> torch.nn.Module:
-    return build_model("resnet34", 8, False, None, 0.0)
+    return build_model("resnet34", 8, 64, False, None, 0.0)
 
 
 def test_a_resnet_has_six_groups_from_stem_to_classifier(model: torch.nn.Module) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -46,6 +47,16 @@ def test_one_example_per_class_with_its_licence(tmp_path: Path) -> None:
     assert [(e["file"], e["license"]) for e in entries] == [("kathak.jpg", "cc-by-4.0"), ("odissi.jpg", "cc0-1.0")]
     with PilImage.open(tmp_path / "examples" / "kathak.jpg") as image:
         assert image.size == (498, 640)
+
+
+def test_no_two_examples_are_called_alike_and_none_leaves_the_folder(tmp_path: Path) -> None:
+    features = {**FEATURES, "label": ClassLabel(names=["../a/b", "..-a:b"])}
+    images = dataclasses.replace(_images(["cc0-1.0"] * 2, features), label_names=["../a/b", "..-a:b"])
+    written = write_examples(tmp_path / "examples", images)
+    assert [path.name for path in written] == ["-a-b.jpg", "--a-b.jpg"]
+    assert {path.parent for path in tmp_path.rglob("*.jpg")} == {tmp_path / "examples"}
+    images = dataclasses.replace(images, label_names=["a.b", "a:b"])
+    assert [path.name for path in write_examples(tmp_path / "more", images)] == ["a-b.jpg", "a-b-1.jpg"]
 
 
 def test_pictures_without_a_known_licence_stay_behind(tmp_path: Path) -> None:
