@@ -42,7 +42,7 @@ $(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json
 
 test: .venv/dev
 	@tests/browser/install_chromium.sh
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

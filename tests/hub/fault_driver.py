@@ -2,7 +2,7 @@
 
 HF_ENDPOINT is read when the clients are imported:
 
-python -m tests.hub.fault_driver dataset|model FOLDER NAMESPACE FAULT        prints one JSON line per step
+python -m tests.hub.fault_driver dataset|model|space FOLDER NAMESPACE FAULT        prints one JSON line per step
 """
 
 import contextlib
@@ -27,6 +27,9 @@ FAULTS: dict[str, dict[str, Any]] = {
     "500": {"status": 500},
     "drop": {"status": "drop"},
     "lose": {"status": "lose"},
+    # Of what is uploaded: a byte flipped on the way, and a server that takes it slowly.
+    "corrupt": {"status": "corrupt"},
+    "slow": {"status": "slow", "delay": 0.05},
 }
 
 
@@ -69,20 +72,30 @@ def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
             return push_dataset(folder, repo_id, public=True, revision=None, tag="v1")
 
         needed = {"README.md", "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"}
-    else:
+    elif kind == "model":
         from train.push import push_model
 
         def push(repo_id: str) -> object:
             return push_model(folder, repo_id, None, None, public=True, revision=None, tag="v1")
 
         needed = {"README.md", "config.json", "model.safetensors"}
+    else:
+        from train.push import push_space
+
+        def push(repo_id: str) -> object:
+            return push_space(repo_id, "alice/model", {"id": None, "drawings": True}, public=True)
+
+        needed = {"README.md", "app.py", "requirements.txt", "hub/model_folder.py"}
 
     control = httpx.Client(base_url=os.environ["HF_ENDPOINT"], trust_env=False)
     api = HfApi()
     control.delete("/_log")
     error, _ = run(push, f"{namespace}/trial-0")
     assert error == "", error
+    uploads_only = fault in ("corrupt", "slow")
     for number, step in enumerate(steps(control.get("/_log").json()), start=1):
+        if uploads_only and not step.startswith("PUT /" + ("" if kind == "model" else f"{kind}s/")):
+            continue
         repo_id = f"{namespace}/trial-{number}"
         control.post("/_faults", json={"next": 1, "match": step, **FAULTS[fault]})
         error, said = run(push, repo_id)
