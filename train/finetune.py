@@ -5,8 +5,9 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.utils import set_seed
 
 from train.errors import UserError
+from train.fitting.batches import TransformedImages, make_loader
 from train.fitting.checkpoint import load_newest_checkpoint
-from train.fitting.data import LabelledImages, TransformedImages, fingerprint, load_images, make_loader
+from train.fitting.data import LabelledImages, fingerprint, load_images
 from train.fitting.model import build_model, model_data_config
 from train.fitting.progress import TABLE_HEAD, Progress
 from train.fitting.recipe import Recipe

@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from tqdm import tqdm
 
+from train.fitting.batches import TransformedImages, hash_seed
 from train.fitting.checkpoint import Checkpoint, save_checkpoint
-from train.fitting.data import TransformedImages, hash_seed
 from train.fitting.loop import check_finite, train_one_epoch, validate
 from train.fitting.model import cpu_state, freeze_backbone, unfreeze
 from train.fitting.optim import make_one_cycle, make_optimizer

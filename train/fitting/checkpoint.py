@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file with all that a run needs to go on, to the bit.
 
 Nothing is pickled: tensors lie under `model.*` and `optimizer.*`, the rest is JSON in the file's header.
-Random states need no place here, since every epoch seeds its own (see `train.fitting.data`).
+Random states need no place here, since every epoch seeds its own (see `train.fitting.batches`).
 """
 
 import json

@@ -1,20 +1,16 @@
-"""Pictures and labels: a dataset folder or Hub id -> batches of tensors."""
+"""A dataset folder or Hub id, as labelled images, whatever its columns are called."""
 
 import hashlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
-import torch
 from huggingface_hub import DatasetCard, hf_hub_download
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hub.errors import CLIENT_ERRORS, redact
 from hub.repo import RepoId, parse
-from train.errors import UserError
+from train.errors import UserError, first_line
 
 DRAWINGS_TAG = "drawings"
 
@@ -104,11 +100,6 @@ def load_images(name: str) -> LabelledImages:
     return LabelledImages(name, title, repo_id, label_names, splits, drawings=DRAWINGS_TAG in (card.get("tags") or []))
 
 
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an exception's message, or its type's name."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _only(features: datasets.Features, kind: type) -> str | None:
     found = [column for column, feature in features.items() if isinstance(feature, kind)]
     return found[0] if len(found) == 1 else None
@@ -142,81 +133,3 @@ def fingerprint(rows: datasets.Dataset) -> str:
 def image_bytes(image: dict[str, Any]) -> bytes:
     """Returns an undecoded picture's file, which a dataset holds itself or only points to."""
     return image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-
-
-class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
-    """A split as tensors; what is random about picture `i` in epoch `e` depends on (seed, e, i) alone.
-
-    So a run is the same to the bit whatever the number of workers or processes, and wherever it is resumed.
-    """
-
-    def __init__(self, rows: datasets.Dataset, transform: Callable[[Image.Image], torch.Tensor], seed: int) -> None:
-        """Wraps `rows`, whose pictures `transform` turns into float32 tensors of shape (3, height, width)."""
-        self.rows, self.transform, self.seed, self.epoch = rows, transform, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate's loader at the start of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Returns the number of pictures."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        """Returns a picture as float32 of shape (3, height, width), and its label.
-
-        Raises:
-            DatasetError: It can't be decoded; names the row.
-        """
-        try:
-            row: dict[str, Any] = self.rows[index]
-            if row["image"] is None:
-                raise OSError("there is none")
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DatasetError(
-                f"the picture of row {index} can't be read ({first_line(error)}): remove it and build again"
-            ) from None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash_seed(self.seed, self.epoch, index))
-            return self.transform(row["image"]), row["label"]
-
-
-class EpochSampler(Sampler[int]):
-    """A permutation per epoch that depends on (seed, epoch) alone."""
-
-    def __init__(self, length: int, seed: int) -> None:
-        """Samples every index below `length` once per epoch."""
-        self.length, self.seed, self.epoch = length, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate's loader at the start of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Returns the number of indices per epoch."""
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        """Yields the epoch's permutation."""
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch))
-        yield from torch.randperm(self.length, generator=generator).tolist()
-
-
-def hash_seed(*numbers: int) -> int:
-    """Mixes numbers into one 63-bit seed, so that neighbours share nothing."""
-    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
-
-
-def make_loader(images: TransformedImages, batch_size: int, num_workers: int, shuffle: bool) -> DataLoader[Any]:
-    """Returns batches of (images, labels): float32 (batch, 3, height, width) and int64 (batch,).
-
-    A shuffled loader drops the last, short batch, unless it is the only one: BatchNorm can't learn from a
-    batch of one.
-    """
-    return DataLoader(
-        images,
-        batch_size=batch_size,
-        sampler=EpochSampler(len(images), images.seed) if shuffle else None,
-        num_workers=num_workers,
-        drop_last=shuffle and len(images) >= batch_size,
-    )

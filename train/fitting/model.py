@@ -12,8 +12,7 @@ from safetensors.torch import load_file
 from timm.data import resolve_data_config
 from torch import nn
 
-from train.errors import UserError
-from train.fitting.data import first_line
+from train.errors import UserError, first_line
 
 
 class ModelError(UserError):

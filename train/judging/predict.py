@@ -13,7 +13,8 @@ import timm
 from accelerate import Accelerator, DataLoaderConfiguration
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
-from train.fitting.data import TransformedImages, first_line, make_loader
+from train.errors import first_line
+from train.fitting.batches import TransformedImages, make_loader
 from train.fitting.loop import validate
 from train.fitting.transforms import eval_transform
 

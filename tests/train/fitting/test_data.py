@@ -1,25 +1,10 @@
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
-from train.fitting.data import (
-    DatasetError,
-    EpochSampler,
-    TransformedImages,
-    fingerprint,
-    load_images,
-    make_loader,
-)
-from train.fitting.transforms import eval_transform, train_transform
-
-CONFIG = {
-    "input_size": (3, 32, 32), "interpolation": "bicubic", "crop_pct": 1.0, "crop_mode": "center",
-    "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5),
-}  # fmt: skip
+from train.fitting.data import DatasetError, fingerprint, load_images
 
 
 def _save(folder: Path, features: dict[str, object], rows: int = 4) -> str:
@@ -86,61 +71,3 @@ def test_the_fingerprint_follows_pictures_and_labels(dataset_folder: Path) -> No
     assert fingerprint(rows) != fingerprint(rows.select(range(len(rows) - 1)))
     bare = rows.remove_columns("sha256")
     assert fingerprint(bare) != fingerprint(bare.select(range(1, len(rows))))
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_chance_depends_on_seed_epoch_and_picture_alone(dataset_folder: Path, num_workers: int) -> None:
-    rows = load_images(str(dataset_folder)).split("train")
-    images = TransformedImages(rows, train_transform(CONFIG, 0.4), seed=8)
-    loader = make_loader(images, 8, num_workers, shuffle=False)
-    torch.manual_seed(1)
-    first = torch.cat([batch for batch, _ in loader])
-    torch.manual_seed(2)
-    torch.testing.assert_close(torch.stack([images[i][0] for i in range(len(images))]), first, rtol=0, atol=0)
-    images.set_epoch(1)
-    assert not torch.equal(images[0][0], first[0])
-
-
-def test_reading_a_picture_leaves_the_random_state_alone(dataset_folder: Path) -> None:
-    images = TransformedImages(load_images(str(dataset_folder)).split("train"), train_transform(CONFIG, 0.4), seed=8)
-    before = torch.random.get_rng_state()
-    images[0]
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_every_epoch_has_its_own_order() -> None:
-    sampler = EpochSampler(50, seed=8)
-    orders = []
-    for epoch in (0, 1, 0):
-        sampler.set_epoch(epoch)
-        orders.append(list(sampler))
-    assert orders[0] == orders[2] != orders[1]
-    assert Counter(orders[0]) == Counter(range(50))
-
-
-def test_the_evaluation_transform_is_the_one_of_timm(dataset_folder: Path) -> None:
-    image = load_images(str(dataset_folder)).split("test")[0]["image"]
-    tensor = eval_transform(CONFIG)(image)
-    assert tensor.shape == (3, 32, 32)
-    assert tensor.dtype == torch.float32
-
-
-def test_training_never_turns_a_dancer_upside_down() -> None:
-    from PIL import Image as PilImage
-
-    # White above black: however it is cropped, mirrored, turned a little or lit, light stays above.
-    picture = PilImage.new("RGB", (64, 64), "black")
-    picture.paste("white", (0, 0, 64, 32))
-    transform = train_transform(CONFIG, 0.4)
-    torch.manual_seed(0)
-    for _ in range(50):
-        tensor = transform(picture)
-        assert tensor[:, :8].mean() >= tensor[:, -8:].mean()
-
-
-def test_a_shuffled_loader_drops_a_short_last_batch_unless_it_is_the_only_one(dataset_folder: Path) -> None:
-    rows = load_images(str(dataset_folder)).split("train").select(range(10))
-    images = TransformedImages(rows, eval_transform(CONFIG), seed=8)
-    assert [len(labels) for _, labels in make_loader(images, 4, 0, shuffle=True)] == [4, 4]
-    assert [len(labels) for _, labels in make_loader(images, 4, 0, shuffle=False)] == [4, 4, 2]
-    assert [len(labels) for _, labels in make_loader(images, 16, 0, shuffle=True)] == [10]
