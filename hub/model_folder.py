@@ -52,7 +52,7 @@ def open_model_folder(name: str) -> ModelFolder:
     """
     place = parse(name)
     if place is None:
-        raise ModelFolderError(f"{name} is neither a folder nor a Hub id")
+        raise ModelFolderError(f"{name} is neither a folder nor a Hub id (user/name)")
     if isinstance(place, Path):
         folder = place
         if not (folder / CONFIG).is_file():

@@ -61,7 +61,9 @@ def load_images(name: str) -> LabelledImages:
     """
     place = parse(name)
     if place is None:
-        raise DatasetError(f"{name} is neither a folder nor a Hub id: build one with python -m dataset_card build")
+        raise DatasetError(
+            f"{name} is neither a folder nor a Hub id (user/name): build one with python -m dataset_card build"
+        )
     try:
         if isinstance(place, RepoId):
             loaded = datasets.load_dataset(place.repo_id, revision=place.revision)
