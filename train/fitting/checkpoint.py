@@ -4,9 +4,12 @@ Nothing is pickled: tensors lie under `model.*` and `optimizer.*`, the rest is J
 Random states need no place here, since every epoch seeds its own (see `train.fitting.batches`).
 """
 
+import errno
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +77,8 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft, header)
+        with plain_disk_errors(path):
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft, header)
         with draft.open("rb") as written:
             os.fsync(written.fileno())
         # safetensors makes files that only their owner may read.
@@ -82,6 +86,17 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def plain_disk_errors(path: Path) -> Iterator[None]:
+    """Turns what safetensors raises on a full disk, within the block, into the system's own error about `path`."""
+    try:
+        yield
+    except SafetensorError as error:
+        if f"os error {errno.ENOSPC}" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from PIL import Image
 from timm.models import save_for_hf
 from torch import nn
 
+from train.fitting.checkpoint import plain_disk_errors
 from train.fitting.data import LabelledImages, fingerprint, image_bytes
 from train.fitting.progress import Progress
 from train.fitting.run_folder import RunFolder
@@ -47,28 +48,29 @@ def write_model_folder(
     draft = Path(tempfile.mkdtemp(prefix=".model-", dir=run.path))
     try:
         draft.chmod(0o755)
-        save_for_hf(
-            model,
-            str(draft),
-            model_config={
-                "label_names": images.label_names,
-                "training_data": {
-                    "name": images.title,
-                    "id": images.repo_id,
-                    "licenses": count_licenses(images.splits["train"]),
-                    "drawings": images.drawings,
-                    "pictures": len(images.splits["train"]),
-                    "fingerprint": fingerprint(images.splits["train"]),
+        with plain_disk_errors(run.model):
+            save_for_hf(
+                model,
+                str(draft),
+                model_config={
+                    "label_names": images.label_names,
+                    "training_data": {
+                        "name": images.title,
+                        "id": images.repo_id,
+                        "licenses": count_licenses(images.splits["train"]),
+                        "drawings": images.drawings,
+                        "pictures": len(images.splits["train"]),
+                        "fingerprint": fingerprint(images.splits["train"]),
+                    },
+                    "validation": {
+                        "stage": best.stage,
+                        "epoch": best.epoch,
+                        "accuracy": best.validation_accuracy,
+                    },
                 },
-                "validation": {
-                    "stage": best.stage,
-                    "epoch": best.epoch,
-                    "accuracy": best.validation_accuracy,
-                },
-            },
-            safe_serialization=True,
-            data_config=data_config,
-        )
+                safe_serialization=True,
+                data_config=data_config,
+            )
         drop_model_args(draft / "config.json")
         shutil.copy(run.recipe, draft / "recipe.yaml")
         (draft / "figures").mkdir()

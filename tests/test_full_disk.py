@@ -1,0 +1,48 @@
+"""A disk that is really full: one clear line, nothing half-made, and the same command finishes once there is room."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def _run(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_build(photos: Path, small_disk: Path) -> None:
+    answer = _run("dataset_card", "build", photos, "--out", small_disk / "dances")
+    assert answer.returncode == 2
+    assert "No space left on device" in answer.stderr.splitlines()[-1]
+    assert "Traceback" not in answer.stderr
+    assert list(small_disk.iterdir()) == []
+
+
+def test_fit_goes_on_when_there_is_room(dataset_folder: Path, run_folder: Path, small_disk: Path) -> None:
+    words = ("train", "fit", "recipes/debug.yaml", f"dataset={dataset_folder}", f"output_dir={small_disk / 'run'}")
+    answer = _run(*words)
+    assert answer.returncode == 2, answer.stderr
+    assert "No space left on device" in answer.stderr.splitlines()[-1]
+    assert "Traceback" not in answer.stderr
+    subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
+    answer = _run(*words, "resume_from_checkpoint=true")
+    assert answer.returncode == 0, answer.stderr
+    straight = (run_folder / "model" / "model.safetensors").read_bytes()
+    assert (small_disk / "run" / "model" / "model.safetensors").read_bytes() == straight
