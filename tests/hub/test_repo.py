@@ -27,5 +27,7 @@ def test_ids_with_and_without_revision(name: str, repo: RepoId) -> None:
 @pytest.mark.parametrize(
     "name", ["/no/where", "../x", "a/b/c", "photos", "user/dánces", "user/x@", "https://x.org/a", ""]
 )
-def test_names_that_are_neither(name: str) -> None:
+def test_names_that_are_neither(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
     assert parse(name) is None
