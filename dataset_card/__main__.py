@@ -1,7 +1,5 @@
 """Command line: `python -m dataset_card sample | build | push`."""
 
-import errno
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +7,7 @@ import typer
 
 from dataset_card.errors import UserError
 from hub.errors import HubError
-
-_THE_USERS_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+from hub.one_line_exit import one_line_exit
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -73,17 +70,8 @@ def push(
 
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
-    try:
+    with one_line_exit(UserError, HubError):
         app(words)
-    except (UserError, HubError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        if error.errno not in _THE_USERS_DISK:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror}{where}: make room, or choose a place that may be written", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The way to and from the Hugging Face Hub that all parts share: ids, checked downloads, pushes, errors."""
+"""What all parts share: ids on the Hub, checked downloads, pushes, errors, and how a command ends on a mistake."""

@@ -1,6 +1,5 @@
 """Command line: `python -m train fit | evaluate | push`."""
 
-import errno
 import shlex
 import signal
 import sys
@@ -12,9 +11,8 @@ import typer
 
 from hub.errors import HubError
 from hub.model_folder import ModelFolderError
+from hub.one_line_exit import one_line_exit
 from train.errors import UserError, message_of
-
-_THE_USERS_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -105,17 +103,8 @@ def push(
 
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
-    try:
+    with one_line_exit(UserError, ModelFolderError, HubError, message_of=message_of):
         app(words)
-    except (UserError, ModelFolderError, HubError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        if error.errno not in _THE_USERS_DISK:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror}{where}: make room, or choose a place that may be written", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":
