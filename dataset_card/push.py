@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from dataset_card.errors import UserError
-from dataset_card.licenses import REDISTRIBUTABLE
+from dataset_card.licenses import license_of
 from dataset_card.rejected import FILE_NAME as MARK
 from dataset_card.splits import SPLITS
 from hub.push import Pushed, push
@@ -79,7 +79,7 @@ def check_licenses(folder: Path, shards: list[Path]) -> None:
     for shard in shards:
         table = pq.read_table(shard, columns=["sha256", "license"])
         pairs = zip(table["sha256"].to_pylist(), table["license"].to_pylist(), strict=True)
-        refused += [(sha256, license_id) for sha256, license_id in pairs if license_id not in REDISTRIBUTABLE]
+        refused += [(sha256, license_id) for sha256, license_id in pairs if not license_of(license_id).redistributable]
     if refused:
         by_license = Counter(license_id for _, license_id in refused)
         listed = ", ".join(f"{count} x {license_id or 'none'}" for license_id, count in by_license.most_common())
