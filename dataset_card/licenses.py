@@ -76,6 +76,21 @@ _SPELLINGS = {
 }  # fmt: skip
 
 
+def why_not_publish(license_id: str, author: str) -> str | None:
+    """Tells why a picture must not be published; None when it may be.
+
+    Args:
+        license_id: What its column `license` says.
+        author: What its column `author` says.
+    """
+    license = license_of(license_id)
+    if not license.redistributable:
+        return f"licence {license.id}"
+    if license.attribution and not author.strip():
+        return f"{license.id} without an author to name"
+    return None
+
+
 def license_of(name: str) -> License:
     """Finds the licence that a name means, as Commons, Openverse, SPDX or the Hub write it.
 

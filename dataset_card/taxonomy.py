@@ -4,7 +4,10 @@ Everything a page or a card says about a dance is here, and so is where its phot
 """
 
 import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,30 @@ def dance_of(name: str) -> Dance | None:
         or _BY_SPELLING.get(key.removesuffix("dancers"))
         or _BY_SPELLING.get(key.removesuffix("dance"))
     )
+
+
+def name_classes(files: Mapping[str, list[Path]]) -> tuple[dict[str, list[Path]], list[str]]:
+    """Gives classes their labels: a dance its usual one, in whatever spelling its folder has, any other its own.
+
+    Args:
+        files: The files of every class folder.
+
+    Returns:
+        The files of every label, sorted by label, and a note for people on every name that changed or is unknown.
+    """
+    named: dict[str, list[Path]] = defaultdict(list)
+    notes = []
+    unknown = []
+    for folder, paths in files.items():
+        dance = dance_of(folder)
+        named[dance.label if dance else folder].extend(paths)
+        if dance is None:
+            unknown.append(folder)
+        elif dance.label != folder:
+            notes.append(f"{folder} is taken as {dance.label}")
+    if unknown:
+        notes.append(f"no dance that is known here, kept as named: {', '.join(unknown)}")
+    return dict(sorted(named.items())), notes
 
 
 def _plain(name: str) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from dataset_card.duplicates import drop_exact_duplicates, near_duplicate_groups
+from dataset_card.duplicates import exact_duplicates, near_duplicate_groups
 from dataset_card.images import Photo, inspect_photo
 
 
@@ -19,19 +19,19 @@ def inspect(save_image: Callable[..., Path]) -> Callable[..., Photo]:
 
 
 def test_one_of_identical_pictures_is_kept(inspect: Callable[..., Photo]) -> None:
-    kept, rejected = drop_exact_duplicates([inspect("a.png"), inspect("b.bmp"), inspect("c.png", seed=1)])
-    assert len(kept) == 2
+    photos = [inspect("a.png"), inspect("b.bmp"), inspect("c.png", seed=1)]
+    stay, rejected = exact_duplicates(photos, [()] * 3)
+    assert stay.count(True) == 2
+    assert stay[2]
     assert [r.reason for r in rejected] == ["exact duplicate"]
+    again, _ = exact_duplicates(photos[::-1], [()] * 3)
+    assert again == stay[::-1]
 
 
-def test_identical_pictures_under_two_labels_are_all_refused(inspect: Callable[..., Photo]) -> None:
-    photos = [inspect("a.png", "kathak"), inspect("b.bmp", "odissi"), inspect("c.png", "odissi", seed=1)]
-    kept, rejected = drop_exact_duplicates(photos)
-    assert [photo.path.name for photo in kept] == ["c.png"]
-    assert {(r.path.name, r.reason, r.detail) for r in rejected} == {
-        ("a.png", "same picture under several labels", "kathak, odissi"),
-        ("b.bmp", "same picture under several labels", "kathak, odissi"),
-    }
+def test_of_identical_pictures_the_preferred_one_is_kept(inspect: Callable[..., Photo]) -> None:
+    photos = [inspect("a.png"), inspect("b.bmp")]
+    assert exact_duplicates(photos, [(True, False), (False, True)])[0] == [True, False]
+    assert exact_duplicates(photos, [(False, False), (False, True)])[0] == [False, True]
 
 
 def test_copies_that_look_the_same_form_a_group(save_image: Callable[..., Path], tmp_path: Path) -> None:
@@ -40,23 +40,24 @@ def test_copies_that_look_the_same_form_a_group(save_image: Callable[..., Path],
         image.resize((200, 160)).save(tmp_path / "small.png")
         image.save(tmp_path / "poor.jpg", quality=30)
         image.point(lambda value: min(255, value * 1.3)).save(tmp_path / "bright.png")
+        ImageOps.expand(image, 4, "darkred").save(tmp_path / "framed.png")
     other = save_image("other.png", seed=1, size=(400, 320))
-    names = [original.name, "small.png", "poor.jpg", "bright.png", other.name]
+    names = [original.name, "small.png", "poor.jpg", "bright.png", "framed.png", other.name]
     photos = [inspect_photo(tmp_path / name, "kathak", 1024) for name in names]
     groups = near_duplicate_groups(photos)
-    assert len(set(groups[:4])) == 1
-    assert groups[4] != groups[0]
-    order = list(range(5))
+    assert len(set(groups[:5])) == 1
+    assert groups[5] != groups[0]
+    order = list(range(6))
     random.Random(0).shuffle(order)
     assert near_duplicate_groups([photos[i] for i in order]) == [groups[i] for i in order]
 
 
 def test_groups_chain_through_neighbours(inspect: Callable[..., Photo]) -> None:
-    # 0, 40 and 80 bits set: the ends are 80 bits apart, each 40 from the middle.
+    # 0, 60 and 120 bits set: the ends are 120 bits apart, each 60 from the middle.
     base = inspect("a.png")
     chain = [
         dataclasses.replace(base, sha256=str(bits), perceptual_hash=((1 << bits) - 1).to_bytes(32, "little"))
-        for bits in (0, 80, 40)
+        for bits in (0, 120, 60)
     ]
     assert len(set(near_duplicate_groups(chain))) == 1
     assert len(set(near_duplicate_groups(chain[:2]))) == 2
