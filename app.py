@@ -6,6 +6,7 @@ MODEL_ID=RUN/model python app.py      (a model folder or a Hub id; the port from
 import json
 import math
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from hub.model_folder import ModelFolderError, open_model_folder
 UNREADABLE = "This file can't be read as a picture. JPEG, PNG, WebP and GIF files work."
 MAX_FILE_SIZE = "20mb"
 MAX_PIXELS = 100_000_000
+LONGEST_FACT = 500
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class ServedModel:
         network: Gives logits, float32 of shape (batch, classes), for `pixel_values`.
         processor: Turns RGB pictures into `pixel_values`.
         label_names: Class names, in the order of the logits.
+        facts: What there is to tell about a class, by its name.
         drawings: True when it was trained on drawings.
         test: metrics.json of the test split, or empty when it was not judged.
         examples: Pictures to offer.
@@ -46,6 +49,7 @@ class ServedModel:
     network: Any
     processor: Any
     label_names: list[str]
+    facts: dict[str, str]
     drawings: bool
     test: dict[str, Any]
     examples: list[Path]
@@ -84,6 +88,7 @@ def load_model(model_id: str) -> ServedModel:
         network=network,
         processor=processor,
         label_names=folder.label_names,
+        facts=_facts(folder.config.get("classes")),
         drawings=folder.config.get("training_data", {}).get("drawings", False),
         test=test,
         examples=sorted((folder.path / "examples").glob("*.jpg")),
@@ -96,6 +101,21 @@ def _name(model_id: str, config: dict[str, Any]) -> str:
     # A path of this machine is nobody's business.
     data = config.get("training_data", {}).get("name")
     return f"{config['architecture']}, trained on “{data}”" if data else config["architecture"]
+
+
+def _facts(classes: Any) -> dict[str, str]:
+    """Returns a paragraph per class from a model folder's config, which anybody may have written."""
+    facts = {}
+    for label, told in classes.items() if isinstance(classes, dict) else ():
+        if not isinstance(told, dict):
+            continue
+        name, native, region, fact, look_for = (
+            # As plain text: no link, no markup, no novel.
+            re.sub(r"([\\`*_\[\]<>#|!~])", r"\\\1", str(told.get(key, ""))[:LONGEST_FACT])
+            for key in ("name", "native", "region", "fact", "look_for")
+        )
+        facts[label] = f"**{name}** · {native} · {region}\n\n{fact}\n\n*What to look for:* {look_for}"
+    return facts
 
 
 def photo_input() -> gr.Image:
@@ -157,6 +177,9 @@ def build_page(model: ServedModel) -> gr.Blocks:
         """
         return model.classify(image) if image is not None else None
 
+    def tell(answer: dict[str, float] | None) -> str:
+        return model.facts.get(max(answer, key=lambda name: answer[name]), "") if answer else ""
+
     with gr.Blocks(title="Nritya", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown("# Nritya\nWhich classical dance of India is this? Give a picture of a dancer.")
         if model.drawings:
@@ -172,6 +195,7 @@ def build_page(model: ServedModel) -> gr.Blocks:
                 answer = gr.Label(
                     label="Probability of each dance", num_top_classes=names, elem_id="answer", show_heading=True
                 )
+                facts = gr.Markdown(elem_id="facts", sanitize_html=True)
         if model.examples:
             kind = "Drawings" if model.drawings else "Pictures"
             gr.Examples(
@@ -183,6 +207,7 @@ def build_page(model: ServedModel) -> gr.Blocks:
             )
         gr.Markdown(about(model), elem_id="about")
         photo.change(predict, photo, answer, api_name="predict", api_description="Probability of every dance.")
+        answer.change(tell, answer, facts, api_visibility="private", queue=False)
     return page
 
 

@@ -34,7 +34,7 @@ from dataset_card.removed import may_stay, read_removed, write_removed
 from dataset_card.splits import SPLITS, assign_splits
 from dataset_card.summary import BuildReport, unknown_pictures
 from dataset_card.tables import Contents, Row, write_split
-from dataset_card.taxonomy import name_classes
+from dataset_card.taxonomy import name_classes, write_class_facts
 
 
 def build(
@@ -100,6 +100,7 @@ def build(
         write_rejected(folder, photos, rejected)
         if removed.lines:
             write_removed(folder, removed)
+        write_class_facts(folder, contents.label_names)
         write_contact_sheet(folder, contents.rows["train"], contents.label_names)
         write_class_balance(folder, contents)
         write_card(folder, dataset_name(out), contents, leak_report(contents.rows))

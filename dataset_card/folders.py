@@ -14,7 +14,7 @@ from dataset_card.errors import UserError
 
 _SIDECARS = {"thumbs.db", "desktop.ini", "provenance.jsonl", "removed.csv"}
 _DATASET_FOLDER = {"README.md", "data", "figures", "rejected.csv"}
-_SOMETIMES = {"LICENSE.md", "removed.csv"}
+_SOMETIMES = {"LICENSE.md", "classes.json", "removed.csv"}
 
 
 class PhotosFolderError(UserError):

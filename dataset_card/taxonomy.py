@@ -3,6 +3,7 @@
 Everything a page or a card says about a dance is here, and so is where its photographs may be found.
 """
 
+import json
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
@@ -172,6 +173,20 @@ def name_classes(files: Mapping[str, list[Path]]) -> tuple[dict[str, list[Path]]
     if unknown:
         notes.append(f"no dance that is known here, kept as named: {', '.join(unknown)}")
     return dict(sorted(named.items())), notes
+
+
+def write_class_facts(folder: Path, label_names: list[str]) -> Path:
+    """Writes `folder/classes.json`: what is known of every dance, for the model and the page to tell.
+
+    A class that is no dance known here has an empty entry.
+    """
+    told = ("name", "native", "region", "fact", "look_for")
+    facts = {
+        label: {key: getattr(DANCES[label], key) for key in told} if label in DANCES else {} for label in label_names
+    }
+    path = folder / "classes.json"
+    path.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return path
 
 
 def _plain(name: str) -> str:

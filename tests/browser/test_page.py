@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,11 @@ def test_an_uploaded_picture_is_answered_with_all_bars(visitor: Page, model_fold
     shares = [int(percent.removesuffix("%")) for percent in bars.values()]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=4)
+    # What the dataset knows of the dance came with the model.
+    top = next(iter(bars))
+    told = json.loads((model_folder / "config.json").read_text())["classes"][top]
+    expect(visitor.locator("#facts")).to_contain_text(f"{told['name']} · {told['native']} · {told['region']}")
+    expect(visitor.locator("#facts")).to_contain_text(told["look_for"])
 
 
 def test_an_example_is_answered_on_click(visitor: Page) -> None:

@@ -1,6 +1,9 @@
+import json
+from pathlib import Path
+
 import pytest
 
-from dataset_card.taxonomy import DANCES, dance_of
+from dataset_card.taxonomy import DANCES, dance_of, write_class_facts
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,11 @@ def test_every_dance_is_told_in_full() -> None:
         assert dance.categories
         assert dance.searches
         assert not dance.native.isascii()
+
+
+def test_what_is_known_of_a_class_travels_with_the_dataset(tmp_path: Path) -> None:
+    facts = json.loads(write_class_facts(tmp_path, ["cats", "odissi"]).read_text(encoding="utf-8"))
+    assert list(facts) == ["cats", "odissi"]
+    assert facts["cats"] == {}
+    assert facts["odissi"]["region"] == "Odisha"
+    assert set(facts["odissi"]) == {"name", "native", "region", "fact", "look_for"}

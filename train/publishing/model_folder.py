@@ -19,6 +19,7 @@ from train.fitting.data import LabelledImages, fingerprint, image_bytes
 from train.fitting.progress import Progress
 from train.fitting.run_folder import RunFolder
 from train.publishing.card import write_card
+from train.publishing.class_facts import read_class_facts
 from train.publishing.self_check import check_loaders
 
 _UNSHAREABLE = {"", "unknown", "other"}
@@ -54,6 +55,7 @@ def write_model_folder(
                 str(draft),
                 model_config={
                     "label_names": images.label_names,
+                    "classes": read_class_facts(images.name, images.label_names),
                     "training_data": {
                         "name": images.title,
                         "id": images.repo_id,
