@@ -11,17 +11,11 @@ from tqdm import tqdm
 from dataset_card.card import write_card
 from dataset_card.contact_sheet import write_contact_sheet
 from dataset_card.duplicates import drop_exact_duplicates, near_duplicate_groups
-from dataset_card.folders import (
-    OutputFolderError,
-    PhotosFolderError,
-    appearing_folder,
-    list_loose_files,
-    list_photos,
-)
-from dataset_card.images import Photo, RefusedError, inspect_photo
+from dataset_card.folders import OutputFolderError, PhotosFolderError, appearing_folder, list_photos
+from dataset_card.images import Photo, inspect_photo
 from dataset_card.provenance import Provenance, read_provenance
 from dataset_card.rejected import FILE_NAME as MARK
-from dataset_card.rejected import Rejected, write_rejected
+from dataset_card.rejected import RefusedError, Rejected, write_rejected
 from dataset_card.splits import SPLITS, assign_splits
 from dataset_card.tables import Row, write_split
 
@@ -47,14 +41,13 @@ def build(photos: Path, out: Path, seed: int) -> BuildReport:
         UserError: `photos` can't make a dataset, or `out` holds something else.
     """
     check_apart(photos, out)
-    files = list_photos(photos)
+    listing = list_photos(photos)
     provenance = read_provenance(photos)
-    label_names = list(files)
+    label_names = list(listing.files)
     with appearing_folder(out, is_dataset_folder) as folder:
-        readable, unreadable = inspect_all([(path, label) for label in files for path in files[label]])
-        loose = [Rejected(path, "", "in no class folder", "") for path in list_loose_files(photos)]
+        readable, unreadable = inspect_all([(path, label) for label in label_names for path in listing.files[label]])
         kept, duplicates = drop_exact_duplicates(readable)
-        rejected = unreadable + loose + duplicates
+        rejected = unreadable + listing.refused + duplicates
         check_classes(photos, label_names, kept, rejected)
 
         groups = near_duplicate_groups(kept)
