@@ -3,13 +3,14 @@
 import io
 import struct
 import zlib
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from PIL import ExifTags, Image, TiffImagePlugin
 from pillow_heif import register_heif_opener
 
 from dataset_card.colour import srgb_on_white
-from dataset_card.quiet import QUIET
+from dataset_card.quiet import NO_STDERR, NO_WARNINGS
 from dataset_card.rejected import RefusedError
 
 MAX_PIXELS = 100_000_000
@@ -64,13 +65,14 @@ def decode(content: bytes) -> Decoded:
     """
     if not content:
         raise RefusedError("empty file")
-    with QUIET:
+    with NO_WARNINGS:
         try:
             image = Image.open(io.BytesIO(content), formats=_READ_FORMATS)
             _check_size(image)
             if _is_raw(image, content):
                 raise RefusedError("format not read", "a camera's raw file: develop it first")
-            image.load()
+            with NO_STDERR if image.format == "TIFF" else nullcontext():
+                image.load()
             orientation = _orientation(image)
             plain = (
                 image.format in _PUBLISHED_FORMATS
