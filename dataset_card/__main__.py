@@ -37,16 +37,40 @@ def sample(
 def build(
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with a sub-folder per dance.")],
     out: Annotated[Path, typer.Option(help="The dataset folder to write; an earlier one is replaced.")],
-    seed: Annotated[int, typer.Option(min=0, help="Another seed splits otherwise.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws every split anew.")] = 8,
+    corrections: Annotated[
+        Path | None, typer.Option(help="CSV with sha256, action keep/delete/relabel, label.")
+    ] = None,
+    keep_splits: Annotated[
+        str | None,
+        typer.Option(metavar="DATASET", help="Folder or Hub id whose pictures keep their splits; by default --out."),
+    ] = None,
+    only_redistributable: Annotated[
+        bool, typer.Option("--only-redistributable", help="Leave out what must not be published.")
+    ] = False,
+    max_side: Annotated[int, typer.Option(min=64, help="Longest side of a picture, in pixels.")] = 1024,
+    num_proc: Annotated[int | None, typer.Option(min=1, help="Files read at once; by default one per core.")] = None,
 ) -> None:
     """Turns PHOTOS into a dataset folder: parquet, card, figures.
+
+    Pictures that an earlier folder at --out has stay in their split, so that nothing ever moves from test to train.
+    PHOTOS/provenance.jsonl says where files come from, PHOTOS/removed.csv which must never come back.
 
     Example: python -m dataset_card build photos --out dances
     """
     from dataset_card.build import build as build_dataset
-    from dataset_card.build import summary
+    from dataset_card.summary import summary
 
-    report = build_dataset(photos, out, seed)
+    report = build_dataset(
+        photos,
+        out,
+        seed,
+        corrections=corrections,
+        keep_splits=keep_splits,
+        only_redistributable=only_redistributable,
+        max_side=max_side,
+        num_proc=num_proc,
+    )
     print(summary(report))
     print(f'{out}: ready for load_dataset("{out}"); its card is {out / "README.md"}')
 

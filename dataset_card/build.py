@@ -1,103 +1,208 @@
 """The story of `dataset_card build`: a folder of photographs becomes a dataset folder."""
 
 import os
-from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from tqdm import tqdm
 
 from dataset_card.card import write_card
+from dataset_card.class_balance import write_class_balance
+from dataset_card.conflicts import label_conflicts
 from dataset_card.contact_sheet import write_contact_sheet
-from dataset_card.duplicates import drop_exact_duplicates, near_duplicate_groups
-from dataset_card.folders import OutputFolderError, PhotosFolderError, appearing_folder, list_photos
+from dataset_card.corrections import apply_corrections, read_corrections
+from dataset_card.duplicates import exact_duplicates, near_duplicate_groups
+from dataset_card.folders import (
+    PhotosFolderError,
+    appearing_folder,
+    check_apart,
+    is_dataset_folder,
+    list_photos,
+)
+from dataset_card.former import former_seed, former_splits
+from dataset_card.groups import event_of, join_groups
 from dataset_card.images import Photo, inspect_photo
+from dataset_card.leaks import leak_report
+from dataset_card.licenses import why_not_publish
 from dataset_card.provenance import Provenance, read_provenance
-from dataset_card.rejected import FILE_NAME as MARK
 from dataset_card.rejected import RefusedError, Rejected, write_rejected
+from dataset_card.removed import may_stay, read_removed, write_removed
 from dataset_card.splits import SPLITS, assign_splits
-from dataset_card.tables import Row, write_split
+from dataset_card.summary import BuildReport, unknown_pictures
+from dataset_card.tables import Contents, Row, write_split
+from dataset_card.taxonomy import name_classes
 
-MAX_SIDE = 1024
-"""Longest side, in pixels, of a published picture."""
+
+def build(
+    photos: Path,
+    out: Path,
+    seed: int,
+    *,
+    corrections: Path | None = None,
+    keep_splits: str | None = None,
+    only_redistributable: bool = False,
+    max_side: int = 1024,
+    num_proc: int | None = None,
+) -> BuildReport:
+    """Builds the dataset folder `out` from `photos`, a folder with one sub-folder per class.
+
+    The folder appears by rename once everything is written; an earlier dataset folder is replaced. The same pictures
+    and the same seed give the same bytes.
+
+    Args:
+        photos: The photographs, with `provenance.jsonl` and `removed.csv` beside the sub-folders where there are such.
+        out: The dataset folder. Pictures that an earlier one of the same seed holds keep their splits.
+        seed: Decides the split.
+        corrections: What people decided about single pictures.
+        keep_splits: A dataset, folder or Hub id, whose pictures keep their splits, in place of the one in `out`.
+        only_redistributable: Leave out what must not be published.
+        max_side: Longest side, in pixels, of a published picture.
+        num_proc: How many files are read at once; by default as many as there are cores.
+
+    Raises:
+        UserError: `photos` can't make a dataset, a list can't be read, or `out` holds something else.
+        HubError: `keep_splits` can't be read from the Hub.
+    """
+    check_apart(photos, out)
+    num_proc = num_proc or os.cpu_count() or 1
+    listing = list_photos(photos)
+    files, notes = name_classes(listing.files)
+    check_count(photos, files)
+    provenance, removed = read_provenance(photos), read_removed(photos)
+    decisions = read_corrections(corrections, list(files)) if corrections else []
+
+    with appearing_folder(out, is_dataset_folder) as folder:
+        former = former_assignment(out, seed, keep_splits)
+        found, rejected = inspect_all([(path, label) for label in files for path in files[label]], max_side, num_proc)
+        corrected = apply_corrections(found, decisions)
+        pile = Pile.of(corrected.photos, photos, provenance)
+        listed = may_stay(pile.photos, pile.near, pile.origin, removed)
+        pile, left_out = leave_out(pile.only(listed), former, corrected.confirmed, only_redistributable)
+        rejected += listing.refused + corrected.deleted + left_out
+        check_classes(photos, list(files), pile.photos, rejected)
+
+        contents = Contents(
+            label_names=list(files),
+            rows=split_up(pile, seed, former),
+            near=dict(zip((photo.sha256 for photo in pile.photos), pile.near, strict=True)),
+            rejected=rejected,
+            taken_down=listed.count(False),
+            corrected=corrected.done,
+            seed=seed,
+            max_side=max_side,
+        )
+        for split in SPLITS:
+            write_split(folder, split, contents, num_proc)
+        write_rejected(folder, photos, rejected)
+        if removed.lines:
+            write_removed(folder, removed)
+        write_contact_sheet(folder, contents.rows["train"], contents.label_names)
+        write_class_balance(folder, contents)
+        write_card(folder, dataset_name(out), contents, leak_report(contents.rows))
+    return BuildReport(contents, notes + unknown_pictures(corrected.unknown))
 
 
 @dataclass(frozen=True)
-class BuildReport:
-    """What `build` did: the class names, the rows of every split, and what was left out."""
+class Pile:
+    """Pictures on their way into the dataset, with what is known about each of them."""
 
-    label_names: list[str]
-    rows: dict[str, list[Row]]
-    rejected: list[Rejected]
+    photos: list[Photo]
+    near: list[str]
+    origin: list[Provenance]
+
+    @classmethod
+    def of(cls, chosen: list[Photo], photos: Path, provenance: dict[str, Provenance]) -> "Pile":
+        """Finds near-duplicates and origins."""
+        files = [photo.path.relative_to(photos).as_posix() for photo in chosen]
+        return cls(chosen, near_duplicate_groups(chosen), [provenance.get(file, Provenance(file)) for file in files])
+
+    def only(self, stay: Sequence[bool]) -> "Pile":
+        """Returns the pictures that may stay."""
+        return Pile(
+            list(compress(self.photos, stay)), list(compress(self.near, stay)), list(compress(self.origin, stay))
+        )
 
 
-def build(photos: Path, out: Path, seed: int) -> BuildReport:
-    """Builds the dataset folder `out` from `photos`, a folder with one sub-folder per class.
+def leave_out(
+    pile: Pile, former: dict[str, str], confirmed: frozenset[str], only_redistributable: bool
+) -> tuple[Pile, list[Rejected]]:
+    """Leaves out pictures whose label is in doubt, copies and, if asked, what must not be published."""
+    stay, conflicts = label_conflicts(pile.photos, pile.near, confirmed)
+    pile = pile.only(stay)
+    # A picture keeps its name, and with it its split; then the copy counts whose licence is known.
+    preferred = [
+        (photo.sha256 in former, why_not_publish(record.license, record.author) is None)
+        for photo, record in zip(pile.photos, pile.origin, strict=True)
+    ]
+    stay, copies = exact_duplicates(pile.photos, preferred)
+    pile = pile.only(stay)
+    if not only_redistributable:
+        return pile, conflicts + copies
+    refusals = [why_not_publish(record.license, record.author) for record in pile.origin]
+    unpublishable = [
+        Rejected(photo.path, photo.label, "must not be published", why, photo.sha256)
+        for photo, why in zip(pile.photos, refusals, strict=True)
+        if why
+    ]
+    return pile.only([why is None for why in refusals]), conflicts + copies + unpublishable
 
-    The folder appears by rename once everything is written; an earlier dataset folder is replaced.
+
+def split_up(pile: Pile, seed: int, former: dict[str, str]) -> dict[str, list[Row]]:
+    """Assigns every picture to a split, and orders each split."""
+    labels = [photo.label for photo in pile.photos]
+    names = [photo.sha256 for photo in pile.photos]
+    events = [event_of(label, record) for label, record in zip(labels, pile.origin, strict=True)]
+    groups = join_groups(pile.near, events, names)
+    splits = assign_splits(labels, groups, seed, [former.get(name) for name in names])
+    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    for photo, group, record, split in zip(pile.photos, groups, pile.origin, splits, strict=True):
+        rows[split].append(Row(photo, group, record))
+    for split in SPLITS:
+        # By hash: an order that mixes the classes and does not depend on file names.
+        rows[split].sort(key=lambda row: row.photo.sha256)
+    return rows
+
+
+def former_assignment(out: Path, seed: int, keep_splits: str | None) -> dict[str, str]:
+    """Returns the splits of pictures that were assigned before, by SHA-256.
 
     Raises:
-        UserError: `photos` can't make a dataset, or `out` holds something else.
+        FormerError: `keep_splits` is no dataset made by `build`.
+        HubError: It can't be read from the Hub.
     """
-    check_apart(photos, out)
-    listing = list_photos(photos)
-    provenance = read_provenance(photos)
-    label_names = list(listing.files)
-    with appearing_folder(out, is_dataset_folder) as folder:
-        readable, unreadable = inspect_all([(path, label) for label in label_names for path in listing.files[label]])
-        kept, duplicates = drop_exact_duplicates(readable)
-        rejected = unreadable + listing.refused + duplicates
-        check_classes(photos, label_names, kept, rejected)
-
-        groups = near_duplicate_groups(kept)
-        splits = assign_splits([photo.label for photo in kept], groups, seed)
-        rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
-        for photo, group, split in zip(kept, groups, splits, strict=True):
-            file = photo.path.relative_to(photos).as_posix()
-            rows[split].append(Row(photo, group, provenance.get(file, Provenance(file))))
-        for split in SPLITS:
-            # By hash: an order that mixes the classes and does not depend on file names.
-            rows[split].sort(key=lambda row: row.photo.sha256)
-
-        for split in SPLITS:
-            write_split(folder, split, rows[split], label_names, MAX_SIDE)
-        write_rejected(folder, photos, rejected)
-        write_contact_sheet(folder, rows["train"], label_names)
-        write_card(folder, dataset_name(out), label_names, rows, rejected, seed)
-    return BuildReport(label_names, rows, rejected)
+    if keep_splits:
+        return former_splits(keep_splits)
+    # Another seed asks for another split.
+    return former_splits(str(out)) if former_seed(out) == seed else {}
 
 
-def check_apart(photos: Path, out: Path) -> None:
-    """Refuses an output folder that holds the photographs or lies among them.
-
-    Raises:
-        OutputFolderError: One of the two folders contains the other.
-    """
-    inside, outside = photos.resolve(), out.resolve()
-    if inside == outside or inside in outside.parents or outside in inside.parents:
-        raise OutputFolderError(f"{out} and {photos} lie one inside the other: choose an --out apart from them")
-
-
-def is_dataset_folder(folder: Path) -> bool:
-    """Tells whether a folder holds what `build` makes and nothing else."""
-    return {path.name for path in folder.iterdir()} == {"README.md", "data", "figures", MARK}
-
-
-def inspect_all(files: list[tuple[Path, str]]) -> tuple[list[Photo], list[Rejected]]:
+def inspect_all(files: list[tuple[Path, str]], max_side: int, num_proc: int) -> tuple[list[Photo], list[Rejected]]:
     """Looks at every file, several at once: those that can be used, and those that can't, with the reason."""
 
     def look(file: tuple[Path, str]) -> Photo | Rejected:
         path, label = file
         try:
-            return inspect_photo(path, label, MAX_SIDE)
+            return inspect_photo(path, label, max_side)
         except RefusedError as refusal:
             return Rejected(path, label, refusal.reason, refusal.detail)
 
     # Threads suffice: Pillow decodes, and hashlib digests, without holding the interpreter's lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_proc) as pool:
         found = list(tqdm(pool.map(look, files), total=len(files), desc="Reading photographs", unit="file"))
     return [f for f in found if isinstance(f, Photo)], [f for f in found if isinstance(f, Rejected)]
+
+
+def check_count(photos: Path, files: dict[str, list[Path]]) -> None:
+    """Refuses folders that all mean one dance.
+
+    Raises:
+        PhotosFolderError: Names the dance.
+    """
+    if len(files) == 1:
+        raise PhotosFolderError(f"{photos}: all sub-folders are {next(iter(files))}: a classifier needs two classes")
 
 
 def check_classes(photos: Path, label_names: list[str], kept: list[Photo], rejected: list[Rejected]) -> None:
@@ -116,16 +221,3 @@ def check_classes(photos: Path, label_names: list[str], kept: list[Photo], rejec
 def dataset_name(out: Path) -> str:
     """Returns what people call the dataset: its folder's name, in words."""
     return out.resolve().name.replace("-", " ").replace("_", " ").capitalize()
-
-
-def summary(report: BuildReport) -> str:
-    """Returns the table that `build` prints: pictures per class and split, then what was left out and why."""
-    width = max(map(len, [*report.label_names, "class"]))
-    lines = [f"{'class':{width}}" + "".join(f"{split:>12}" for split in report.rows)]
-    for label in report.label_names:
-        counts = [sum(row.photo.label == label for row in rows) for rows in report.rows.values()]
-        lines.append(f"{label:{width}}" + "".join(f"{count:12}" for count in counts))
-    lines.append(f"{'all':{width}}" + "".join(f"{len(rows):12}" for rows in report.rows.values()))
-    reasons = Counter(r.reason for r in report.rejected)
-    lines += [f"left out, {reason}: {count}" for reason, count in reasons.most_common()]
-    return "\n".join(lines)

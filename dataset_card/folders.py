@@ -1,5 +1,7 @@
 """The two folders of a build: the photographs that go in, the dataset that comes out."""
 
+import getpass
+import hashlib
 import os
 import shutil
 import tempfile
@@ -8,13 +10,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from dataset_card.errors import UserError
 from dataset_card.rejected import Rejected
 
 # Left by Windows, macOS, Synology and ourselves.
-_NO_PHOTOS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "provenance.jsonl"}
+_NO_PHOTOS = {
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "__macosx",
+    "@eadir",
+    "provenance.jsonl",
+    "removed.csv",
+}
 # Beside photographs: ratings and edits by Lightroom, Apple and RawTherapee, descriptions by Google.
 _SIDECARS = {".xmp", ".aae", ".pp3", ".json"}
+_DATASET_FOLDER = {"README.md", "data", "figures", "rejected.csv"}
+_SOMETIMES = {"LICENSE.md", "removed.csv"}
 
 
 class PhotosFolderError(UserError):
@@ -103,36 +118,76 @@ def _matters(path: Path) -> bool:
     return not name.startswith(".") and name not in _NO_PHOTOS and path.suffix.lower() not in _SIDECARS
 
 
+def check_apart(photos: Path, out: Path) -> None:
+    """Refuses an output folder that holds the photographs or lies among them.
+
+    Raises:
+        OutputFolderError: One of the two folders contains the other.
+    """
+    inside, outside = photos.resolve(), out.resolve()
+    if inside == outside or inside in outside.parents or outside in inside.parents:
+        raise OutputFolderError(f"{out} and {photos} lie one inside the other: choose an --out apart from them")
+
+
 @contextmanager
 def appearing_folder(out: Path, is_earlier: Callable[[Path], bool]) -> Iterator[Path]:
     """Gives an empty folder that takes the place of `out`, by rename, when the block ends well.
+
+    Whenever the process is killed, `out` is what it was or, in the instant between two renames, not there; the next
+    call brings the earlier result back and clears away what was left.
 
     Args:
         out: Where the result appears. An earlier result is replaced.
         is_earlier: Tells whether a folder is an earlier result and holds nothing else.
 
     Raises:
-        OutputFolderError: `out` holds something else, or can't be written.
+        OutputFolderError: `out` holds something else, can't be written, or is being written by another process.
     """
     if out.resolve() == Path.cwd():
         raise OutputFolderError(f"{out} is the folder you are in: choose another")
-    if out.exists() and not _is_empty_folder(out) and not (out.is_dir() and is_earlier(out)):
-        raise OutputFolderError(f"{out} exists and holds more than this command makes: choose another or remove it")
+    draft = out.with_name(f".{out.name}-unfinished")
+    former = out.with_name(f".{out.name}-former")
+    with _only_writer(out):
+        if former.exists() and not out.exists():
+            former.rename(out)
+        if out.exists() and not _is_empty_folder(out) and not (out.is_dir() and is_earlier(out)):
+            raise OutputFolderError(
+                f"{out} exists and holds more than this command makes: choose another or remove it"
+            )
+        try:
+            for left in (draft, former):
+                if left.exists():
+                    shutil.rmtree(left)
+            draft.mkdir(parents=True)
+        except OSError as error:
+            raise OutputFolderError(f"{out} can't be written ({error.strerror}): choose another") from None
+        try:
+            yield draft
+            if out.exists():
+                out.rename(former)
+            draft.rename(out)
+        finally:
+            for left in (draft, former):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _only_writer(out: Path) -> Iterator[None]:
+    """Holds a lock that vanishes with the process, away from `out`, beside which nothing is to be left."""
+    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"nritya-locks-{getpass.getuser()}"
+    folder.mkdir(exist_ok=True)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise OutputFolderError(f"{out} can't be written ({error.strerror}): choose another") from None
-    try:
-        draft.chmod(0o755)
-        yield draft
-        former = draft.with_name(f"{draft.name}-former")
-        if out.exists():
-            out.rename(former)
-        draft.rename(out)
-        shutil.rmtree(former, ignore_errors=True)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with FileLock(folder / name, blocking=False):
+            yield
+    except Timeout:
+        raise OutputFolderError(f"{out} is being written by another process: wait for it, or choose another") from None
+
+
+def is_dataset_folder(folder: Path) -> bool:
+    """Tells whether a folder holds what `build` makes and nothing else."""
+    names = {path.name for path in folder.iterdir()}
+    return names >= _DATASET_FOLDER and names <= _DATASET_FOLDER | _SOMETIMES
 
 
 def _is_empty_folder(path: Path) -> bool:

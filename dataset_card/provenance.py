@@ -1,6 +1,8 @@
 """Where photographs come from: one JSON line per file, beside them in `provenance.jsonl`."""
 
 import json
+import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -23,15 +25,28 @@ class Provenance:
         file: Path below the photographs' folder, with forward slashes.
         source: Who gave it, such as "commons", or "drawing" for our own drawings.
         source_url: Page that shows the picture and its licence.
+        title: What that page calls it.
         author: Whom to name.
-        license: Licence id as the Hub spells it, such as "cc-by-sa-4.0".
+        author_url: The author's page.
+        license: Licence, in any spelling that `licenses.license_of` knows.
+        license_url: The licence's text, exact where `license` is general (a ported version, say).
+        event: What `author` photographed on that occasion. Pictures of one class, author and event show the
+            same dancer in the same costume, and so never part.
+        retrieved_at: When it was fetched, ISO 8601 in UTC.
+        sha1: SHA-1 of the original at its source, in hex: the picture's identity there.
     """
 
     file: str
     source: str = ""
     source_url: str = ""
+    title: str = ""
     author: str = ""
+    author_url: str = ""
     license: str = "unknown"
+    license_url: str = ""
+    event: str = ""
+    retrieved_at: str = ""
+    sha1: str = ""
 
 
 _FIELDS = {field.name for field in fields(Provenance)}
@@ -40,6 +55,8 @@ _FIELDS = {field.name for field in fields(Provenance)}
 def read_provenance(photos: Path) -> dict[str, Provenance]:
     """Reads `photos/provenance.jsonl`, if there is one, into a table by file.
 
+    A file that is named twice has what its last line says, so that a correction may simply be appended.
+
     Raises:
         ProvenanceError: A line is no JSON object with a "file", or a value is no text.
     """
@@ -47,7 +64,11 @@ def read_provenance(photos: Path) -> dict[str, Provenance]:
     if not path.exists():
         return {}
     table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ProvenanceError(f"{path} is not UTF-8 text (byte {error.start}): save it as such") from None
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
@@ -63,7 +84,38 @@ def read_provenance(photos: Path) -> dict[str, Provenance]:
     return table
 
 
-def write_provenance(photos: Path, records: list[Provenance]) -> None:
+def write_provenance(photos: Path, records: Iterable[Provenance]) -> None:
     """Writes `photos/provenance.jsonl`, sorted by file."""
-    lines = [json.dumps(asdict(record), ensure_ascii=False) for record in sorted(records, key=lambda r: r.file)]
-    (photos / FILE_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = [_line(record) for record in sorted(records, key=lambda r: r.file)]
+    (photos / FILE_NAME).write_text("".join(lines), encoding="utf-8")
+
+
+def append_provenance(photos: Path, record: Provenance) -> None:
+    """Adds a line to `photos/provenance.jsonl`; it is on disk when this returns.
+
+    A last line that a killed process left unfinished is taken away first.
+    """
+    path = photos / FILE_NAME
+    content = path.read_bytes() if path.exists() else b""
+    with path.open("ab") as target:
+        start = content.rfind(b"\n") + 1
+        if start < len(content):
+            if _is_json(content[start:]):
+                target.write(b"\n")
+            else:
+                target.truncate(start)
+        target.write(_line(record).encode())
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _line(record: Provenance) -> str:
+    return json.dumps(asdict(record), ensure_ascii=False) + "\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from dataset_card.errors import UserError
-from dataset_card.licenses import REDISTRIBUTABLE
+from dataset_card.licenses import why_not_publish
 from dataset_card.rejected import FILE_NAME as MARK
 from dataset_card.splits import SPLITS
 from hub.push import Pushed, push
@@ -54,8 +54,9 @@ def push_dataset(folder: Path, repo_id: str, public: bool, revision: str | None,
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    files["README.md"] = card.replace(PLACEHOLDER, repo_id).encode()
+    for text in ("README.md", "LICENSE.md"):
+        if text in files:
+            files[text] = (folder / text).read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id).encode()
     return push(
         repo_id,
         "dataset",
@@ -77,14 +78,15 @@ def check_licenses(folder: Path, shards: list[Path]) -> None:
     """
     refused: list[tuple[str, str]] = []
     for shard in shards:
-        table = pq.read_table(shard, columns=["sha256", "license"])
-        pairs = zip(table["sha256"].to_pylist(), table["license"].to_pylist(), strict=True)
-        refused += [(sha256, license_id) for sha256, license_id in pairs if license_id not in REDISTRIBUTABLE]
+        table = pq.read_table(shard, columns=["sha256", "license", "author"])
+        for row in table.to_pylist():
+            if why := why_not_publish(row["license"] or "", row["author"] or ""):
+                refused.append((row["sha256"], why))
     if refused:
-        by_license = Counter(license_id for _, license_id in refused)
-        listed = ", ".join(f"{count} x {license_id or 'none'}" for license_id, count in by_license.most_common())
+        by_reason = Counter(why for _, why in refused)
+        listed = ", ".join(f"{count} x {why}" for why, count in by_reason.most_common())
         named = ", ".join(sha256[:12] for sha256, _ in refused[:_NAMED]) + (", ..." if len(refused) > _NAMED else "")
         raise LicenseError(
-            f"{len(refused)} pictures of {folder} must not be published (licences: {listed}; sha256 {named}): "
-            "push to a private repository, without --public, or build again without them"
+            f"{len(refused)} pictures of {folder} must not be published ({listed}; sha256 {named}): "
+            "push to a private repository, without --public, or build again with --only-redistributable"
         )

@@ -1,4 +1,4 @@
-"""Who goes to train, validation and test: whole groups, stratified by dance, seeded."""
+"""Who goes to train, validation and test: whole groups, stratified by class, seeded, and for good."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -11,64 +11,92 @@ SPLITS = tuple(RATIOS)
 
 
 class TooFewGroupsError(UserError):
-    """A dance has fewer groups of pictures than there are splits."""
+    """A class has fewer groups of pictures than there are splits."""
 
 
-def assign_splits(labels: Sequence[str], groups: Sequence[str], seed: int) -> list[str]:
+def assign_splits(
+    labels: Sequence[str], groups: Sequence[str], seed: int, former: Sequence[str | None] | None = None
+) -> list[str]:
     """Assigns every picture to a split.
 
-    Each group goes, whole, to the split that lacks most pictures of its dance's quota; the largest groups choose
-    first, and among equal ones only the seed and the group's name decide, never the order of the files.
+    A group with pictures that were assigned before stays where they were; where new pictures joined groups of
+    several splits into one, all of it goes to test before validation before train, so that nothing that a model was
+    judged on is ever learned from. Each other group goes, whole, to the split that lacks most pictures of its class's
+    quota; the largest groups choose first, and among equal ones only the seed and the group's name decide, never the
+    order of the files.
 
     Args:
-        labels: The dance of every picture.
+        labels: The class of every picture.
         groups: The group of every picture: pictures of one group never part.
         seed: Another seed gives another assignment.
+        former: For every picture the split that an earlier dataset had it in, None for a new one.
 
     Returns:
-        For every picture "train", "validation" or "test", near 70/15/15 within each dance.
+        For every picture "train", "validation" or "test", near 70/15/15 within each class.
 
     Raises:
-        TooFewGroupsError: A dance has fewer than three groups, so that one split would miss it.
+        TooFewGroupsError: A class has too few groups, so that one split would miss it.
     """
     members: dict[str, list[str]] = defaultdict(list)
     for label, group in zip(labels, groups, strict=True):
         members[group].append(label)
-    # A group that spans two dances counts for the one it has more pictures of (ties: by name).
-    dance_of = {group: max(sorted(set(of)), key=of.count) for group, of in members.items()}
-    by_dance: dict[str, list[str]] = defaultdict(list)
-    for group, dance in dance_of.items():
-        by_dance[dance].append(group)
+    # A group that spans two classes counts for the one it has more pictures of (ties: by name).
+    by_class: dict[str, list[str]] = defaultdict(list)
+    for group, of in members.items():
+        by_class[max(sorted(set(of)), key=of.count)].append(group)
+    _check_enough(sorted(set(labels)), by_class)
 
-    too_few = {
-        dance: len(by_dance.get(dance, ()))
-        for dance in sorted(set(labels))
-        if len(by_dance.get(dance, ())) < len(RATIOS)
-    }
-    if too_few:
-        found = ", ".join(f"{dance} has {count}" for dance, count in too_few.items())
-        raise TooFewGroupsError(
-            f"every class needs at least {len(RATIOS)} different pictures (one each for "
-            f"{', '.join(RATIOS)}; near-duplicates count as one), but {found}: add pictures or remove the class"
-        )
-
-    split_of: dict[str, str] = {}
-    for dance, names in by_dance.items():
-        quota = {split: share * sum(len(members[name]) for name in names) for split, share in RATIOS.items()}
-        # Large groups first, while there is room for them; equal ones in an order that the seed decides.
-        names.sort(key=lambda name: (-len(members[name]), _draw(seed, dance, name)))
-        for name in names:
-            split = max(RATIOS, key=lambda split: quota[split])
-            split_of[name] = split
-            quota[split] -= len(members[name])
-        for empty in SPLITS:
-            if empty not in {split_of[name] for name in names}:
-                # The smallest group of the split that has most of them.
-                inside = Counter(split_of[name] for name in names)
-                giver = max(SPLITS, key=lambda split: inside[split])
-                split_of[[name for name in names if split_of[name] == giver][-1]] = empty
+    split_of = _former_splits(groups, former or [None] * len(groups))
+    for label, names in by_class.items():
+        _fill(label, names, {name: len(members[name]) for name in names}, seed, split_of)
     return [split_of[group] for group in groups]
 
 
-def _draw(seed: int, dance: str, group: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{dance}:{group}".encode()).digest()
+def _check_enough(labels: list[str], by_class: dict[str, list[str]]) -> None:
+    too_few = {label: len(by_class.get(label, ())) for label in labels if len(by_class.get(label, ())) < len(SPLITS)}
+    if too_few:
+        found = ", ".join(f"{label} has {count}" for label, count in too_few.items())
+        raise TooFewGroupsError(
+            f"every class needs at least {len(SPLITS)} different pictures (one each for {', '.join(SPLITS)}; "
+            f"near-duplicates and one photographer's pictures of one event count as one), but {found}: "
+            "add pictures or remove the class"
+        )
+
+
+def _former_splits(groups: Sequence[str], former: Sequence[str | None]) -> dict[str, str]:
+    split_of: dict[str, str] = {}
+    for group, split in zip(groups, former, strict=True):
+        if split is not None:
+            split_of[group] = max(split, split_of.get(group, split), key=SPLITS.index)
+    return split_of
+
+
+def _fill(label: str, names: list[str], sizes: dict[str, int], seed: int, split_of: dict[str, str]) -> None:
+    """Adds the new groups of one class to `split_of`."""
+    lack = {split: share * sum(sizes.values()) for split, share in RATIOS.items()}
+    for name in names:
+        if name in split_of:
+            lack[split_of[name]] -= sizes[name]
+    # Large groups first, while there is room for them; equal ones in an order that the seed decides.
+    new = sorted((name for name in names if name not in split_of), key=lambda n: (-sizes[n], _draw(seed, label, n)))
+    for name in new:
+        split_of[name] = max(SPLITS, key=lambda split: lack[split])
+        lack[split_of[name]] -= sizes[name]
+    for empty in SPLITS:
+        inside = Counter(split_of[name] for name in names)
+        if not inside[empty]:
+            # The smallest new group of the split that has most of them; what was assigned before stays, unless
+            # there is no other way to have the class on every side: then it leaves train, but never test.
+            givers = sorted((split for split in SPLITS if inside[split] > 1), key=lambda split: -inside[split])
+            takers = [name for giver in givers for name in reversed(new) if split_of[name] == giver]
+            takers += sorted(name for name in names if split_of[name] in set(givers) - {"test"})
+            if not takers:
+                raise TooFewGroupsError(
+                    f"new pictures join what {label} had in several splits, and none is left for {empty}: add more "
+                    f"different pictures of {label}, or another --seed, which draws every split anew"
+                )
+            split_of[takers[0]] = empty
+
+
+def _draw(seed: int, label: str, group: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{label}:{group}".encode()).digest()

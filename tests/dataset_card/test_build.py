@@ -21,7 +21,10 @@ def test_the_folder_reads_back_as_a_dataset(dataset_folder: Path) -> None:
     dances = load_dataset(str(dataset_folder))
     assert list(dances) == ["train", "validation", "test"]
     features = dances["train"].features
-    assert list(features) == ["image", "label", "sha256", "group", "license", "author", "source_url"]
+    assert list(features) == [
+        "image", "label", "sha256", "group", "license", "license_url", "title", "author", "author_url", "source",
+        "source_url", "retrieved_at", "sha1",
+    ]  # fmt: skip
     assert isinstance(features["image"], Image)
     assert features["label"] == ClassLabel(names=DANCES)
     assert sum(len(rows) for rows in dances.values()) == 64
@@ -96,7 +99,7 @@ def test_unusable_files_are_listed_with_a_reason(photos: Path, tmp_path: Path) -
         "odissi/empty.jpg": "empty file",
         "odissi/notes.txt": "not an image",
     }
-    assert sum(len(rows) for rows in report.rows.values()) == 64
+    assert len(report.contents.everything) == 64
     assert "| damaged or truncated | 1 |" in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -104,7 +107,9 @@ def test_an_earlier_dataset_is_replaced_and_nothing_is_left_behind(photos: Path,
     build(photos, tmp_path / "out", seed=8)
     (tmp_path / "out" / "data" / "stale.parquet").touch()
     build(photos, tmp_path / "out", seed=9)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["README.md", "data", "figures", "rejected.csv"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "LICENSE.md", "README.md", "data", "figures", "rejected.csv",
+    ]  # fmt: skip
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
@@ -142,7 +147,8 @@ def test_copies_that_look_the_same_stay_on_one_side(photos: Path, tmp_path: Path
             side.setdefault(group, set()).add(split)
     assert len(side) <= 64
     assert all(len(splits) == 1 for splits in side.values())
-    assert "hold 128 near-duplicates here" in (tmp_path / "out" / "README.md").read_text()
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "64 groups, the largest of 2; 64 of them hold 128 near-duplicates" in text
 
 
 def test_files_in_no_class_folder_and_odd_names_are_listed(photos: Path, tmp_path: Path) -> None:

@@ -104,7 +104,9 @@ def test_no_oddity_stops_a_build_or_makes_it_wait(
         with (kathak / "huge.jpg").open("wb") as huge:
             huge.truncate(200_000_001)
         report = build(photos, tmp_path / "out", seed=8)
-    assert {r.path.name: r.reason for r in report.rejected if r.path.name != path.name} | {"alias.jpg": ""} == {
+    assert {r.path.name: r.reason for r in report.contents.rejected if r.path.name != path.name} | {
+        "alias.jpg": ""
+    } == {
         "pipe.jpg": "not a regular file",
         "socket.jpg": "not a regular file",
         "device.jpg": "link that leads outside",
@@ -112,5 +114,5 @@ def test_no_oddity_stops_a_build_or_makes_it_wait(
         "huge.jpg": "too large",
         "alias.jpg": "",
     }
-    assert sum(r.reason == "exact duplicate" for r in report.rejected) == 1
-    assert sum(len(rows) for rows in report.rows.values()) == 10
+    assert sum(r.reason == "exact duplicate" for r in report.contents.rejected) == 1
+    assert sum(len(rows) for rows in report.contents.rows.values()) == 10

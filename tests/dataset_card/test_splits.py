@@ -58,3 +58,51 @@ def test_too_few_groups_are_counted_and_named() -> None:
     groups.append("alone")
     with pytest.raises(TooFewGroupsError, match=r"at least 3 different pictures .* but sattriya has 1"):
         assign_splits(labels, groups, seed=8)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_growth_never_moves_a_picture_from_test(seed: int) -> None:
+    chance = random.Random(seed)
+    labels, groups = _pictures(30, group_size=2)
+    splits = assign_splits(labels, groups, seed)
+    for _ in range(3):
+        # Half of the new pictures join a group, some join two groups into one.
+        new = [(chance.choice(("kathak", "odissi")), f"new-{seed}-{chance.random()}") for _ in range(20)]
+        labels = labels + [label for label, _ in new]
+        groups = groups + [
+            chance.choice([g for g in groups if g.startswith(label)]) if chance.random() < 0.5 else f"{label}-{name}"
+            for label, name in new
+        ]
+        one, other = chance.sample(sorted({g for g in groups if g.startswith("kathak")}), 2)
+        groups = [one if group == other else group for group in groups]
+        before = [*splits, *[None] * 20]
+        splits = assign_splits(labels, groups, seed, before)
+        assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
+        for old, now in zip(before, splits, strict=True):
+            assert (
+                old is None
+                or now == old
+                or (old, now) in {("train", "test"), ("train", "validation"), ("validation", "test")}
+            )
+        counts = Counter(splits)
+        assert counts["train"] / len(splits) == pytest.approx(0.7, abs=0.1)
+
+
+def test_what_was_assigned_stays_whatever_the_seed_says() -> None:
+    labels, groups = _pictures(20)
+    former = assign_splits(labels, groups, seed=1)
+    assert assign_splits(labels, groups, seed=2, former=former) == former
+
+
+def test_a_new_class_beside_old_ones_fills_every_split() -> None:
+    labels, groups = _pictures(20)
+    former = [*assign_splits(labels[:20], groups[:20], seed=8), *[None] * 20]
+    splits = assign_splits(labels, groups, seed=8, former=former)
+    assert splits[:20] == former[:20]
+    assert Counter(splits[20:]) == {"train": 14, "validation": 3, "test": 3}
+
+
+def test_groups_that_all_join_into_test_are_an_error() -> None:
+    former = ["train", "validation", "test", "test", "test"]
+    with pytest.raises(TooFewGroupsError, match=r"join what kathak had in several splits, and none is left for train"):
+        assign_splits(["kathak"] * 5, ["a", "b", "a", "c", "d"], seed=8, former=former)

@@ -36,13 +36,13 @@ def test_pushed_as_it_is_private_and_loaded_back(
     server: str, request: pytest.FixtureRequest, dataset_folder: Path
 ) -> None:
     hub: RunningHub = request.getfixturevalue(server)
-    assert push(hub, "dataset_card", dataset_folder, "alice/dances").endswith("(private): 6 files changed")
+    assert push(hub, "dataset_card", dataset_folder, "alice/dances").endswith("(private): 8 files changed")
     state = _state(hub, "alice/dances")
     assert state["private"]
     assert state["files"] == sorted(
         path.relative_to(dataset_folder).as_posix() for path in dataset_folder.rglob("*") if path.is_file()
     )
-    assert state["titles"][0] == "64 pictures: train 48, validation 8, test 8 (6 files changed)"
+    assert state["titles"][0] == "64 pictures: train 48, validation 8, test 8 (8 files changed)"
 
     again = push(hub, "dataset_card", dataset_folder, "alice/dances")
     assert again.endswith("nothing to do, it is as it should be")
@@ -76,7 +76,7 @@ def test_a_changed_folder_is_one_commit_that_removes_what_is_stale(
     assert [file for file in state["files"] if "train" in file] == ["data/train-00000-of-00001.parquet"]
     assert state["titles"][:2] == [
         "64 pictures: train 48, validation 8, test 8 (1 files changed, 2 removed)",
-        "64 pictures: train 48, validation 8, test 8 (7 files changed)",
+        "64 pictures: train 48, validation 8, test 8 (9 files changed)",
     ]
 
 
@@ -126,7 +126,7 @@ def test_pictures_without_a_licence_never_become_public(hub: RunningHub, dataset
     folder = _unlicensed(dataset_folder, tmp_path / "unlicensed")
     message = refused(hub, "dataset_card", folder, "alice/unlicensed", "--public")
     assert "2 pictures of" in message
-    assert "(licences: 1 x unknown, 1 x cc-by-nd-4.0; sha256 " in message
+    assert "(1 x licence unknown, 1 x licence cc-by-nd-4.0; sha256 " in message
     push(hub, "dataset_card", folder, "alice/unlicensed")
     # A repository that is public already is no way round.
     push(hub, "dataset_card", dataset_folder, "alice/open", "--public")

@@ -1,0 +1,239 @@
+"""What people say about their pictures decides what becomes of them: provenance, corrections, takedowns, splits."""
+
+import csv
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from huggingface_hub import DatasetCard
+from PIL import Image
+
+from dataset_card.build import build
+from dataset_card.former import FormerError
+from tests.dataset_card.conftest import read_rows, splits_of, write_lines
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _rejected(dataset: Path) -> dict[str, dict[str, str]]:
+    with (dataset / "rejected.csv").open(encoding="utf-8") as file:
+        return {line["file"]: line for line in csv.DictReader(file)}
+
+
+class TestNames:
+    def test_spellings_become_one_label_and_strangers_keep_their_name(self, cli: Cli, pile: Path) -> None:
+        (pile / "kathak").rename(pile / "Katthak dance")
+        shutil.copytree(pile / "odissi", pile / "Cats")
+        for number, file in enumerate(sorted((pile / "Cats").iterdir())):
+            Image.effect_noise((80, 80), 60 + 9 * number).convert("RGB").save(file)
+        code, out, _ = cli("dataset_card", "build", pile, "--out", pile.parent / "out")
+        assert code == 0
+        assert {row["label"] for row in read_rows(pile.parent / "out")} == {"Cats", "kathak", "odissi"}
+        assert "note: Katthak dance is taken as kathak" in out
+        assert "note: no dance that is known here, kept as named: Cats" in out
+        text = (pile.parent / "out" / "README.md").read_text()
+        assert "| Kathak | कथक | northern India |" in text
+        assert "| Cats | 7 |" in text
+
+    def test_two_spellings_are_one_class(self, refused: Callable[..., str], pile: Path) -> None:
+        (pile / "odissi").rename(pile / "Kathak dancers")
+        message = refused("dataset_card", "build", pile, "--out", pile.parent / "out")
+        assert "all sub-folders are kathak: a classifier needs two classes" in message
+
+
+class TestProvenance:
+    def test_it_goes_into_every_row_and_onto_the_card(self, pile: Path) -> None:
+        lines = [
+            {"file": f"{label}/{n}.jpg", "source": "commons", "source_url": f"https://commons/{label}/{n}",
+             "title": f"A *dance* [{n}]", "author": "Ravi", "author_url": "https://commons/Ravi",
+             "license": "CC BY-SA 2.0", "license_url": "https://creativecommons.org/licenses/by-sa/2.0/in/",
+             "retrieved_at": "2026-11-24T10:00:00Z", "sha1": "00ff"}
+            for label in ("kathak", "odissi") for n in range(10)
+        ]  # fmt: skip
+        lines[0] |= {"license": "CC0", "license_url": "", "author": "Uma"}
+        write_lines(pile / "provenance.jsonl", lines)
+        build(pile, pile.parent / "out", seed=8)
+        rows = read_rows(pile.parent / "out")
+        row = next(row for row in rows if row["source_url"] == "https://commons/odissi/3")
+        assert (row["license"], row["license_url"]) == (
+            "cc-by-sa-2.0",
+            "https://creativecommons.org/licenses/by-sa/2.0/in/",
+        )
+        assert (row["author"], row["author_url"], row["title"]) == ("Ravi", "https://commons/Ravi", "A *dance* [3]")
+        assert (row["source"], row["retrieved_at"], row["sha1"]) == ("commons", "2026-11-24T10:00:00Z", "00ff")
+        cc0 = next(row for row in rows if row["author"] == "Uma")
+        assert (cc0["license"], cc0["license_url"]) == (
+            "cc0-1.0",
+            "https://creativecommons.org/publicdomain/zero/1.0/",
+        )
+
+        card = DatasetCard.load(pile.parent / "out" / "README.md")
+        # CC BY-SA 2.0 is not on the Hub's list.
+        assert card.data.license == ["cc0-1.0", "other"]
+        assert (card.data.license_name, card.data.license_link) == ("cc-by-sa-2.0", "LICENSE.md")
+        assert "2 named authors" in card.text
+        licenses = (pile.parent / "out" / "LICENSE.md").read_text()
+        assert (
+            r"- “A \*dance\* \[3\]” by [Ravi](https://commons/Ravi), [CC BY-SA 2.0]"
+            "(https://creativecommons.org/licenses/by-sa/2.0/in/), [commons](https://commons/odissi/3)\n"
+        ) in licenses
+        # CC0 asks for nothing.
+        assert licenses.count("\n- ") == 19
+
+    def test_one_photographers_event_never_parts(self, pile: Path) -> None:
+        lines = [
+            {"file": f"{label}/{n}.jpg", "author": "Ravi", "event": f"day {n // 5}"}
+            for label in ("kathak", "odissi") for n in range(8)
+        ]  # fmt: skip
+        write_lines(pile / "provenance.jsonl", lines)
+        build(pile, pile.parent / "out", seed=8)
+        rows = {row["sha256"]: row for row in read_rows(pile.parent / "out")}
+        for label in ("kathak", "odissi"):
+            sides = [rows[_sha256(pile / label / f"{n}.jpg")] for n in range(10)]
+            assert len({(row["group"], row["split"]) for row in sides[:5]}) == 1
+            assert len({(row["group"], row["split"]) for row in sides[5:8]}) == 1
+            assert len({row["group"] for row in sides}) == 4
+        assert "events joined 12 more" in (pile.parent / "out" / "README.md").read_text()
+
+    def test_what_must_not_be_published_is_dropped_on_demand(self, cli: Cli, pile: Path) -> None:
+        lines = [
+            {"file": f"{label}/{n}.jpg", "author": "Ravi" if n else "",
+             "license": "cc-by-nd-4.0" if n == 1 else "cc-by-4.0"}
+            for label in ("kathak", "odissi") for n in range(9)
+        ]  # fmt: skip
+        write_lines(pile / "provenance.jsonl", lines)
+        code, out, _ = cli("dataset_card", "build", pile, "--out", pile.parent / "out", "--only-redistributable")
+        assert code == 0
+        assert "left out, must not be published: 6" in out
+        assert {row["license"] for row in read_rows(pile.parent / "out")} == {"cc-by-4.0"}
+        rejected = _rejected(pile.parent / "out")
+        assert {rejected[f"kathak/{n}.jpg"]["detail"] for n in (0, 1, 9)} == {
+            "cc-by-4.0 without an author to name", "licence cc-by-nd-4.0", "licence unknown",
+        }  # fmt: skip
+
+
+class TestCorrections:
+    def test_they_are_replayed_and_what_finds_no_picture_is_said(self, cli: Cli, pile: Path) -> None:
+        a, b, c = (pile / "kathak" / f"{n}.jpg" for n in range(3))
+        # Another file with the same pixels.
+        with Image.open(b) as image:
+            image.save(pile / "kathak" / "copy-of-b.png")
+        list_ = pile.parent / "corrections.csv"
+        list_.write_text(
+            f"sha256,action,label\n{_sha256(a)},delete,\n{_sha256(b)},relabel,odissi\n{_sha256(c)},keep,\n"
+            f"{'f' * 64},delete,\n"
+        )
+        words = ("dataset_card", "build", pile, "--out", pile.parent / "out", "--corrections", list_)
+        code, out, _ = cli(*words)
+        assert code == 0
+        assert "corrections replayed: 3" in out
+        assert f"note: 1 corrections name pictures that are not here ({'f' * 12}): nothing was done for them" in out
+        labels = {row["sha256"]: row["label"] for row in read_rows(pile.parent / "out")}
+        assert _sha256(a) not in labels
+        assert labels[_sha256(c)] == "kathak"
+        assert sorted(labels.values()).count("odissi") == 11
+        assert _rejected(pile.parent / "out")["kathak/0.jpg"]["reason"] == "deleted by a correction"
+
+    def test_a_conflict_is_listed_for_a_person_and_settled_by_one(self, pile: Path) -> None:
+        with Image.open(pile / "kathak" / "0.jpg") as image:
+            image.resize((64, 54)).save(pile / "odissi" / "small.png")
+        build(pile, pile.parent / "out", seed=8)
+        listed = {
+            line["sha256"]: line["detail"]
+            for line in _rejected(pile.parent / "out").values()
+            if line["reason"] == "same picture under several labels"
+        }
+        kathak, odissi = _sha256(pile / "kathak" / "0.jpg"), _sha256(pile / "odissi" / "small.png")
+        assert listed == {kathak: "kathak, odissi", odissi: "kathak, odissi"}
+        list_ = pile.parent / "corrections.csv"
+        list_.write_text(f"sha256,action,label\n{odissi},relabel,kathak\n")
+        build(pile, pile.parent / "out", seed=8, corrections=list_)
+        rows = {row["sha256"]: row for row in read_rows(pile.parent / "out")}
+        assert rows[kathak]["label"] == rows[odissi]["label"] == "kathak"
+        assert rows[kathak]["group"] == rows[odissi]["group"]
+
+    def test_an_unknown_label_stops_the_build(self, refused: Callable[..., str], pile: Path) -> None:
+        list_ = pile.parent / "corrections.csv"
+        list_.write_text(f"sha256,action,label\n{'f' * 64},relabel,tango\n")
+        message = refused("dataset_card", "build", pile, "--out", pile.parent / "out", "--corrections", list_)
+        assert "corrections.csv, line 2: 'tango' is none of the classes: use one of kathak, odissi" in message
+
+
+class TestTakedown:
+    def test_a_picture_its_copies_and_its_page_never_come_back(self, pile: Path) -> None:
+        a = pile / "kathak" / "0.jpg"
+        with Image.open(a) as image:
+            image.resize((64, 54)).save(pile / "kathak" / "small.png")
+        write_lines(pile / "provenance.jsonl", [{"file": "odissi/5.jpg", "source_url": "https://commons/5"}])
+        (pile / "removed.csv").write_text(
+            f"sha256,source_url,reason,date\n{_sha256(a)},,the dancer Anna asked,2026-11-20\n,https://commons/5,,2026-11-21\n"
+        )
+        report = build(pile, pile.parent / "out", seed=8)
+        assert report.contents.taken_down == 3
+        left = {row["sha256"] for row in read_rows(pile.parent / "out")}
+        assert len(left) == 18
+        for file in (a, pile / "kathak" / "small.png", pile / "odissi" / "5.jpg"):
+            assert _sha256(file) not in left
+        # The list travels, the reasons do not; the names of the files stay at home as well.
+        published = (pile.parent / "out" / "removed.csv").read_text()
+        assert published.splitlines() == [
+            "sha256,source_url,reason,date", f"{_sha256(a)},,,2026-11-20", ",https://commons/5,,2026-11-21",
+        ]  # fmt: skip
+        assert not _rejected(pile.parent / "out")
+        assert "| taken down on request | 3 |" in (pile.parent / "out" / "README.md").read_text()
+        # A folder with the list in it is replaced as any other.
+        (pile / "removed.csv").unlink()
+        build(pile, pile.parent / "out", seed=8)
+        assert len(read_rows(pile.parent / "out")) == 21
+
+
+class TestSplitsThatStay:
+    def test_more_pictures_leave_the_old_ones_where_they_are(
+        self, pile: Path, save_image: Callable[..., Path]
+    ) -> None:
+        out = pile.parent / "out"
+        build(pile, out, seed=8)
+        before = splits_of(out)
+        for seed in range(300, 330):
+            save_image(f"photos/kathak/new-{seed}.jpg", seed)
+        # A new copy of an old picture, whose own hash may come first.
+        tested = next(p for p in sorted((pile / "odissi").iterdir()) if before[_sha256(p)] == "test")
+        with Image.open(tested) as image:
+            for level in range(4):
+                image.save(pile / "odissi" / f"copy-{level}.png", compress_level=level)
+        build(pile, out, seed=8)
+        after = splits_of(out)
+        assert {sha256: after[sha256] for sha256 in before} == before
+        assert len(after) == len(before) + 30
+        sizes = [list(after.values()).count(split) for split in ("train", "validation", "test")]
+        assert sizes == pytest.approx([35, 7.5, 7.5], abs=1)
+
+    def test_another_seed_draws_anew_and_another_dataset_may_lead(self, pile: Path) -> None:
+        build(pile, pile.parent / "one", seed=8)
+        build(pile, pile.parent / "two", seed=9)
+        one, two = splits_of(pile.parent / "one"), splits_of(pile.parent / "two")
+        assert one != two
+        build(pile, pile.parent / "one", seed=9)
+        assert splits_of(pile.parent / "one") == two
+        build(pile, pile.parent / "three", seed=3, keep_splits=str(pile.parent / "two"))
+        assert splits_of(pile.parent / "three") == two
+
+    def test_what_can_not_lead(self, pile: Path, refused: Callable[..., str]) -> None:
+        words = ("dataset_card", "build", pile, "--out", pile.parent / "out", "--keep-splits")
+        assert "nowhere is neither a folder nor a Hub id" in refused(*words, "nowhere")
+        assert "holds no data/*.parquet with a sha256 column" in refused(*words, pile)
+        assert not (pile.parent / "out").exists()
+
+    def test_a_damaged_earlier_dataset_is_named(self, pile: Path) -> None:
+        build(pile, pile.parent / "out", seed=8)
+        shard = pile.parent / "out" / "data" / "train-00000-of-00001.parquet"
+        shard.write_bytes(shard.read_bytes()[:-9])
+        with pytest.raises(FormerError, match=r"train-00000-of-00001.parquet is damaged .* remove its dataset"):
+            build(pile, pile.parent / "out", seed=8)
+        assert shard.exists()

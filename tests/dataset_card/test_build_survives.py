@@ -1,0 +1,157 @@
+"""A build that is killed, disturbed or run otherwise: what is there is the old folder or the new one, whole."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+
+from dataset_card import tables
+from dataset_card.build import build
+from dataset_card.folders import OutputFolderError, appearing_folder
+from tests.conftest import ROOT, wait_for
+from tests.dataset_card.conftest import splits_of
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_neither_names_nor_threads_change_a_byte(pile: Path, tmp_path: Path) -> None:
+    build(pile, tmp_path / "one" / "dances", seed=8, num_proc=1)
+    other = tmp_path / "other"
+    for number, file in enumerate(sorted(pile.rglob("*.jpg"), reverse=True)):
+        (other / file.parent.name / "deeper").mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, other / file.parent.name / "deeper" / f"{number}.jpg")
+    build(other, tmp_path / "two" / "dances", seed=8, num_proc=7)
+    one, two = _content(tmp_path / "one" / "dances"), _content(tmp_path / "two" / "dances")
+    assert len(one) == 8
+    assert one == two
+
+
+def test_more_than_one_shard_reads_back(pile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(pile, tmp_path / "whole", seed=8)
+    largest = max(file.stat().st_size for file in pile.rglob("*.jpg"))
+    monkeypatch.setattr(tables, "SHARD_BYTES", 3 * largest)
+    build(pile, tmp_path / "shards", seed=8)
+    shards = sorted(path.name for path in (tmp_path / "shards" / "data").iterdir())
+    assert shards[0] == "test-00000-of-00001.parquet"
+    trains = [name for name in shards if name.startswith("train")]
+    assert trains == [f"train-{n:05d}-of-{len(trains):05d}.parquet" for n in range(len(trains))]
+    assert len(trains) >= 3
+    for shard in trains:
+        table = pq.read_table(tmp_path / "shards" / "data" / shard)
+        assert sum(len(image["bytes"]) for image in table["image"].to_pylist()) <= 3 * largest
+    whole, parted = load_dataset(str(tmp_path / "whole")), load_dataset(str(tmp_path / "shards"))
+    for split in ("train", "validation", "test"):
+        assert whole[split]["sha256"] == parted[split]["sha256"]
+        assert whole[split][0]["image"].tobytes() == parted[split][0]["image"].tobytes()
+
+
+def test_a_large_picture_is_scaled_to_the_side_asked_for(
+    pile: Path, save_image: Callable[..., Path], tmp_path: Path
+) -> None:
+    save_image("photos/kathak/large.png", 99, size=(1500, 700))
+    build(pile, tmp_path / "out", seed=8, max_side=200)
+    sizes = {row["image"].size for rows in load_dataset(str(tmp_path / "out")).values() for row in rows}
+    assert sizes == {(96, 80), (200, 93)}
+
+
+def test_killed_at_any_moment_it_leaves_the_old_folder_or_none(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "tests.dataset_card.build_driver", str(pile), str(out)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert driver.stdin is not None
+    assert driver.stdout is not None
+
+    def run(seconds: str) -> tuple[int, float]:
+        print(seconds, file=driver.stdin, flush=True)
+        status, took = driver.stdout.readline().split()
+        return int(status), float(took)
+
+    assert run("-")[0] == 0
+    status, seconds = run("-")
+    old = _content(out)
+    (pile / "kathak" / "0.jpg").unlink()
+    chance = random.Random(8)
+    killed = 0
+    for _ in range(20):
+        status, _ = run(f"{chance.random() * seconds}")
+        killed += status == -signal.SIGKILL
+        if out.exists():
+            found = _content(out)
+            assert found == old or (found.keys() == old.keys() and len(splits_of(out)) == 19)
+    assert killed >= 10
+    assert run("-")[0] == 0
+    assert len(splits_of(out)) == 19
+    # Nothing of the killed ones is left.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "photos"]
+    driver.stdin.close()
+    assert driver.wait(20) == 0
+    driver.stdout.close()
+
+
+def test_killed_between_two_renames_the_old_folder_comes_back(tmp_path: Path) -> None:
+    former = tmp_path / ".out-former"
+    former.mkdir()
+    (former / "mine").touch()
+    (tmp_path / ".out-unfinished").mkdir()
+    with appearing_folder(tmp_path / "out", lambda folder: (folder / "mine").exists()) as folder:
+        assert (tmp_path / "out" / "mine").exists()
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+
+
+def test_a_second_build_of_the_same_folder_is_refused(tmp_path: Path) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with appearing_folder(tmp_path / "out", lambda _: True) as folder:
+            (folder / "first").touch()
+            inside.set()
+            leave.wait(20)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert inside.wait(20)
+    with (
+        pytest.raises(OutputFolderError, match=r"out is being written by another process: wait for it"),
+        appearing_folder(tmp_path / "out", lambda _: True),
+    ):
+        pass
+    leave.set()
+    thread.join()
+    assert (tmp_path / "out" / "first").exists()
+
+
+def test_the_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
+    code = f"""
+import time
+from pathlib import Path
+from dataset_card.folders import appearing_folder
+with appearing_folder(Path({str(tmp_path / "out")!r}), lambda _: True) as folder:
+    (folder / "half").touch()
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    wait_for((tmp_path / ".out-unfinished" / "half").exists, 30)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with appearing_folder(tmp_path / "out", lambda _: True) as folder:
+        assert not list(folder.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
