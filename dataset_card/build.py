@@ -20,16 +20,15 @@ from dataset_card.folders import (
     appearing_folder,
     check_apart,
     is_dataset_folder,
-    list_loose_files,
     list_photos,
 )
 from dataset_card.former import former_seed, former_splits
 from dataset_card.groups import event_of, join_groups
-from dataset_card.images import Photo, RefusedError, inspect_photo
+from dataset_card.images import Photo, inspect_photo
 from dataset_card.leaks import leak_report
 from dataset_card.licenses import why_not_publish
 from dataset_card.provenance import Provenance, read_provenance
-from dataset_card.rejected import Rejected, write_rejected
+from dataset_card.rejected import RefusedError, Rejected, write_rejected
 from dataset_card.removed import may_stay, read_removed, write_removed
 from dataset_card.splits import SPLITS, assign_splits
 from dataset_card.summary import BuildReport, unknown_pictures
@@ -69,7 +68,8 @@ def build(
     """
     check_apart(photos, out)
     num_proc = num_proc or os.cpu_count() or 1
-    files, notes = name_classes(list_photos(photos))
+    listing = list_photos(photos)
+    files, notes = name_classes(listing.files)
     check_count(photos, files)
     provenance, removed = read_provenance(photos), read_removed(photos)
     decisions = read_corrections(corrections, list(files)) if corrections else []
@@ -77,12 +77,11 @@ def build(
     with appearing_folder(out, is_dataset_folder) as folder:
         former = former_assignment(out, seed, keep_splits)
         found, rejected = inspect_all([(path, label) for label in files for path in files[label]], max_side, num_proc)
-        rejected += [Rejected(path, "", "in no class folder", "") for path in list_loose_files(photos)]
         corrected = apply_corrections(found, decisions)
         pile = Pile.of(corrected.photos, photos, provenance)
         listed = may_stay(pile.photos, pile.near, pile.origin, removed)
         pile, left_out = leave_out(pile.only(listed), former, corrected.confirmed, only_redistributable)
-        rejected += corrected.deleted + left_out
+        rejected += listing.refused + corrected.deleted + left_out
         check_classes(photos, list(files), pile.photos, rejected)
 
         contents = Contents(

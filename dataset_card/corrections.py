@@ -91,12 +91,12 @@ def apply_corrections(photos: Sequence[Photo], corrections: Sequence[Correction]
     decided: dict[str, tuple[str, str]] = {}
     for correction in corrections:
         if photo := by_name.get(correction.sha256):
-            decided[photo.pixels_sha256] = correction.action, correction.label or photo.label
+            decided[photo.pixels_hash] = correction.action, correction.label or photo.label
     stay: list[Photo] = []
     deleted: list[Rejected] = []
     confirmed: set[str] = set()
     for photo in photos:
-        action, label = decided.get(photo.pixels_sha256, (None, photo.label))
+        action, label = decided.get(photo.pixels_hash, (None, photo.label))
         if action == "delete":
             deleted.append(Rejected(photo.path, photo.label, "deleted by a correction", "", photo.sha256))
             continue

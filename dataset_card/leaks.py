@@ -40,12 +40,12 @@ def leak_report(rows: dict[str, list[Row]]) -> list[Leaks]:
 
 
 def _compare(left: str, right: str, ours: list[Row], theirs: list[Row]) -> Leaks:
-    pixels = {row.photo.pixels_sha256 for row in theirs}
+    pixels = {row.photo.pixels_hash for row in theirs}
     distances = _nearest(_hashes(ours), _hashes(theirs))
     return Leaks(
         left,
         right,
-        exact=sum(row.photo.pixels_sha256 in pixels for row in ours),
+        exact=sum(row.photo.pixels_hash in pixels for row in ours),
         near=int((distances <= NEAR_DISTANCE).sum()),
         events=len(_events(ours) & _events(theirs)),
         closest=int(distances.min()),

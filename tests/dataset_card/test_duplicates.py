@@ -1,12 +1,15 @@
 import dataclasses
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from scipy.sparse.csgraph import connected_components
 
-from dataset_card.duplicates import exact_duplicates, near_duplicate_groups
+from dataset_card.duplicates import NEAR_DISTANCE, exact_duplicates, near_duplicate_groups, near_duplicate_pairs
 from dataset_card.images import Photo, inspect_photo
 
 
@@ -65,3 +68,56 @@ def test_groups_chain_through_neighbours(inspect: Callable[..., Photo]) -> None:
 
 def test_no_pictures_no_groups() -> None:
     assert near_duplicate_groups([]) == []
+
+
+def _photos(hashes: list[bytes]) -> list[Photo]:
+    return [
+        Photo(Path(str(i)), "kathak", f"{i:064d}"[::-1], "", look, 100, 100, True) for i, look in enumerate(hashes)
+    ]
+
+
+def test_groups_are_those_of_a_plain_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Few centres with many around them, so that groups of all sizes cross the borders of the blocks.
+    generator = np.random.default_rng(8)
+    centres = generator.integers(0, 2, (150, 256), np.uint8)
+    bits = centres[generator.integers(0, 150, 600)] ^ (generator.random((600, 256)) < 0.11)
+    distances = (bits[:, None] != bits[None]).sum(axis=-1)
+    expected = connected_components(distances <= NEAR_DISTANCE, directed=False)[1]
+    assert 100 < len(set(expected)) < 400
+    hashes = [row.tobytes() for row in np.packbits(bits, axis=1)]
+    pairs = {(i, j) for firsts, seconds in near_duplicate_pairs(hashes) for i, j in zip(firsts, seconds, strict=True)}
+    assert pairs == set(zip(*np.nonzero(np.triu(distances <= NEAR_DISTANCE, k=1)), strict=True))
+    monkeypatch.setattr("dataset_card.duplicates._PAIRS_AT_ONCE", 20)
+    groups = near_duplicate_groups(_photos(hashes))
+    assert len(set(zip(groups, expected, strict=True))) == len(set(groups)) == len(set(expected))
+
+
+def test_the_exact_complement_is_far_away() -> None:
+    assert list(map(len, next(near_duplicate_pairs([bytes(32), b"\xff" * 32])))) == [0, 0]
+
+
+@pytest.mark.parametrize("flipped", [0, 25])
+def test_thousands_of_one_look_fill_no_memory(flipped: int) -> None:
+    # 4,000 that are all near each other: 8 million pairs, 128 MB as a list.
+    generator = np.random.default_rng(8)
+    bits = np.zeros((4000, 256), np.uint8)
+    for row in bits:
+        row[generator.choice(256, flipped, replace=False)] = 1
+    photos = _photos([row.tobytes() for row in np.packbits(bits, axis=1)])
+    tracemalloc.start()
+    assert len(set(near_duplicate_groups(photos))) == 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 256_000_000
+
+
+def test_pictures_that_look_the_same_and_are_not_stay(save_image: Callable[..., Path], tmp_path: Path) -> None:
+    path = save_image("a.png", size=(200, 160))
+    with Image.open(path) as image:
+        red, green, blue = image.getpixel((100, 80))
+        image.putpixel((100, 80), (red, green, blue ^ 1))
+        image.save(tmp_path / "b.png")
+    photos = [inspect_photo(tmp_path / name, "kathak", 1024) for name in ("a.png", "b.png")]
+    assert photos[0].perceptual_hash == photos[1].perceptual_hash
+    assert exact_duplicates(photos, [()] * 2) == ([True, True], [])
+    assert len(set(near_duplicate_groups(photos))) == 1
