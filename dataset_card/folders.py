@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dataset_card.errors import UserError
 
-_SIDECARS = {"thumbs.db", "desktop.ini", "provenance.jsonl"}
+_SIDECARS = {"thumbs.db", "desktop.ini", "provenance.jsonl", "removed.csv"}
 
 
 class PhotosFolderError(UserError):

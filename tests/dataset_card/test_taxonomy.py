@@ -17,7 +17,6 @@ from dataset_card.taxonomy import DANCES, dance_of
         ("Kathakali", "kathakali"),
         ("Kathak-dancers", "kathak"),
         ("ଓଡ଼ିଶୀ", "odissi"),
-        ("ଓଡ\u0b3c\u0b3fଶୀ", "odissi"),
         ("Orissi", "odissi"),
         ("सत्रिया", None),
         ("Satriya", "sattriya"),
