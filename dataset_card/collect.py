@@ -73,6 +73,8 @@ def collect(
                 found += 1
                 if isinstance(finding, Skipped):
                     leave_out(finding.reason)
+                elif finding.is_small:
+                    leave_out("too small")
                 elif reason := shelf.reason_against(finding):
                     leave_out(reason)
                 else:

@@ -8,11 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from dataset_card.images import Photo, RefusedError, inspect_photo
-from dataset_card.sources.finding import Candidate
+from dataset_card.sources.finding import MIN_SIDE, Candidate
 from dataset_card.sources.http import Web
-
-MIN_SIDE = 200
-"""Pixels. A smaller picture shows too little of a dancer, and is often a sign that says "not available"."""
 
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _PART = ".part"

@@ -3,6 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
+MIN_SIDE = 200
+"""Pixels. A smaller picture shows too little of a dancer, and is often a sign that says "not available"."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -49,6 +52,11 @@ class Candidate:
             self.source_id if self.source_id.isdecimal() else hashlib.sha1(self.source_id.encode()).hexdigest()[:16]
         )
         return f"{self.source}-{short}"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is announced as too small to be of use."""
+        return 0 < min(self.width, self.height) < MIN_SIDE
 
 
 @dataclass(frozen=True)
