@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -49,7 +49,7 @@ class Door:
         Raises:
             RefusedError: As said.
         """
-        if not self.any_public or netloc_of(response.url) in self.hosts or getproxies():
+        if not self.any_public or netloc_of(response.url) in self.hosts or _is_proxied(response.url.host):
             return
         address = response.extensions["network_stream"].get_extra_info("server_addr")[0]
         if not _is_public(address):
@@ -63,18 +63,25 @@ def netloc_of(url: httpx2.URL) -> str:
 
 def _addresses_of(host: str) -> list[str]:
     try:
-        ipaddress.ip_address(host)
+        return [str(ipaddress.ip_address(host))]
     except ValueError:
         pass
-    else:
-        return [host]
-    if getproxies():
-        # Behind a proxy, names are the proxy's to look up.
+    try:
+        # Old ways to write one, which connect all the same: 2130706433 and 0x7f.1 are 127.0.0.1.
+        return [socket.inet_ntoa(socket.inet_aton(host))]
+    except OSError:
+        pass
+    if _is_proxied(host):
+        # Names are the proxy's to look up.
         return ["127.0.0.1"] if host == "localhost" or host.endswith(".localhost") else []
     try:
         return [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):
         raise RefusedError("server not found", host) from None
+
+
+def _is_proxied(host: str) -> bool:
+    return not {"http", "https", "all"}.isdisjoint(getproxies()) and not proxy_bypass(host)
 
 
 def _is_public(text: str) -> bool:

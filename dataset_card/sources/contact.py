@@ -6,7 +6,7 @@ import httpx2
 
 from dataset_card.errors import UserError
 
-VERSION = "0.1"
+VERSION = "0.1.0"
 
 
 class ContactError(UserError):
@@ -14,7 +14,7 @@ class ContactError(UserError):
 
 
 def user_agent(contact: str) -> str:
-    """Returns the name that every request carries: `nritya/0.1 (contact) httpx2/2.16.2`.
+    """Returns the name that every request carries: `nritya/0.1.0 (contact) httpx2/2.16.2`.
 
     Raises:
         ContactError: `contact` is no address at which a person can be reached.

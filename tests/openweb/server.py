@@ -116,7 +116,9 @@ class OpenWeb:
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        request = Request(unquote(parts.path), query, dict(handler.headers), time.monotonic())
+        # A proxy is asked for whole addresses.
+        path = unquote(handler.path.partition("?")[0] if parts.netloc else parts.path)
+        request = Request(path, query, dict(handler.headers), time.monotonic())
         with self._lock:
             self.requests.append(request)
         time.sleep(self.delay)
