@@ -72,7 +72,9 @@ def check(report: CollectReport) -> None:
     if not report.found:
         raise CollectError(f"nothing found for {report.label}: {other_ways}")
     if report.undelivered:
-        raise CollectError(f"{len(report.undelivered)} pictures did not arrive ({report.undelivered[0]}): {AGAIN}")
+        raise CollectError(
+            f"{len(report.undelivered)} of the pictures did not arrive ({report.undelivered[0]}): {AGAIN}"
+        )
     if not report.count:
         why = counted(report.left_out)
         raise CollectError(f"{report.found} found for {report.label}, none of use ({why}): {other_ways}")

@@ -49,15 +49,11 @@ class Shelf:
     def __init__(self, photos: Path, label: str) -> None:
         if photos.exists() and not photos.is_dir():
             raise ShelfError(f"{photos} is a file: name a folder to collect into")
-        records = read_provenance(photos)
-        if any(record.source == DRAWING for record in records.values()):
+        if any(record.source == DRAWING for record in read_provenance(photos).values()):
             raise ShelfError(f"{photos} holds drawings: collect photographs into a folder of their own")
-        self._photos, self._label = photos, label
+        self._photos, self._label, self._is_new = photos, label, not photos.exists()
         self._removed = read_removed(photos)
         self._removed_pages = frozenset(map(_same, self._removed.source_urls))
-        self._refused = _read_refused(photos)
-        self._pages = {_same(record.source_url): record.file for record in records.values() if record.source_url}
-        self._hashes = {record.sha1: record.file for record in records.values() if record.sha1}
         self._coming: set[str] = set()
         self.staging = photos / STAGING
         self.staging.mkdir(parents=True, exist_ok=True)
@@ -66,7 +62,12 @@ class Shelf:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ShelfError(f"{photos}: another collector is at work here: wait until it has ended") from None
+        # Only now: until here, another one may have added to it.
+        records = read_provenance(photos)
         self._finish(records)
+        self._refused = _read_refused(photos)
+        self._pages = {_same(record.source_url): record.file for record in records.values() if record.source_url}
+        self._hashes = {record.sha1: record.file for record in records.values() if record.sha1}
         self.count = sum(_label(file) == label and (photos / file).is_file() for file in records)
 
     def __enter__(self) -> "Shelf":
@@ -77,11 +78,13 @@ class Shelf:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Clears up. After an error, whole files that wait for their turn stay for the next run."""
-        self._lock.release()
+        lock = self.staging / "lock"
         for file in self.staging.iterdir():
-            if kind is None or file.name == "lock" or file.suffix == ".part":
+            if file != lock and (kind is None or file.suffix == ".part"):
                 file.unlink()
-        for folder in (self.staging, self._photos):
+        self._lock.release()
+        lock.unlink(missing_ok=True)
+        for folder in (self.staging, self._photos) if self._is_new else (self.staging,):
             if not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -142,15 +145,13 @@ class Shelf:
             writer.writerow([candidate.page_url, refusal.reason, refusal.detail])
 
     def _finish(self, records: dict[str, Provenance]) -> None:
-        """Completes what a killed process began: whole files with a provenance move in, half files go."""
-        for file in self.staging.glob("*.part"):
-            file.unlink()
-        for record in records.values():
-            target = self._photos / record.file
-            waiting = self.staging / target.name
-            if waiting.is_file() and target.parent.parent == self._photos:
-                target.parent.mkdir(exist_ok=True)
-                waiting.rename(target)
+        """Completes what a killed process began: whole files that have their provenance move in."""
+        for file in records:
+            folder, _, name = file.partition("/")
+            waiting = self.staging / name
+            if folder not in ("", ".", "..") and "/" not in name and waiting.is_file():
+                (self._photos / folder).mkdir(exist_ok=True)
+                waiting.rename(self._photos / file)
 
     def _reason_to_know(self, file: str) -> str:
         if not (self._photos / file).is_file():

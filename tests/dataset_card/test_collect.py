@@ -20,7 +20,7 @@ from dataset_card.provenance import read_provenance
 from tests.conftest import ROOT, wait_for
 from tests.openweb.commons import Commons, File
 from tests.openweb.pictures import picture
-from tests.openweb.server import OpenWeb
+from tests.openweb.server import Answer, Fault, OpenWeb
 
 Cli = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
@@ -318,3 +318,31 @@ def test_drawings_are_no_place_for_photographs(
 def test_categories_belong_to_commons(tmp_path: Path, refused: Refused, openweb: OpenWeb) -> None:
     words = ("--dance", "kathak", "--source", "openverse", "--category", "Kathak")
     assert "--category is for --source commons" in refused("dataset_card", "collect", tmp_path / "photos", *words)
+
+
+def test_what_did_not_arrive_is_no_success(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+    _kathak(4).put_on(openweb)
+    openweb.faults = [Fault("/media/Kathak_2", Answer(b"", 503), times=5)]
+    words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
+    code, out, err = cli(*words)
+    assert code == 2
+    assert "not arrived: 1\n" in out
+    assert "3 new, 3 in all" in out
+    assert (
+        "error: 1 of the pictures did not arrive (127.0.0.1 is busy (status 503)): run the same command again" in err
+    )
+    code, out, _ = cli(*words)
+    assert code == 0
+    assert "1 new, 4 in all" in out
+
+
+def test_a_server_that_gives_nothing_is_left_alone(
+    openweb: OpenWeb, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NRITYA_PAUSE", "0.002")
+    _kathak(20).put_on(openweb)
+    openweb.faults = [Fault("/media/", Answer(b"", 503), times=999)]
+    error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
+    assert "5 pictures in a row did not arrive" in error
+    assert len(set(openweb.media())) <= 6
+    assert list(tmp_path.iterdir()) == []
