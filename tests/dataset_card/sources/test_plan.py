@@ -1,5 +1,10 @@
+from contextlib import closing
+
+import httpx2
 import pytest
 
+from dataset_card.images import RefusedError
+from dataset_card.sources.commons import Commons
 from dataset_card.sources.plan import PlanError, is_off_topic, plan
 from dataset_card.sources.servers import pause_between, server
 
@@ -50,3 +55,15 @@ def test_real_servers_are_never_hurried(monkeypatch: pytest.MonkeyPatch, replace
         monkeypatch.setenv(name, "http://127.0.0.1:1/")
     servers = [server(name, "https://example.org/") for name in ("NRITYA_A", "NRITYA_B")]
     assert pause_between(*servers) == pause
+
+
+def test_the_servers_of_wikimedia_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COMMONS", "WIKIDATA"):
+        monkeypatch.delenv(f"NRITYA_{name}_API", raising=False)
+    with closing(Commons("x").web) as web:
+        for host in ("commons", "upload", "thumb"):
+            web._door.check(httpx2.URL(f"https://{host}.wikimedia.org/x.jpg"))
+        web._door.check(httpx2.URL("https://www.wikidata.org/w/api.php"))
+        for url in ("https://upload.wikimedia.org:8443/x.jpg", "https://example.org/x.jpg", "http://127.0.0.1/x.jpg"):
+            with pytest.raises(RefusedError, match="address not allowed"):
+                web._door.check(httpx2.URL(url))
