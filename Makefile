@@ -18,7 +18,7 @@ install: .venv/dev
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r $<
 	@touch $@
 
-.venv/dev: requirements-dev.txt .venv/runtime
+.venv/dev: requirements-dev.txt requirements-crawl.txt .venv/runtime
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r $<
 	@touch $@
 

@@ -1,7 +1,7 @@
-"""Command line: `python -m dataset_card sample | build | push`."""
+"""Command line: `python -m dataset_card sample | collect | build | push`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -31,6 +31,33 @@ def sample(
 
     count = draw_sample(photos, per_class, seed)
     print(f"{photos}: {count} drawings of 8 dances. Next: python -m dataset_card build {photos} --out DATASET")
+
+
+@app.command()
+def collect(
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder to collect into.")],
+    dance: Annotated[str, typer.Option(help="Such as kathak; for any other class add --category or --query.")],
+    contact: Annotated[
+        str, typer.Option(envvar="NRITYA_CONTACT", help="Your e-mail or web address: servers want to know who asks.")
+    ] = "",
+    source: Annotated[
+        Literal["commons", "openverse", "icrawler"], typer.Option(help="icrawler: no licences, private use only.")
+    ] = "commons",
+    limit: Annotated[int, typer.Option(min=1, help="Pictures of this dance, those that are here counted.")] = 200,
+    depth: Annotated[int, typer.Option(min=0, max=5, help="Levels of sub-categories on Wikimedia Commons.")] = 2,
+    category: Annotated[list[str] | None, typer.Option(help="Instead of the dance's own; may be repeated.")] = None,
+    query: Annotated[list[str] | None, typer.Option(help="Instead of the dance's own; may be repeated.")] = None,
+) -> None:
+    """Collects photographs of a dance that may be published, with licence and author. Run it again to go on.
+
+    Example: python -m dataset_card collect photos --dance kathak --contact me@example.org
+    """
+    from dataset_card.collect import collect as collect_photographs
+    from dataset_card.collect_report import check, summary
+
+    report = collect_photographs(photos, dance, contact, source, limit, depth, category or [], query or [])
+    print(summary(report, photos))
+    check(report)
 
 
 @app.command()

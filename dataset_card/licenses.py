@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ UNKNOWN = License("unknown", "unknown", "unknown", redistributable=False)
 _CC = re.compile(
     r"cc-by(?P<terms>(?:-(?:sa|nc|nd))*)-(?P<version>1\.0|2\.0|2\.1|2\.5|3\.0|4\.0)(?:-[a-z]{2}|-scotland|-igo)?"
 )
+_VERSIONS = re.compile(r"(?<=\d\.\d)(,\d\.\d)+$")
+_CC_PATH = re.compile(r"/licenses/(by[a-z-]*)/(\d\.\d)(/.*)?")
 # Creative Commons licences that the Hub lists; the others exist all the same, CC BY-SA 2.0 on Flickr above all.
 _CC_ON_HUB = {
     "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
@@ -94,13 +97,15 @@ def why_not_publish(license_id: str, author: str) -> str | None:
 def license_of(name: str) -> License:
     """Finds the licence that a name means, as Commons, Openverse, SPDX or the Hub write it.
 
-    A ported licence ("CC BY-SA 3.0 de") counts as the international one of its version.
+    A ported licence ("CC BY-SA 3.0 de") counts as the international one of its version, and of several versions to
+    choose from ("CC BY-SA 3.0,2.5,2.0,1.0") the first, which is the newest, is taken.
 
     Returns:
         The licence; `UNKNOWN` for a name that is empty or not in the table.
     """
     plain = unicodedata.normalize("NFKC", name).strip().lower()
     words = re.sub(r"-+", "-", re.sub(r"[\s_]+", "-", plain)).removeprefix("creative-commons-")
+    words = _VERSIONS.sub("", words)
     words = _SPELLINGS.get(words, words)
     if words in _BY_ID:
         return _BY_ID[words]
@@ -109,6 +114,26 @@ def license_of(name: str) -> License:
     if found := _CC.fullmatch(words):
         return _creative_commons(found["terms"].strip("-").split("-"), found["version"])
     return UNKNOWN
+
+
+def license_of_url(url: str) -> License:
+    """Finds the licence whose text is at an address.
+
+    Returns:
+        The licence; `UNKNOWN` for an address that is empty or that nobody here knows.
+    """
+    parts = urlsplit(url.strip().lower())
+    host, path = parts.netloc.removeprefix("www."), parts.path.rstrip("/")
+    if host == "creativecommons.org":
+        if found := _CC_PATH.fullmatch(path):
+            return license_of(f"cc-{found[1]}-{found[2]}")
+        if path.startswith("/publicdomain/zero"):
+            return _BY_ID["cc0-1.0"]
+        if path.startswith("/publicdomain/mark"):
+            return _BY_ID["public-domain"]
+    if host == "gnu.org" and "fdl" in path:
+        return _BY_ID["gfdl"]
+    return _BY_ID["free-art-license"] if host == "artlibre.org" else UNKNOWN
 
 
 def _creative_commons(terms: list[str], version: str) -> License:

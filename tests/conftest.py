@@ -17,6 +17,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 from PIL import Image
 
+from tests.openweb.server import OpenWeb
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
@@ -161,6 +163,15 @@ def save_image(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return save
+
+
+@pytest.fixture
+def openweb(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenWeb]:
+    """A server that stands in for all that `collect` asks; empty until a test puts something on it."""
+    with OpenWeb().running() as web:
+        for name, value in web.environment().items():
+            monkeypatch.setenv(name, value)
+        yield web
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> None:

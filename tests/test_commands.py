@@ -9,7 +9,13 @@ import pytest
 
 from tests.conftest import ROOT
 
-COMMANDS = [("dataset_card", "sample"), ("dataset_card", "build"), ("train", "fit"), ("train", "evaluate")]
+COMMANDS = [
+    ("dataset_card", "sample"),
+    ("dataset_card", "collect"),
+    ("dataset_card", "build"),
+    ("train", "fit"),
+    ("train", "evaluate"),
+]
 
 
 @pytest.mark.parametrize(("package", "command"), COMMANDS)

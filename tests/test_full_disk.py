@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dataset_card.provenance import read_provenance
 from tests.conftest import ROOT
+from tests.openweb.commons import Commons, File
+from tests.openweb.server import OpenWeb
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 
@@ -46,3 +49,23 @@ def test_fit_goes_on_when_there_is_room(dataset_folder: Path, run_folder: Path, 
     assert answer.returncode == 0, answer.stderr
     straight = (run_folder / "model" / "model.safetensors").read_bytes()
     assert (small_disk / "run" / "model" / "model.safetensors").read_bytes() == straight
+
+
+def test_collect_goes_on_when_there_is_room(openweb: OpenWeb, small_disk: Path) -> None:
+    files = [File(f"{number}.png", 1 + number, size=(800, 800), kind="PNG") for number in range(4)]
+    assert sum(len(file.original()) for file in files) > 1_000_000
+    Commons(files, {"Kathak": [file.name for file in files]}).put_on(openweb)
+    words = ("dataset_card", "collect", small_disk / "photos", "--dance", "kathak")
+    answer = _run(*words)
+    assert answer.returncode == 2, answer.stderr
+    assert "No space left on device" in answer.stderr.splitlines()[-1]
+    assert "Traceback" not in answer.stderr
+    here = {path.name for path in small_disk.glob("photos/kathak/*")}
+    assert {file.rpartition("/")[2] for file in read_provenance(small_disk / "photos")} == here
+    subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
+    answer = _run(*words)
+    assert answer.returncode == 0, answer.stderr
+    assert [path.name for path in sorted(small_disk.glob("photos/kathak/*"))] == [
+        f"commons-{number}.png" for number in (1, 2, 3, 4)
+    ]
+    assert sorted(path.name for path in (small_disk / "photos").iterdir()) == ["kathak", "provenance.jsonl"]

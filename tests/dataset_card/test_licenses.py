@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_card.licenses import UNKNOWN, license_of
+from dataset_card.licenses import UNKNOWN, license_of, license_of_url
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,7 @@ from dataset_card.licenses import UNKNOWN, license_of
         ("CC-BY-SA-3.0", "cc-by-sa-3.0", "cc-by-sa-3.0"),
         ("cc-by-sa-2.0", "cc-by-sa-2.0", "other"),
         ("CC BY-SA 3.0 de", "cc-by-sa-3.0", "cc-by-sa-3.0"),
+        ("CC BY-SA 3.0,2.5,2.0,1.0", "cc-by-sa-3.0", "cc-by-sa-3.0"),
         ("CC BY 2.1 jp", "cc-by-2.1", "other"),
         ("CC BY 1.0", "cc-by-1.0", "other"),
         ("cc_by_sa_nc_4.0", "cc-by-nc-sa-4.0", "cc-by-nc-sa-4.0"),
@@ -59,3 +60,22 @@ def test_duties(name: str, redistributable: bool, attribution: bool, share_alike
 def test_what_nobody_knows_is_not_published() -> None:
     assert license_of("whatever the site says") is UNKNOWN
     assert not UNKNOWN.redistributable
+
+
+@pytest.mark.parametrize(
+    ("url", "license_id"),
+    [
+        ("https://creativecommons.org/licenses/by-sa/4.0", "cc-by-sa-4.0"),
+        ("http://www.creativecommons.org/licenses/by/3.0/de/deed.en", "cc-by-3.0"),
+        ("//creativecommons.org/licenses/by-nc-nd/2.0/", "cc-by-nc-nd-2.0"),
+        ("https://creativecommons.org/publicdomain/zero/1.0/deed.en", "cc0-1.0"),
+        ("https://creativecommons.org/publicdomain/mark/1.0/", "public-domain"),
+        ("https://www.gnu.org/copyleft/fdl.html", "gfdl"),
+        ("http://artlibre.org/licence/lal/en", "free-art-license"),
+        ("https://creativecommons.org/licenses/by/9.0/", "unknown"),
+        ("https://creativecommons.org.example.com/licenses/by/4.0/", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_addresses(url: str, license_id: str) -> None:
+    assert license_of_url(url).id == license_id

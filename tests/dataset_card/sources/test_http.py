@@ -1,0 +1,252 @@
+"""Downloads: what arrives, what does not, and which addresses are never asked."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from dataset_card.images import RefusedError
+from dataset_card.sources import http
+from dataset_card.sources.addresses import Door
+from dataset_card.sources.fetch import fetch
+from dataset_card.sources.finding import Candidate
+from dataset_card.sources.http import NotDeliveredError, Web
+from dataset_card.sources.pace import StoppedError
+from tests.openweb.commons import Commons, File
+from tests.openweb.pictures import picture
+from tests.openweb.server import Answer, Fault, OpenWeb
+
+NAME = "nritya/0.1 (tests@example.org) httpx2/2"
+JPEG = Answer(picture(1), kind="image/jpeg")
+
+
+@contextmanager
+def _web(*hosts: str, any_public: bool = False, pause: float = 0.01) -> Iterator[Web]:
+    web = Web(NAME, Door(frozenset(host.removeprefix("http://") for host in hosts), any_public), pause)
+    with closing(web):
+        yield web
+
+
+@pytest.fixture
+def get(openweb: OpenWeb, tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Fetches a path of the test server, or an address, as a file of Wikimedia Commons."""
+    openweb.routes["/"] = lambda path, query, url: JPEG
+    with _web(openweb.url) as web:
+
+        def download(path: str, **fields: object) -> Path:
+            url = path if "://" in path else f"{openweb.url}{path}"
+            return fetch(web, Candidate("commons", "7", "x", "https://x", url, **fields), tmp_path).path
+
+        yield download
+
+
+def test_the_extension_is_that_of_the_content(openweb: OpenWeb, get: Callable[[str], Path], tmp_path: Path) -> None:
+    assert get("/a.png").name == "commons-7.jpg"
+    assert [path.name for path in tmp_path.iterdir()] == ["commons-7.jpg"]
+    # It has been fetched: nobody asks again.
+    get("/a.png")
+    assert len(openweb.requests) == 1
+    (tmp_path / "commons-7.jpg").unlink()
+    openweb.faults = [Fault("a.jpg", Answer(picture(1, kind="PNG"), kind="image/jpeg"))]
+    assert get("/a.jpg").name == "commons-7.png"
+    assert openweb.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields", "reason"),
+    [
+        (Answer(b"gone", 404, "text/html"), {}, "answered with status 404"),
+        (Answer(b"", 204), {}, "answered with status 204"),
+        (Answer(b""), {}, "empty file"),
+        (Answer(b"<html>not here</html>", kind="image/jpeg"), {}, "not an image"),
+        (Answer(picture(1)[:2000], kind="image/jpeg"), {}, "damaged or truncated"),
+        (Answer(picture(1, kind="GIF"), kind="image/jpeg"), {}, "no JPEG, PNG or WebP file"),
+        (Answer(picture(1, 150, 300), kind="image/jpeg"), {}, "too small"),
+        (JPEG, {"sha1": "0" * 40, "is_original": True}, "another file than announced"),
+        (JPEG, {"width": 960, "height": 720, "is_exact": True}, "another picture than announced"),
+        (JPEG, {"width": 960, "height": 960}, "another picture than announced"),
+        (Answer(b"Use thumbnail steps listed on https://w.wiki/GHai", 429), {}, "answered with status 429"),
+        (Answer(b"", headers={"Content-Encoding": "gzip"}), {}, "empty file"),
+    ],
+)
+def test_what_is_of_no_use(
+    openweb: OpenWeb, get: Callable[..., Path], tmp_path: Path, answer: Answer, fields: dict[str, object], reason: str
+) -> None:
+    openweb.faults = [Fault("a.jpg", answer)]
+    with pytest.raises(RefusedError, match=reason):
+        get("/a.jpg", **fields)
+    # Asked once: it would be no better another time. Nothing is left of it.
+    assert len(openweb.requests) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (480, 640), (321, 240), (0, 0)])
+def test_proportions_suffice_where_the_size_is_not_promised(get: Callable[..., Path], width: int, height: int) -> None:
+    assert get("/a.jpg", width=width, height=height).exists()
+
+
+def test_a_width_that_wikimedia_does_not_make(openweb: OpenWeb, tmp_path: Path) -> None:
+    Commons([File("a.jpg", 1, size=(2000, 1000))]).put_on(openweb)
+    with _web(openweb.url) as web:
+        web.download(f"{openweb.url}/media/thumb/a.jpg/960px-a.jpg", tmp_path / "a")
+        with pytest.raises(RefusedError, match=r"status 429 .Use thumbnail steps listed"):
+            web.download(f"{openweb.url}/media/thumb/a.jpg/961px-a.jpg", tmp_path / "a")
+    assert len(openweb.requests) == 2
+
+
+@pytest.mark.parametrize("answer", [Answer(b"", 429), Answer(b"", 503), Answer(picture(1), cut=500)])
+def test_what_did_not_arrive_is_asked_for_again(openweb: OpenWeb, get: Callable[..., Path], answer: Answer) -> None:
+    openweb.faults = [Fault("a.jpg", answer, times=2)]
+    assert get("/a.jpg").read_bytes() == picture(1)
+    first, second, third = openweb.requests
+    # The second wait is twice as long as the first.
+    assert third.start - second.start > 1.3 * (second.start - first.start)
+
+
+def test_in_the_end_it_has_not_arrived(openweb: OpenWeb, get: Callable[..., Path]) -> None:
+    openweb.faults = [Fault("a.jpg", Answer(picture(1), cut=500), times=9)]
+    with pytest.raises(NotDeliveredError, match=r"127\.0\.0\.1 peer closed"):
+        get("/a.jpg")
+    assert len(openweb.requests) == 5
+
+
+def test_a_wait_is_for_all(openweb: OpenWeb, get: Callable[..., Path], tmp_path: Path) -> None:
+    openweb.faults = [Fault("a.jpg", Answer(b"", 429, headers={"Retry-After": "1"}))]
+    other = threading.Timer(0.3, lambda: None)
+    with _web(openweb.url) as web:
+        first = threading.Thread(target=web.download, args=(f"{openweb.url}/a.jpg", tmp_path / "a"))
+        first.start()
+        other.start()
+        other.join()
+        web.download(f"{openweb.url}/b.jpg", tmp_path / "b")
+        first.join()
+    start = openweb.requests[0].start
+    assert all(request.start - start >= 1 for request in openweb.requests[1:])
+    assert len(openweb.requests) == 3
+
+
+def test_too_many_bytes(openweb: OpenWeb, get: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_IMAGE_BYTES", len(picture(1)) - 1)
+    with pytest.raises(RefusedError, match="too many bytes"):
+        get("/a.jpg")
+
+
+def test_an_end_of_all_waiting(openweb: OpenWeb, tmp_path: Path) -> None:
+    openweb.faults = [Fault("a.jpg", Answer(b"", 429, headers={"Retry-After": "60"}))]
+    with _web(openweb.url) as web:
+        threading.Timer(0.5, web.close).start()
+        start = time.monotonic()
+        with pytest.raises(StoppedError):
+            web.download(f"{openweb.url}/a.jpg", tmp_path / "a")
+    assert time.monotonic() - start < 5
+
+
+def _to(target: str) -> Answer:
+    return Answer(b"", 302, headers={"Location": target})
+
+
+def test_redirects_are_followed(openweb: OpenWeb, get: Callable[..., Path]) -> None:
+    openweb.faults = [Fault("a.jpg", _to("/b.jpg")), Fault("b.jpg", _to(f"{openweb.url}/c.jpg"))]
+    assert get("/a.jpg").read_bytes() == picture(1)
+    assert [request.path for request in openweb.requests] == ["/a.jpg", "/b.jpg", "/c.jpg"]
+
+
+def test_but_not_for_ever(openweb: OpenWeb, get: Callable[..., Path]) -> None:
+    openweb.faults = [Fault("a.jpg", _to("/a.jpg"), times=99)]
+    with pytest.raises(RefusedError, match="too many redirects"):
+        get("/a.jpg")
+    assert len(openweb.requests) == 6
+
+
+FORBIDDEN = [
+    "http://127.0.0.1:9/a.jpg",
+    "http://localhost/a.jpg",
+    "http://10.0.0.1/a.jpg",
+    "http://169.254.169.254/latest/meta-data",
+    "http://100.64.0.1/a.jpg",
+    "http://[::1]/a.jpg",
+    "http://[::ffff:127.0.0.1]/a.jpg",
+    "http://[fe80::1]/a.jpg",
+    "http://2130706433/a.jpg",
+    "http://0x7f.1/a.jpg",
+    "http://0.0.0.0/a.jpg",
+    "http://224.0.0.1/a.jpg",
+    "http://me@93.184.215.14/a.jpg",
+    "ftp://example.org/a.jpg",
+    "file:///etc/passwd",
+]
+
+
+@pytest.mark.parametrize("url", FORBIDDEN)
+@pytest.mark.parametrize("redirected", [False, True])
+def test_this_machine_and_its_network_are_never_asked(
+    openweb: OpenWeb, tmp_path: Path, url: str, redirected: bool
+) -> None:
+    openweb.faults = [Fault("a.jpg", _to(url))]
+    with _web(openweb.url, any_public=True) as web, pytest.raises(RefusedError, match="address not allowed"):
+        web.download(f"{openweb.url}/a.jpg" if redirected else url, tmp_path / "a")
+    assert len(openweb.requests) == redirected
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.jpg", "https://upload.wikimedia.org.example.org/a.jpg"])
+def test_commons_is_fetched_from_its_own_servers_only(openweb: OpenWeb, get: Callable[..., Path], url: str) -> None:
+    with pytest.raises(RefusedError, match="address not allowed"):
+        get(url)
+    openweb.faults = [Fault("a.jpg", _to(url))]
+    with pytest.raises(RefusedError, match="address not allowed"):
+        get("/a.jpg")
+
+
+def test_a_name_that_means_another_address_when_it_is_asked(
+    openweb: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look-up says a public address, the connection goes to this machine (DNS rebinding)."""
+    port = int(openweb.url.rpartition(":")[2])
+    true = socket.getaddrinfo
+    answers = iter(["93.184.215.14"])
+
+    def look_up(host: str, *args: object, **options: object) -> object:
+        if host != "rebound.example":
+            return true(host, *args, **options)  # type: ignore[arg-type]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers, "127.0.0.1"), port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    openweb.routes["/"] = lambda path, query, url: JPEG
+    with _web(any_public=True) as web, pytest.raises(RefusedError, match=r"rebound\.example is 127\.0\.0\.1"):
+        web.download(f"http://rebound.example:{port}/a.jpg", tmp_path / "a")
+    assert len(openweb.requests) == 1
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_proxy_looks_up_names_and_may_be_passed_by(openweb: OpenWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", openweb.url)
+    monkeypatch.setenv("no_proxy", "inside.example")
+    openweb.routes["http://anywhere.example/"] = lambda path, query, url: JPEG
+    with _web(any_public=True) as web:
+        web.download("http://anywhere.example/a.jpg", Path("/dev/null"))
+        for host in ("127.0.0.2", "localhost", "a.localhost", "0x7f.1", "10.1.1.1"):
+            with pytest.raises(RefusedError, match="address not allowed"):
+                web.download(f"http://{host}/a.jpg", Path("/dev/null"))
+        with pytest.raises(RefusedError, match="server not found"):
+            web.download("http://inside.example/a.jpg", Path("/dev/null"))
+    assert [request.headers["Host"] for request in openweb.requests] == ["anywhere.example"]
+
+
+@pytest.mark.parametrize("url", ["http://[/a.jpg", "http://no-such-host.invalid/a.jpg", "no address"])
+def test_no_address_at_all(tmp_path: Path, url: str) -> None:
+    with _web(any_public=True) as web, pytest.raises(RefusedError, match=r"no address|server not found|not allowed"):
+        web.download(url, tmp_path / "a")
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    from dataset_card.sources.contact import user_agent
+    from tests.conftest import ROOT
+
+    version = re.search(r'^version = "([\d.]+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert user_agent("me@example.org").startswith(f"nritya/{version[1]} (me@example.org) httpx2/")
