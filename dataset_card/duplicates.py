@@ -1,7 +1,7 @@
 """Which photographs are the same picture, to the pixel or to the eye."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -41,6 +41,30 @@ def drop_exact_duplicates(photos: Sequence[Photo]) -> tuple[list[Photo], list[Re
     return kept, rejected
 
 
+def near_duplicate_pairs(
+    hashes: Sequence[bytes], distance: int = NEAR_DISTANCE
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Finds the pairs of perceptual hashes that lie close, block by block: the memory does not grow with the pairs.
+
+    Args:
+        hashes: 32 bytes each.
+        distance: Largest Hamming distance, in bits of 256.
+
+    Yields:
+        The first and the second positions of some pairs, first < second.
+    """
+    words = np.frombuffer(b"".join(hashes), np.uint64).reshape(len(hashes), -1)
+    for start in range(0, len(words), _ROWS_AT_ONCE):
+        block = words[start : start + _ROWS_AT_ONCE]
+        # Each pair once: a block against itself and all that comes after it.
+        rest = words[start:]
+        differing = np.zeros((len(block), len(rest)), np.uint16)
+        for column in range(words.shape[1]):
+            differing += np.bitwise_count(block[:, column, None] ^ rest[None, :, column])
+        left, right = np.nonzero(np.triu(differing <= distance, k=1))
+        yield left + start, right + start
+
+
 def near_duplicate_groups(photos: Sequence[Photo], distance: int = NEAR_DISTANCE) -> list[str]:
     """Groups pictures whose perceptual hashes lie close, directly or through others.
 
@@ -53,20 +77,9 @@ def near_duplicate_groups(photos: Sequence[Photo], distance: int = NEAR_DISTANCE
     """
     if not photos:
         return []
-    words = np.frombuffer(b"".join(photo.perceptual_hash for photo in photos), np.uint64).reshape(len(photos), -1)
-    lefts, rights = [], []
-    for start in range(0, len(words), _ROWS_AT_ONCE):
-        block = words[start : start + _ROWS_AT_ONCE]
-        # Each pair once: a block against itself and all that comes after it.
-        rest = words[start:]
-        differing = np.zeros((len(block), len(rest)), np.uint16)
-        for column in range(words.shape[1]):
-            differing += np.bitwise_count(block[:, column, None] ^ rest[None, :, column])
-        left, right = np.nonzero(differing <= distance)
-        lefts.append(left + start)
-        rights.append(right + start)
-    left, right = np.concatenate(lefts), np.concatenate(rights)
-    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(words), len(words)))
+    pairs = list(near_duplicate_pairs([photo.perceptual_hash for photo in photos], distance))
+    left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(photos), len(photos)))
     numbers = connected_components(graph, directed=False)[1].tolist()
     smallest: dict[int, str] = {}
     for number, photo in zip(numbers, photos, strict=True):

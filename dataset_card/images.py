@@ -116,6 +116,27 @@ def _decode(content: bytes) -> tuple[Image.Image, bool]:
         raise RefusedError("damaged or truncated", str(error)) from None
 
 
+def upright_rgb(content: bytes) -> Image.Image:
+    """Decodes a file to the picture that people see: turned upright, transparency on white, mode RGB.
+
+    Raises:
+        RefusedError: Not an image, damaged, too large or too small.
+    """
+    return _decode(content)[0]
+
+
+def hashes_of(image: Image.Image) -> tuple[str, bytes]:
+    """Returns the two hashes by which an upright RGB picture is recognised.
+
+    Returns:
+        SHA-256 of the pixels and their size, in hex, and the perceptual hash: see `Photo`.
+    """
+    pixels = hashlib.sha256(f"{image.width}x{image.height}".encode())
+    pixels.update(image.tobytes())
+    bits = imagehash.phash(image, hash_size=HASH_SIZE).hash
+    return pixels.hexdigest(), np.packbits(bits.ravel()).tobytes()
+
+
 def inspect_photo(path: Path, label: str, max_side: int) -> Photo:
     """Reads a file once and tells what later steps need to know about it.
 
@@ -132,15 +153,13 @@ def inspect_photo(path: Path, label: str, max_side: int) -> Photo:
     except OSError as error:
         raise RefusedError("cannot be read", error.strerror or str(error)) from None
     image, clean = _decode(content)
-    pixels = hashlib.sha256(f"{image.width}x{image.height}".encode())
-    pixels.update(image.tobytes())
-    bits = imagehash.phash(image, hash_size=HASH_SIZE).hash
+    pixels_sha256, perceptual_hash = hashes_of(image)
     return Photo(
         path=path,
         label=label,
         sha256=hashlib.sha256(content).hexdigest(),
-        pixels_sha256=pixels.hexdigest(),
-        perceptual_hash=np.packbits(bits.ravel()).tobytes(),
+        pixels_sha256=pixels_sha256,
+        perceptual_hash=perceptual_hash,
         width=image.width,
         height=image.height,
         clean=clean and max(image.size) <= max_side,
