@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from huggingface_hub import DatasetCard, DatasetCardData
@@ -45,7 +46,7 @@ def write_card(
         pretty_name=name,
         license=sorted(licenses) if len(licenses) > 1 else next(iter(licenses)),
         task_categories=["image-classification"],
-        size_categories=[next((size for limit, size in _SIZES if len(everything) < limit), "n>1M")],
+        size_categories=[size_category(len(everything))],
         tags=["nritya", *(["drawings"] if drawings else [])],
         configs=[
             {
@@ -80,10 +81,23 @@ def write_card(
     return path
 
 
+def size_category(count: int) -> str:
+    """Returns the Hub's word for a number of pictures, such as "1K<n<10K"."""
+    return next((size for limit, size in _SIZES if count < limit), "n>1M")
+
+
+def content_fingerprint(digests: Iterable[bytes]) -> str:
+    """Returns 16 hex digits that change when anything in the parquet files does.
+
+    Args:
+        digests: The files' SHA-256, 32 bytes each, sorted by the files' names.
+    """
+    return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
+
+
 def _fingerprint(folder: Path) -> str:
-    """Returns 16 hex digits that change when anything in the parquet files does."""
-    digest = hashlib.sha256()
+    digests = []
     for part in sorted((folder / "data").iterdir()):
         with part.open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()[:16]
+            digests.append(hashlib.file_digest(content, "sha256").digest())
+    return content_fingerprint(digests)
