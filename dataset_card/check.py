@@ -67,13 +67,13 @@ def table(report: CheckReport) -> str:
     lines = []
     for area, name, verdict, count, what in rows:
         head = f"{area:{first}}  {name:{second}}  {verdict:{third}}  {count:>{fourth}}  "
-        wrapped = textwrap.wrap(what, _WIDTH - len(head)) or [""]
+        wrapped = textwrap.wrap(what, _WIDTH - len(head), break_on_hyphens=False) or [""]
         lines += [head + wrapped[0], *(" " * len(head) + more for more in wrapped[1:])]
     found, notes = report.ended("FOUND"), report.ended("NOTE")
     if found or notes:
         lines += ["", "What to do"]
     for area, result in found + notes:
         advice = f"{result.verdict:{third}}  {area}, {result.name}: {result.advice}"
-        lines += textwrap.wrap(advice, _WIDTH, subsequent_indent=" " * (third + 2))
+        lines += textwrap.wrap(advice, _WIDTH, subsequent_indent=" " * (third + 2), break_on_hyphens=False)
     total = f"{report.name}: {report.pictures} pictures, {len(found)} found, {len(notes)} noted"
     return "\n".join([*map(str.rstrip, lines), "", total])

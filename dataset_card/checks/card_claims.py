@@ -106,11 +106,11 @@ def _counts(dataset: OpenDataset, pictures: Sequence[Picture]) -> Iterator[Resul
             advice="write the card anew",
             fine=f"{len(names)}, as in the data",
         )
-        said |= {(row, column): n for (row, column), n in table.counts.items() if row in {"all", *names}}
+        said += [(cell, count) for cell, count in table.counts.items() if cell[0] in {"all", *names}]
     if said:
         wrong = [
             f"{label}, {split}: {count}, but there are {truth.get((label, split), 0)}"
-            for (label, split), count in said.items()
+            for (label, split), count in said
             if count != truth.get((label, split), 0)
         ]
         yield judge(
@@ -118,13 +118,13 @@ def _counts(dataset: OpenDataset, pictures: Sequence[Picture]) -> Iterator[Resul
         )
 
 
-def _declared_splits(dataset: OpenDataset) -> dict[tuple[str, str], int]:
+def _declared_splits(dataset: OpenDataset) -> list[tuple[tuple[str, str], int]]:
     """Returns what `dataset_info` in the metadata says of the configuration's splits."""
     infos = dataset.card.metadata.get("dataset_info") or []
     infos = infos if isinstance(infos, list) else [infos]
     mine = [info for info in infos if len(infos) == 1 or info.get("config_name") == dataset.config]
     splits = [split for info in mine for split in info.get("splits") or []]
-    return {("all", split["name"]): split["num_examples"] for split in splits if "num_examples" in split}
+    return [(("all", split["name"]), split["num_examples"]) for split in splits if "num_examples" in split]
 
 
 def read_class_table(text: str, splits: Sequence[str]) -> ClassTable | None:

@@ -1,5 +1,6 @@
 """Opens any dataset of labelled pictures, here or on the Hub, without copying it."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _UNREADABLE = (
     NotImplementedError,
     ValueError,
 )
+_SAID = 300
 _TEXTS = {"string", "large_string"}
 
 
@@ -142,7 +144,7 @@ def readable(name: str, place: Path | RepoId) -> Iterator[None]:
         except (UserError, HubError):
             raise
         except unreadable as error:
-            said = redact((str(error).strip() or type(error).__name__).splitlines()[0])
+            said = redact(textwrap.shorten(str(error) or type(error).__name__, _SAID))
             raise DatasetError(f"{name} can't be read as a dataset ({said}): check what it holds") from None
 
 

@@ -161,5 +161,5 @@ def _look(content: bytes) -> Look:
     picture = upright_rgb(content)
     pixels_sha256, perceptual_hash = hashes_of(picture)
     with Image.open(io.BytesIO(content)) as stored:
-        orientation = stored.getexif().get(ExifTags.Base.Orientation, 1)
-        return Look(pixels_sha256, perceptual_hash, picture.size, stored.mode, orientation != 1)
+        turned = stored.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
+        return Look(pixels_sha256, perceptual_hash, picture.size, stored.mode, turned)

@@ -12,7 +12,8 @@ _HARMLESS = {"ICC profile"}
 
 def check_privacy(pictures: Sequence[Picture]) -> Iterator[Result]:
     """Looks for metadata that was left in the pictures' files."""
-    told = {p.where: p.metadata for p in pictures if p.metadata}
+    # A file that does not decode is to be replaced anyway.
+    told = {p.where: p.metadata for p in pictures if p.metadata and p.look}
     names = Counter(name for of in told.values() for name in of)
     telling = [f"{where}: {', '.join(of)}" for where, of in told.items() if not _HARMLESS.issuperset(of)]
     yield judge(
