@@ -1,4 +1,4 @@
-"""Command line: `python -m dataset_card sample | collect | build | push`."""
+"""Command line: `python -m dataset_card sample | collect | build | check | push`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -100,6 +100,30 @@ def build(
     )
     print(summary(report))
     print(f'{out}: ready for load_dataset("{out}"); its card is {out / "README.md"}')
+
+
+@app.command()
+def check(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A folder, or a Hub id such as user/dances@v1.")],
+    config: Annotated[str | None, typer.Option(help="Its configuration, where it has several.")] = None,
+) -> None:
+    """Looks for faults in any dataset of labelled pictures; exit code 1 when there are some.
+
+    Example: python -m dataset_card check dances
+    """
+    import datasets
+    import huggingface_hub
+
+    from dataset_card.check import check as check_dataset
+    from dataset_card.check import table
+
+    # What these two log is told by the table, or by the one line of an error.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    huggingface_hub.logging.set_verbosity_error()
+    report = check_dataset(dataset, config)
+    print(table(report))
+    if report.ended("FOUND"):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def write_card(folder: Path, name: str, contents: Contents, leaks: list[Leaks]) 
                 "config_name": "default",
                 # `load_dataset` caches a local folder by its name and this block alone: without a word that
                 # changes with the content, a rebuilt folder would be read from the cache of the former one.
-                "description": f"content {fingerprint(folder)}",
+                "description": f"content {_fingerprint(folder)}",
                 "data_files": [{"split": split, "path": f"data/{split}-*"} for split in contents.rows],
             }
         ],
@@ -108,17 +109,25 @@ def license_metadata(license_ids: set[str]) -> dict[str, Any]:
 
 
 def size_category(count: int) -> str:
-    """Returns the Hub's word for a number of pictures."""
+    """Returns the Hub's word for a number of pictures, such as "1K<n<10K"."""
     return next((size for limit, size in _SIZES if count < limit), "n>1M")
 
 
-def fingerprint(folder: Path) -> str:
-    """Returns 16 hex digits that change when anything in the parquet files does."""
-    digest = hashlib.sha256()
+def content_fingerprint(digests: Iterable[bytes]) -> str:
+    """Returns 16 hex digits that change when anything in the parquet files does.
+
+    Args:
+        digests: The files' SHA-256, 32 bytes each, sorted by the files' names.
+    """
+    return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
+
+
+def _fingerprint(folder: Path) -> str:
+    digests = []
     for part in sorted((folder / "data").iterdir()):
         with part.open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()[:16]
+            digests.append(hashlib.file_digest(content, "sha256").digest())
+    return content_fingerprint(digests)
 
 
 def credit_lines(rows: list[Row]) -> list[str] | None:

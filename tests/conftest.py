@@ -181,3 +181,15 @@ def wait_for(condition: Callable[[], object], seconds: float) -> None:
         if time.monotonic() > end:
             pytest.fail(f"still not so after {seconds} s")
         time.sleep(0.02)
+
+
+def restamp(folder: Path) -> None:
+    """Brings the word on the content in a dataset folder's card up to date after its data were changed."""
+    import hashlib
+
+    from dataset_card.card import content_fingerprint
+
+    parts = sorted((folder / "data").iterdir())
+    word = content_fingerprint(hashlib.sha256(part.read_bytes()).digest() for part in parts)
+    card = folder / "README.md"
+    card.write_text(re.sub("content [0-9a-f]{16}", f"content {word}", card.read_text()))

@@ -1,0 +1,396 @@
+import io
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from dataset_card.build import build
+from dataset_card.check import check, table
+from dataset_card.checks.card_claims import read_class_table
+from tests.conftest import restamp
+
+Rows = list[dict[str, Any]]
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def pair(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset folder of two dances, without a fault."""
+    folder = tmp_path_factory.mktemp("pair")
+    for dance in ("kathak", "odissi"):
+        shutil.copytree(photos / dance, folder / "photos" / dance)
+    lines = (photos / "provenance.jsonl").read_text().splitlines(keepends=True)
+    (folder / "photos" / "provenance.jsonl").write_text(
+        "".join(line for line in lines if "kathak/" in line or "odissi/" in line)
+    )
+    build(folder / "photos", folder / "pair", seed=8)
+    return folder / "pair"
+
+
+@pytest.fixture
+def copy(pair: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(pair, tmp_path / "pair")
+
+
+def _ended(folder: Path | str, verdict: str = "FOUND") -> set[str]:
+    return {f"{area}: {result.name}" for area, result in check(str(folder)).ended(verdict)}
+
+
+def _rewrite(folder: Path, change: Callable[[dict[str, Rows]], object]) -> None:
+    """Changes the rows of a dataset folder, by split, and brings its card's word on the content up to date."""
+    paths = {path.name.split("-")[0]: path for path in (folder / "data").glob("*.parquet")}
+    tables = {split: pq.read_table(path) for split, path in paths.items()}
+    rows = {split: table.to_pylist() for split, table in tables.items()}
+    change(rows)
+    for split, path in paths.items():
+        pq.write_table(pa.Table.from_pylist(rows[split], schema=tables[split].schema), path)
+    restamp(folder)
+
+
+def _edit_card(folder: Path, old: str, new: str) -> None:
+    card = folder / "README.md"
+    text = card.read_text()
+    assert old in text
+    card.write_text(text.replace(old, new))
+
+
+def _again(
+    row: dict[str, Any], change: Callable[[Image.Image], Image.Image] = lambda image: image, **options: Any
+) -> None:
+    """Encodes a row's picture anew, changed."""
+    target = io.BytesIO()
+    with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
+        # Without the options, only the changed pixels are kept.
+        fresh = change(Image.frombytes("RGB", image.size, image.convert("RGB").tobytes()))
+    fresh.save(target, **({"format": "JPEG", "quality": 92} | options))
+    row["image"]["bytes"] = target.getvalue()
+
+
+def _exif(**tags: int) -> Image.Exif:
+    exif = Image.Exif()
+    for name, value in tags.items():
+        exif[{"orientation": 0x0112, "width": 0x0100}[name]] = value
+    return exif
+
+
+def _first(rows: dict[str, Rows], split: str, label: int = 0) -> dict[str, Any]:
+    return next(row for row in rows[split] if row["label"] == label)
+
+
+def _damage(rows: dict[str, Rows]) -> None:
+    image = rows["train"][3]["image"]
+    image["bytes"] = image["bytes"][: len(image["bytes"]) // 2]
+
+
+def _forget_the_picture(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["image"] = None
+
+
+def _replace_by_text(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["image"]["bytes"] = b"<html>404</html>"
+
+
+def _shrink(rows: dict[str, Rows]) -> None:
+    _again(rows["train"][3], lambda image: image.resize((20, 40)))
+
+
+def _turn(rows: dict[str, Rows]) -> None:
+    _again(rows["train"][3], exif=_exif(orientation=6))
+
+
+def _leave_exif(rows: dict[str, Rows]) -> None:
+    _again(rows["train"][3], exif=_exif(width=640))
+
+
+def _append(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["image"]["bytes"] += b"a second file"
+
+
+def _unlabel(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["label"] = -1
+
+
+def _mislabel(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["label"] = 2
+
+
+def _relabel(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["label"] = 1 - rows["train"][3]["label"]
+
+
+def _name_twice(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["sha256"] = rows["train"][4]["sha256"]
+
+
+def _name_wrongly(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["sha256"] = "kathak-003.jpg"
+
+
+def _empty_a_class(rows: dict[str, Rows]) -> None:
+    for row in rows["test"]:
+        row["label"] = 0
+
+
+def _leak_exactly(rows: dict[str, Rows]) -> None:
+    # Other bytes, same pixels.
+    _first(rows, "test")["image"] = dict(_first(rows, "train")["image"])
+    for split in ("test", "train"):
+        _again(_first(rows, split), format="PNG", compress_level=1 if split == "test" else 2)
+
+
+def _leak_nearly(rows: dict[str, Rows]) -> None:
+    _first(rows, "test")["image"] = dict(_first(rows, "train")["image"])
+    _again(_first(rows, "test"), lambda image: image.resize((image.width // 2, image.height // 2)))
+
+
+def _divide_a_group(rows: dict[str, Rows]) -> None:
+    rows["test"][0]["group"] = rows["train"][0]["group"]
+
+
+def _label_twice(rows: dict[str, Rows]) -> None:
+    _first(rows, "train", 1)["image"] = _first(rows, "train", 0)["image"]
+
+
+def _lose_a_licence(rows: dict[str, Rows]) -> None:
+    rows["train"][3]["license"] = "unknown"
+
+
+def _forbid_changes(rows: dict[str, Rows]) -> None:
+    rows["train"][3] |= {"license": "cc-by-nd-4.0", "source_url": "https://example.org/3"}
+
+
+def _ask_for_a_name(rows: dict[str, Rows]) -> None:
+    rows["train"][3] |= {"license": "cc-by-4.0", "author": "", "source_url": "https://example.org/3"}
+
+
+@pytest.mark.parametrize(
+    ("plant", "found", "named"),
+    [
+        (_damage, {"pictures: decoding"}, "train row 3 (SHA): damaged or truncated"),
+        (_forget_the_picture, {"pictures: decoding"}, "train row 3 (SHA): no picture"),
+        (_replace_by_text, {"pictures: decoding"}, "train row 3 (SHA): not an image"),
+        (_shrink, {"pictures: size"}, "train row 3 (SHA): too small"),
+        (_turn, {"pictures: orientation", "privacy: metadata"}, "EXIF tag is not read: train row 3 (SHA)"),
+        (_leave_exif, {"privacy: metadata"}, "EXIF 1: train row 3 (SHA): EXIF"),
+        (_append, {"privacy: metadata"}, "trailing data 1: train row 3 (SHA): trailing data"),
+        (_unlabel, {"structure: labels", "card: counts"}, "train row 3 (SHA): no label"),
+        (_mislabel, {"structure: labels", "card: counts"}, "train row 3 (SHA): label 2, but there are 2 classes"),
+        (_relabel, {"card: counts"}, "kathak, train: 6, but there are"),
+        (_name_twice, {"structure: sha256"}, "= train row 4"),
+        (_name_wrongly, {"structure: sha256"}, "train row 3 (SHA) has kathak-003.jpg"),
+        (_empty_a_class, {"balance: missing", "card: counts"}, "no odissi in test"),
+        (_leak_exactly, {"leaks: same pixels"}, "test row"),
+        (_leak_nearly, {"leaks: look-alikes"}, "~ train row"),
+        (_divide_a_group, {"leaks: groups"}, "train row 0"),
+        (_label_twice, {"leaks: two labels"}, "(kathak, odissi)"),
+        (_lose_a_licence, {"licences: licence", "licences: in the card"}, "train row 3 (SHA): unknown"),
+        (_forbid_changes, {"licences: licence", "licences: in the card"}, "train row 3 (SHA): cc-by-nd-4.0"),
+        (_ask_for_a_name, {"licences: attribution", "licences: in the card"}, "train row 3 (SHA): cc-by-4.0"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_the_data_is_found_and_nothing_else(
+    copy: Path, plant: Callable[[dict[str, Rows]], None], found: set[str], named: str
+) -> None:
+    _rewrite(copy, plant)
+    assert _ended(copy) == found
+    sha256 = pq.read_table(next(copy.glob("data/train-*")))["sha256"][3].as_py()
+    said = " ".join(table(check(str(copy))).split())
+    assert named.replace("SHA", sha256[:12]) in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("size_categories:\n- n<1K", "size_categories: 10K<n<100K", {"card: size"}),
+        ("| kathak | 6 |", "| kathak | 7 |", {"card: counts"}),
+        ("| **16** |\n", "| **17** |\n", {"card: counts"}),
+        ("| kathak |", "| kathakali |", {"card: class names"}),
+        ("figures/contact_sheet.jpg", "figures/sheet.jpg", {"card: links"}),
+        ("license: cc0-1.0", "license: mit", {"licences: in the card"}),
+        ("license: cc0-1.0", "license: [cc0-1.0, mit]", {"licences: in the card"}),
+        ("path: data/validation-*", "path: data/valid-*", {"card: data files"}),
+        ("path: data/test-*", "path: data/test.parquet", {"card: data files", "structure: splits"}),
+    ],
+)
+def test_a_fault_in_the_card_is_found_and_nothing_else(copy: Path, old: str, new: str, found: set[str]) -> None:
+    _edit_card(copy, old, new)
+    assert _ended(copy) == found
+
+
+def test_data_that_changed_after_the_card_was_written(copy: Path) -> None:
+    _edit_card(copy, "description: content ", "description: content 0123456789abcdef #")
+    assert _ended(copy) == {"card: content"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no README.md"),
+        ("# Dances\n", "does not begin with a block of YAML"),
+        ("---\nlicense: [\n---\n# Dances\n", "the YAML of README.md can't be read"),
+    ],
+)
+def test_a_card_that_is_none(copy: Path, content: str | None, said: str) -> None:
+    card = copy / "README.md"
+    card.unlink() if content is None else card.write_text(content)
+    assert _ended(copy) == {"card: README.md"}
+    assert said in " ".join(table(check(str(copy))).split())
+
+
+def test_what_other_cards_claim_is_compared(copy: Path) -> None:
+    # As `push_to_hub` writes it.
+    claims = "dataset_info:\n  splits:\n" + "".join(
+        f"  - name: {split}\n    num_bytes: 1\n    num_examples: {count}\n"
+        for split, count in (("train", 12), ("test", 99))
+    )
+    _edit_card(copy, "configs:\n", claims + "configs:\n")
+    assert _ended(copy) == {"card: counts"}
+    assert "all, test: 99, but there are 2" in table(check(str(copy)))
+
+
+def test_a_split_that_is_not_there(copy: Path) -> None:
+    next(copy.glob("data/validation-*")).unlink()
+    (copy / "README.md").write_text("---\nlicense: cc0-1.0\n---\n")
+    assert _ended(copy) == set()
+    assert "structure: splits" in _ended(copy, "NOTE")
+    next(copy.glob("data/test-*")).unlink()
+    assert _ended(copy) == {"structure: splits"}
+
+
+def test_harmless_oddities_are_notes(copy: Path) -> None:
+    def change(rows: dict[str, Rows]) -> None:
+        _again(rows["train"][0], lambda image: image.convert("L"))
+        _again(rows["train"][1], format="BMP")
+        _again(rows["train"][2], icc_profile=b"how colours are meant")
+        rows["train"][4]["image"] = rows["train"][3]["image"]
+        rows["train"][4]["label"] = rows["train"][3]["label"] = 0
+
+    _rewrite(copy, change)
+    (copy / "README.md").write_text("---\nlicense: cc0-1.0\n---\n")
+    assert _ended(copy) == set()
+    notes = _ended(copy, "NOTE")
+    assert notes == {"pictures: mode", "privacy: containers", "privacy: metadata", "leaks: copies", "balance: few"}
+
+
+def test_a_dataset_without_a_fault(cli: Cli, dataset_folder: Path) -> None:
+    code, out, _ = cli("dataset_card", "check", dataset_folder)
+    assert code == 0
+    assert out.splitlines()[-1] == f"{dataset_folder}: 64 pictures, 0 found, 1 noted"
+    assert "balance, few: add pictures before you trust a number per class" in out
+    assert max(map(len, out.splitlines()[:-1])) <= 119
+
+
+def test_faults_end_with_exit_code_1_and_say_what_to_do(cli: Cli, copy: Path) -> None:
+    _rewrite(copy, _leak_nearly)
+    code, out, err = cli("dataset_card", "check", copy)
+    assert code == 1
+    assert re.search(
+        r"look-alikes +FOUND +1 +pictures that look like one of another split: test row \d \(\w{12}\) ~", out
+    )
+    assert "FOUND   leaks, look-alikes: leave these out of one of the two splits" in out
+    assert "Checking pictures: 100%" in err
+
+
+def test_nothing_is_written(pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    check(str(pair))
+    assert not list(tmp_path.rglob("*.arrow"))
+
+
+@pytest.mark.parametrize("label", ["label", "labels", "Dance"])
+def test_parquet_of_other_makes(pair: Path, tmp_path: Path, label: str) -> None:
+    for split in ("train", "test"):
+        rows = pq.read_table(next(pair.glob(f"data/{split}-*"))).to_pylist()
+        names = [("kathak", "odissi")[row["label"]] for row in rows]
+        (tmp_path / "other" / "data").mkdir(parents=True, exist_ok=True)
+        other = pa.table({"img": [row["image"]["bytes"] for row in rows], label: names})
+        pq.write_table(other, tmp_path / "other" / "data" / f"{split}.parquet")
+    assert _ended(tmp_path / "other") == {"licences: column", "card: README.md"}
+    notes = _ended(tmp_path / "other", "NOTE")
+    assert notes == {"structure: splits", "structure: column types", "structure: more columns", "balance: few"}
+
+
+def test_folders_of_pictures(photos: Path, tmp_path: Path) -> None:
+    for split, numbers in (("train", range(5)), ("test", range(4, 8))):
+        for dance in ("kathak", "odissi"):
+            (tmp_path / "folders" / split / dance).mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(photos / dance / f"{dance}-{number:03d}.jpg", tmp_path / "folders" / split / dance)
+    (tmp_path / "folders" / "test" / "odissi" / "odissi-007.jpg").write_text("not a picture")
+    assert _ended(tmp_path / "folders") == {
+        "pictures: decoding", "leaks: same pixels", "licences: column", "card: README.md",
+    }  # fmt: skip
+    said = " ".join(table(check(str(tmp_path / "folders"))).split())
+    assert "(kathak/kathak-004.jpg) = train row 4 (kathak/kathak-004.jpg)" in said
+    assert "(odissi/odissi-007.jpg): not an image" in said
+
+
+def test_pictures_without_labels(pair: Path, tmp_path: Path) -> None:
+    (tmp_path / "unlabelled").mkdir()
+    for split in ("train", "validation", "test"):
+        rows = pq.read_table(next(pair.glob(f"data/{split}-*")), columns=["image", "sha256"])
+        pq.write_table(rows.replace_schema_metadata(None), tmp_path / "unlabelled" / f"{split}.parquet")
+    assert "structure: label column" in _ended(tmp_path / "unlabelled")
+
+
+def test_one_of_several_configurations(copy: Path, refused: Callable[..., str]) -> None:
+    card = "---\nconfigs:\n" + "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: {split}\n    path: data/{split}-*\n"
+        for name, split in (("much", "train"), ("little", "test"))
+    )
+    (copy / "README.md").write_text(card + "---\n")
+    assert "pick one among the available configs: ['much', 'little']" in refused("dataset_card", "check", copy)
+    assert check(str(copy), "little").pictures == 2
+    assert "'other' not found" in refused("dataset_card", "check", copy, "--config", "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("| Label | test | total |\n|---|--:|---|\n| `a` | 1,200 | 7 |\n| **all** | **3** | x |\n", (["a"], 3)),
+        ("| reason | files |\n|---|--:|\n| damaged | 1 |\n", None),
+        ("| class | accuracy |\n|---|--:|\n| a | 1 |\n", None),
+        ("no table", None),
+    ],
+)
+def test_the_table_of_classes_is_told_from_others(text: str, expected: tuple[list[str], int] | None) -> None:
+    found = read_class_table(text, ["train", "test"])
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.classes, len(found.counts)) == expected
+        assert found.counts["a", "test"] == 1200
+
+
+class TestNoDataset:
+    def test_an_empty_folder(self, refused: Callable[..., str], tmp_path: Path) -> None:
+        assert "can't be read as a dataset" in refused("dataset_card", "check", tmp_path)
+
+    def test_a_missing_folder(self, refused: Callable[..., str], tmp_path: Path) -> None:
+        message = refused("dataset_card", "check", tmp_path / "gone")
+        assert "is neither a folder nor a Hub id (user/name): give a dataset" in message
+
+    def test_no_pictures(self, refused: Callable[..., str], tmp_path: Path) -> None:
+        pq.write_table(pa.table({"text": ["a"], "label": [0]}), tmp_path / "train.parquet")
+        assert "is no dataset of pictures: its columns are text, label" in refused("dataset_card", "check", tmp_path)
+
+    @pytest.mark.parametrize(("kept", "then"), [(3000, 0), (4, 3000)])
+    def test_a_damaged_file(self, refused: Callable[..., str], copy: Path, kept: int, then: int) -> None:
+        path = next(copy.glob("data/train-*"))
+        content = path.read_bytes()
+        path.write_bytes(content[:kept] + (b"\xff" * then + content[kept + then :] if then else b""))
+        assert "can't be read as a dataset" in refused("dataset_card", "check", copy)
+
+    def test_a_card_whose_files_are_gone(self, refused: Callable[..., str], copy: Path) -> None:
+        shutil.rmtree(copy / "data")
+        assert "but none of them exists: mend `configs` in README.md" in refused("dataset_card", "check", copy)
+
+    def test_a_hub_out_of_reach(self, refused: Callable[..., str]) -> None:
+        assert "HF_HUB_OFFLINE is set" in refused("dataset_card", "check", "alice/dances")
