@@ -68,12 +68,15 @@ def test_what_was_collected_can_be_built(openweb: OpenWeb, tmp_path: Path, cli: 
     commons = _kathak(4)
     commons.files += [File(f"Odissi {n}.jpg", 200 + n, license="CC BY 3.0") for n in range(4)]
     commons.members["Odissi"] = [f"Odissi {n}.jpg" for n in range(4)]
+    for number, file in enumerate(commons.files):
+        # What one author photographed on one day would never part.
+        file.date = f"2019-01-{1 + number % 4:02d}"
     commons.put_on(openweb)
     for dance in ("kathak", "odissi"):
         code, out, _ = cli("dataset_card", "collect", tmp_path / "photos", "--dance", dance)
         assert code == 0
     assert out.splitlines()[-1] == f"Next: python -m dataset_card build {tmp_path / 'photos'} --out DATASET"
-    rows = [row for split in build(tmp_path / "photos", tmp_path / "dances", seed=8).rows.values() for row in split]
+    rows = build(tmp_path / "photos", tmp_path / "dances", seed=8).contents.everything
     licenses = Counter(row.provenance.license for row in rows)
     assert licenses == {"cc-by-sa-4.0": 4, "cc-by-3.0": 4}
     assert not (tmp_path / "photos" / ".collecting").exists()
