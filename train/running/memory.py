@@ -1,0 +1,44 @@
+"""Out of memory, in one line that names the settings to lower."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from train.errors import UserError
+
+# torch has no class of its own for main memory: this is what its allocator says.
+_NO_MAIN_MEMORY = "can't allocate memory"
+_KILLED_LOADER = "DataLoader worker (pid"
+
+
+class OutOfMemoryError(UserError):
+    """A batch that doesn't fit into memory."""
+
+
+@contextmanager
+def plain_memory_errors(batch_size: int, image_size: int, num_workers: int) -> Iterator[None]:
+    """Turns what is raised in the block for want of memory, on a GPU or in main memory, into one line.
+
+    Raises:
+        OutOfMemoryError: Says which settings to lower.
+    """
+    lower = (
+        f"(batch_size={batch_size}, image_size={image_size}, num_workers={num_workers}): lower batch_size first, "
+        "then image_size, in another output_dir"
+    )
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(f"the GPU's memory is full {lower}; mixed_precision=bf16 takes less") from error
+    except MemoryError as error:
+        raise OutOfMemoryError(f"the main memory is full {lower}; fewer num_workers take less") from error
+    except RuntimeError as error:
+        if _NO_MAIN_MEMORY in str(error):
+            raise OutOfMemoryError(f"the main memory is full {lower}; fewer num_workers take less") from error
+        if _KILLED_LOADER in str(error):
+            raise OutOfMemoryError(
+                f"a process that decodes pictures was killed, as systems do when memory is short {lower}; "
+                "num_workers=0 needs no such process"
+            ) from error
+        raise
