@@ -140,7 +140,7 @@ def run_stage(
                 max_lr=max(trace.rates),
                 seconds=keeper.seconds,
             )
-            progress.add(record, trace)
+            progress.add(record, trace.losses, trace.rates, trace.momenta)
             if accelerator.is_main_process:
                 bar.write(record.table_row(best=progress.best is record))
             keeper.keep_epoch()

@@ -89,12 +89,12 @@ class Progress:
         """Returns how many epochs of a stage are complete."""
         return sum(record.stage == stage for record in self.records)
 
-    def add(self, record: EpochRecord, trace: EpochTrace) -> None:
+    def add(self, record: EpochRecord, losses: list[float], rates: list[float], momenta: list[float]) -> None:
         """Adds an epoch and its steps."""
         self.records.append(record)
-        self.losses += trace.losses
-        self.rates += trace.rates
-        self.momenta += trace.momenta
+        self.losses += losses
+        self.rates += rates
+        self.momenta += momenta
 
     @property
     def best(self) -> EpochRecord | None:
