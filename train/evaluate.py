@@ -17,6 +17,7 @@ from train.judging.metrics import compute_metrics
 from train.judging.plots import plot_confusion_matrix
 from train.judging.predict import Predictions, load_model, predict, write_predictions
 from train.publishing.card import read_metrics, write_card
+from train.running.memory import plain_memory_errors
 from train.running.processes import check_processes, from_main, on_cpus, once_per_node
 from train.settings import Settings
 
@@ -71,7 +72,8 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         return images, as_numbered(images, images.split(settings.split), folder.label_names, model_id)
 
     images, rows = once_per_node(load)
-    predictions = predict(accelerator, model, rows, settings.batch_size, settings.num_workers)
+    with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers):
+        predictions = predict(accelerator, model, rows, settings.batch_size, settings.num_workers)
     metrics = {
         **compute_metrics(predictions),
         "dataset": images.title,

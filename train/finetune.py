@@ -20,6 +20,7 @@ from train.fitting.transforms import eval_transform, train_transform
 from train.judging.plots import plot_train_batch, plot_training
 from train.publishing.model_folder import write_model_folder
 from train.running.batchnorm import synchronise_batchnorm
+from train.running.memory import plain_memory_errors
 from train.running.processes import agree, check_processes, from_main, on_cpus, once_per_node
 from train.running.stopping import Stopped, stop_requests
 from train.stages import run_stage, stages
@@ -39,7 +40,8 @@ def fit(recipe: Recipe) -> RunFolder:
     """
     accelerator = make_accelerator(recipe)
     run = RunFolder(recipe.output_dir)
-    with ExitStack() as stack:
+    lower = {"batch_size": recipe.batch_size, "image_size": recipe.image_size, "num_workers": recipe.num_workers}
+    with ExitStack() as stack, plain_memory_errors(**lower):
         from_main(lambda: stack.enter_context(run.locked()))
         _fit(recipe, accelerator, run)
     return run

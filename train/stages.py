@@ -17,7 +17,6 @@ from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
 from train.fitting.streaming import StreamedBatches
 from train.running.keeper import Keeper
-from train.running.memory import plain_memory_errors
 from train.running.stopping import StopRequest
 from train.running.watching import WatchedBatches
 
@@ -68,7 +67,6 @@ def run_stage(
 
     Raises:
         DivergedError: The loss is not finite.
-        OutOfMemoryError: A batch is too much.
         KeepError: The disk is full.
         Stopped: A signal has asked for it; what was done is on disk.
     """
@@ -99,15 +97,12 @@ def run_stage(
     minutes = None if recipe.streaming else recipe.checkpoint_minutes
     keeper = Keeper(accelerator, run, (model, optimizer, scheduler), progress, stop, minutes)
 
-    with (
-        tqdm(
-            total=stage.epochs * len(train_batches),
-            initial=done * len(train_batches) + (begun.batches if begun else 0),
-            unit="step",
-            disable=not accelerator.is_main_process,
-        ) as bar,
-        plain_memory_errors(recipe.batch_size, recipe.image_size, recipe.num_workers),
-    ):
+    with tqdm(
+        total=stage.epochs * len(train_batches),
+        initial=done * len(train_batches) + (begun.batches if begun else 0),
+        unit="step",
+        disable=not accelerator.is_main_process,
+    ) as bar:
         for epoch in range(done, stage.epochs):
             title = f"stage {stage.number}, epoch {epoch + 1}/{stage.epochs}"
             # Whatever is random in an epoch follows from its number, so that a resumed run repeats nothing.

@@ -104,6 +104,8 @@ class StreamedBatches:
         shuffled = stream.shuffle(seed=seed, buffer_size=shuffle_buffer)
         share = split_dataset_by_node(shuffled, accelerator.process_index, accelerator.num_processes)
         self.images = StreamedImages(share, transform, hash_seed(seed, accelerator.process_index))
+        # Not from the share: its buffer would have to be filled before the first picture comes.
+        self.glimpse = StreamedImages(stream.shuffle(seed=seed, buffer_size=_SAMPLE), transform, seed)
         readers = min(num_workers, max(1, stream.num_shards // accelerator.num_processes))
         self.loader = DataLoader(
             self.images, batch_size=batch_size // accelerator.num_processes, num_workers=readers, drop_last=True
@@ -115,8 +117,8 @@ class StreamedBatches:
         self.images.set_epoch(epoch_seed)
 
     def sample(self) -> list[tuple[torch.Tensor, int]]:
-        """Returns pictures to look at: the first ones of the stream."""
-        return list(islice(self.images, _SAMPLE))
+        """Returns pictures to look at: some of the first ones of the shards."""
+        return list(islice(self.glimpse, _SAMPLE))
 
     def __len__(self) -> int:
         """Returns the number of batches of an epoch."""

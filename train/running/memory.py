@@ -17,25 +17,26 @@ class OutOfMemoryError(UserError):
 
 
 @contextmanager
-def plain_memory_errors(batch_size: int, image_size: int, num_workers: int) -> Iterator[None]:
+def plain_memory_errors(**settings: int) -> Iterator[None]:
     """Turns what is raised in the block for want of memory, on a GPU or in main memory, into one line.
+
+    Args:
+        settings: What takes memory, by name, what to lower first coming first.
 
     Raises:
         OutOfMemoryError: Says which settings to lower.
     """
-    lower = (
-        f"(batch_size={batch_size}, image_size={image_size}, num_workers={num_workers}): lower batch_size first, "
-        "then image_size, in another output_dir"
-    )
+    listed = ", ".join(f"{name}={value}" for name, value in settings.items())
+    lower = f"({listed}): lower {', else '.join(settings)}"
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(f"the GPU's memory is full {lower}; mixed_precision=bf16 takes less") from error
     except MemoryError as error:
-        raise OutOfMemoryError(f"the main memory is full {lower}; fewer num_workers take less") from error
+        raise OutOfMemoryError(f"the main memory is full {lower}") from error
     except RuntimeError as error:
         if _NO_MAIN_MEMORY in str(error):
-            raise OutOfMemoryError(f"the main memory is full {lower}; fewer num_workers take less") from error
+            raise OutOfMemoryError(f"the main memory is full {lower}") from error
         if _KILLED_LOADER in str(error):
             raise OutOfMemoryError(
                 f"a process that decodes pictures was killed, as systems do when memory is short {lower}; "
