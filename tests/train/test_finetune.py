@@ -102,6 +102,20 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(
     assert lines[0] == lines[1]
 
 
+def test_a_damaged_checkpoint_costs_an_epoch_and_no_bit(
+    run_folder: Path, dataset_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    shutil.rmtree(run / "model")
+    last = run / "checkpoints" / "stage2-epoch002.safetensors"
+    content = bytearray(last.read_bytes())
+    content[-1000] ^= 1
+    last.write_bytes(content)
+    fit(_recipe(dataset_folder, run, "resume_from_checkpoint=true"))
+    _assert_equal(run, run_folder)
+    assert "its checksum is wrong): going on from the one before it, stage2-epoch001" in caplog.text
+
+
 def test_the_best_epoch_is_kept_and_not_the_last(dataset_folder: Path, tmp_path: Path) -> None:
     # The rate is far too high after the first epoch, so that later ones are worse or no better.
     run = fit(_recipe(dataset_folder, tmp_path / "run", "freeze_epochs=3", "epochs=0", "freeze_max_lr=30", "seed=3"))
@@ -170,7 +184,10 @@ def test_the_frozen_stage_moves_only_the_classifier(dataset_folder: Path, tmp_pa
 
 
 def test_a_diverging_loss_says_what_to_lower(dataset_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match=r"loss became (nan|inf) \(stage 1, epoch 1/1, step \d+.*lower max_lr"):
+    with pytest.raises(
+        DivergedError,
+        match=r"loss became (nan|inf) \(stage 1, epoch 1/1, step \d, learning rates .* to .*\): lower max_lr",
+    ):
         fit(_recipe(dataset_folder, tmp_path / "run", "freeze_max_lr=1e30"))
 
 

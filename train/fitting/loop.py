@@ -66,9 +66,9 @@ def train_one_epoch(
         total, right, seen = accelerator.reduce(sums, "sum").tolist()
         mean = total / accelerator.num_processes
         if not math.isfinite(mean):
-            raise DivergedError(
-                f"the loss became {mean} ({title}, step {len(trace.losses) + 1}, learning rate {rate:.2g}): {_LOWER}"
-            )
+            lowest = min(group["lr"] for group in optimizer.param_groups)
+            where = f"{title}, step {trace.batches + 1}, learning rates {lowest:.2g} to {rate:.2g}"
+            raise DivergedError(f"the loss became {mean} ({where}): {_LOWER}")
         accelerator.backward(loss)
         optimizer.step()
         # fp16 skips a step whose gradients overflowed.

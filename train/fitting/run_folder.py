@@ -11,7 +11,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from train.errors import UserError
-from train.fitting.checkpoint import read_tensors, write_tensors
+from train.fitting.checkpoint import DamagedError, read_tensors, write_tensors
 from train.fitting.progress import Progress
 
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
@@ -138,7 +138,10 @@ class RunFolder:
         Raises:
             DamagedError: They are no longer what was written.
         """
-        return read_tensors(self.best)[0]
+        try:
+            return read_tensors(self.best)[0]
+        except DamagedError as error:
+            raise DamagedError(f"{error}: restore it from a copy, or train again in another output_dir") from None
 
 
 def _write(path: Path, text: str) -> None:

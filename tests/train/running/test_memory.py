@@ -39,7 +39,7 @@ def test_a_gpu_that_is_full() -> None:
     with (
         pytest.raises(
             OutOfMemoryError,
-            match=r"the GPU's memory is full \(batch_size=64, image_size=224\): lower batch_size, else image_size; mixed",
+            match=r"the GPU's memory is full \(batch_size=64, image_size=224\): lower batch_size, else image_size",
         ),
         plain_memory_errors(batch_size=64, image_size=224),
     ):
