@@ -69,3 +69,27 @@ def test_collect_goes_on_when_there_is_room(openweb: OpenWeb, small_disk: Path) 
         f"commons-{number}.png" for number in (1, 2, 3, 4)
     ]
     assert sorted(path.name for path in (small_disk / "photos").iterdir()) == ["kathak", "provenance.jsonl"]
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_one_before_it(
+    dataset_folder: Path, run_folder: Path, small_disk: Path
+) -> None:
+    # Stage 1 keeps little; the optimizer's state of stage 2 is twice the model.
+    subprocess.run(["mount", "-o", "remount,size=7m", small_disk], check=True)
+    run = small_disk / "run"
+    words = ("train", "fit", "recipes/debug.yaml", f"dataset={dataset_folder}", f"output_dir={run}")
+    answer = _run(*words)
+    assert answer.returncode == 2, answer.stderr
+    last = answer.stderr.splitlines()[-1]
+    assert last.startswith(
+        f"error: No space left on device: stage2-epoch001 can't be written to {run / 'checkpoints'}"
+    )
+    assert "the checkpoint before it is whole: make room there, then continue with resume_from_checkpoint=true" in last
+    assert "Traceback" not in answer.stderr
+    left = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert left == ["best.safetensors", "stage1-epoch001.safetensors"]
+    subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
+    answer = _run(*words, "resume_from_checkpoint=true")
+    assert answer.returncode == 0, answer.stderr
+    straight = (run_folder / "model" / "model.safetensors").read_bytes()
+    assert (run / "model" / "model.safetensors").read_bytes() == straight

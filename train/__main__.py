@@ -1,10 +1,9 @@
 """Command line: `python -m train fit | evaluate | push`."""
 
+import os
 import shlex
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -31,33 +30,45 @@ def fit(
 ) -> None:
     """Fine-tunes by RECIPE and writes RUN/model.
 
+    Ctrl-C and SIGTERM save and stop (exit codes 130 and 143); a second Ctrl-C stops at once.
+
     Example: python -m train fit recipes/sample.yaml dataset=dances output_dir=runs/first
     """
     from train.fitting.recipe import Recipe
     from train.settings import load_settings
 
     settings = load_settings(Recipe, recipe, words or [])
-    # A stop by the system ends a run as Ctrl-C does.
-    signal.signal(signal.SIGTERM, _interrupt)
-    from accelerate import PartialState
-
-    from train.finetune import fit as run_fit
+    from train.running.stopping import Stopped, stopping_at_once
 
     try:
-        run = run_fit(settings)
-    except KeyboardInterrupt:
-        again = [word for word in words or [] if not word.startswith("resume_from_checkpoint=")]
-        command = shlex.join(["python", "-m", "train", "fit", str(recipe), *again, "resume_from_checkpoint=true"])
-        print(f"\nstopped. Every finished epoch is kept; continue with:\n  {command}", file=sys.stderr)
-        sys.exit(130)
+        with stopping_at_once():
+            from accelerate import PartialState
+
+            from train.finetune import fit as run_fit
+            from train.running.processes import is_lost_process
+
+            run = run_fit(settings)
+    except Stopped:
+        if os.environ.get("RANK", "0") == "0":
+            command = _resume(recipe, words or [])
+            print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
+        raise
+    except RuntimeError as error:
+        if not is_lost_process(error):
+            raise
+        # The one that is gone has said why, or else the launcher does.
+        sys.exit(1)
     if PartialState().is_main_process:
         following = ["python", "-m", "train", "evaluate", str(run.model), f"dataset={settings.dataset}"]
         print(f"{run.model}: ready for timm, transformers and app.py (checked)")
         print(f"Next: {shlex.join(following)}")
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _resume(recipe: Path, words: list[str]) -> str:
+    """Returns the command that goes on with a run."""
+    launcher = ["accelerate", "launch", "..."] if "WORLD_SIZE" in os.environ else ["python"]
+    again = [word for word in words if not word.startswith("resume_from_checkpoint=")]
+    return shlex.join([*launcher, "-m", "train", "fit", str(recipe), *again, "resume_from_checkpoint=true"])
 
 
 @app.command()
@@ -73,10 +84,16 @@ def evaluate(
 
     from train.evaluate import Evaluation, summary
     from train.evaluate import evaluate as run_evaluate
+    from train.running.processes import is_lost_process
     from train.settings import load_settings
 
     settings = load_settings(Evaluation, None, words or [])
-    metrics = run_evaluate(model, settings)
+    try:
+        metrics = run_evaluate(model, settings)
+    except RuntimeError as error:
+        if not is_lost_process(error):
+            raise
+        sys.exit(1)
     if PartialState().is_main_process:
         print(summary(metrics, settings.split))
 

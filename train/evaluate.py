@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets
 import numpy as np
-from accelerate import PartialState
+from accelerate import Accelerator, DataLoaderConfiguration
 from pydantic import Field
 
 from train.errors import UserError
@@ -17,6 +17,8 @@ from train.judging.metrics import compute_metrics
 from train.judging.plots import plot_confusion_matrix
 from train.judging.predict import Predictions, load_model, predict, write_predictions
 from train.publishing.card import read_metrics, write_card
+from train.running.memory import plain_memory_errors
+from train.running.processes import check_processes, from_main, on_cpus, once_per_node
 from train.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class Evaluation(Settings):
     Attributes:
         dataset: Dataset folder or Hub id.
         split: Which split of it.
-        batch_size: Pictures per step.
+        batch_size: Pictures per step, over all processes.
         num_workers: Processes that decode pictures.
         output_dir: Where the results go; default: into the model folder.
     """
@@ -60,13 +62,18 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     if settings.output_dir is None and not Path(model_id).is_dir():
         raise OutputError(f"{model_id} is no folder here: say where the results go with output_dir=FOLDER")
     output = settings.output_dir or Path(model_id)
+    accelerator = Accelerator(cpu=on_cpus(), dataloader_config=DataLoaderConfiguration(split_batches=True))
+    check_processes(settings.batch_size)
     model, folder = load_model(model_id)
-    images = load_images(settings.dataset)
-    rows = as_numbered(images, images.split(settings.split), folder.label_names, model_id)
 
-    warn_of_leak(images, folder.config)
+    def load() -> tuple[LabelledImages, datasets.Dataset]:
+        images = load_images(settings.dataset)
+        warn_of_leak(images, folder.config)
+        return images, as_numbered(images, images.split(settings.split), folder.label_names, model_id)
 
-    predictions = predict(model, rows, settings.batch_size, settings.num_workers)
+    images, rows = once_per_node(load)
+    with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers):
+        predictions = predict(accelerator, model, rows, settings.batch_size, settings.num_workers)
     metrics = {
         **compute_metrics(predictions),
         "dataset": images.title,
@@ -74,9 +81,8 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         "fingerprint": fingerprint(rows),
         "date": datetime.now(UTC).date().isoformat(),
     }
-    if PartialState().is_main_process:
-        write_results(output, settings.split, predictions, metrics)
-    PartialState().wait_for_everyone()
+    from_main(lambda: write_results(output, settings.split, predictions, metrics))
+    accelerator.end_training()
     return metrics
 
 

@@ -1,22 +1,24 @@
-"""The story of one stage: epochs under a single one-cycle, with a checkpoint at the end of each."""
+"""The story of one stage: epochs under a single one-cycle, with a checkpoint after each and within long ones."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch.nn.functional as F
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from tqdm import tqdm
 
-from train.fitting.batches import TransformedImages, hash_seed
-from train.fitting.checkpoint import Checkpoint, save_checkpoint
+from train.fitting.batches import EpochBatches, hash_seed
+from train.fitting.checkpoint import Checkpoint
 from train.fitting.loop import check_finite, train_one_epoch, validate
-from train.fitting.model import cpu_state, freeze_backbone, unfreeze
+from train.fitting.model import freeze_backbone, unfreeze
 from train.fitting.optim import make_one_cycle, make_optimizer
-from train.fitting.progress import EpochRecord, Progress
+from train.fitting.progress import EpochRecord, EpochTrace, Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
+from train.fitting.streaming import StreamedBatches
+from train.running.keeper import Keeper
+from train.running.stopping import StopRequest
+from train.running.watching import WatchedBatches
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,11 @@ def run_stage(
     recipe: Recipe,
     stage: Stage,
     model: Any,
-    loaders: tuple[TransformedImages, Any, Any],
+    loaders: tuple[EpochBatches | StreamedBatches, Any],
     run: RunFolder,
     progress: Progress,
     resumed: Checkpoint | None,
+    stop: StopRequest,
 ) -> None:
     """Runs what is left of a stage.
 
@@ -56,15 +59,18 @@ def run_stage(
         recipe: The run's recipe.
         stage: What to run.
         model: On the accelerator's device; its weights change in place.
-        loaders: Training pictures, their batches and validation batches, the batches prepared by the accelerator.
+        loaders: Training batches and validation batches, both shared out among the processes.
         run: Where checkpoints and metrics go.
         progress: What was done before; grows by a record per epoch.
         resumed: The checkpoint to continue from, when this stage is the first to run in this process.
+        stop: Whether a signal has asked for the end.
 
     Raises:
         DivergedError: The loss is not finite.
+        KeepError: The disk is full.
+        Stopped: A signal has asked for it; what was done is on disk.
     """
-    train_images, train_loader, valid_loader = loaders
+    train_batches, valid_loader = loaders
     if stage.frozen:
         freeze_backbone(model)
     else:
@@ -72,40 +78,52 @@ def run_stage(
     optimizer = make_optimizer(model, stage.max_lr, stage.lr_mult, recipe.weight_decay)
     scheduler = make_one_cycle(
         optimizer,
-        stage.epochs * len(train_loader),
+        stage.epochs * len(train_batches),
         recipe.pct_start,
         recipe.div_factor,
         recipe.final_div_factor,
     )
     done = progress.epochs_done(stage.number)
+    begun = resumed.trace if resumed else None
     if resumed:
         model.load_state_dict(resumed.model)
-        if done:
+        if done or begun:
             optimizer.load_state_dict(resumed.optimizer)
             scheduler.load_state_dict(resumed.scheduler)
             if accelerator.scaler:
                 accelerator.scaler.load_state_dict(resumed.scaler)
     prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+    # A stream has no place to go on from but its start.
+    minutes = None if recipe.streaming else recipe.checkpoint_minutes
+    keeper = Keeper(accelerator, run, (model, optimizer, scheduler), progress, stop, minutes)
 
     with tqdm(
-        total=stage.epochs * len(train_loader),
-        initial=done * len(train_loader),
+        total=stage.epochs * len(train_batches),
+        initial=done * len(train_batches) + (begun.batches if begun else 0),
         unit="step",
         disable=not accelerator.is_main_process,
     ) as bar:
         for epoch in range(done, stage.epochs):
-            began = time.perf_counter()
             title = f"stage {stage.number}, epoch {epoch + 1}/{stage.epochs}"
             # Whatever is random in an epoch follows from its number, so that a resumed run repeats nothing.
             epoch_seed = hash_seed(recipe.seed, stage.number, epoch) % 2**32
-            set_seed(epoch_seed, device_specific=True)
-            train_loader.set_epoch(epoch_seed)
-            # accelerate tells the sampler or the dataset, not both.
-            train_images.set_epoch(epoch_seed)
-            trace = train_one_epoch(
-                accelerator, prepared, train_loader, prepared_optimizer, scheduler, recipe.label_smoothing, title, bar
+            trace, begun = begun or EpochTrace(stage.number, epoch + 1), None
+            train_batches.start(epoch_seed, trace.batches)
+            keeper.begin(trace)
+            train_one_epoch(
+                accelerator,
+                prepared,
+                WatchedBatches(train_batches, keeper.wish, keeper.act),
+                prepared_optimizer,
+                scheduler,
+                recipe.label_smoothing,
+                title,
+                bar,
+                epoch_seed,
+                trace,
             )
-            logits, labels = validate(accelerator, prepared, valid_loader, f"{title}, validation")
+            watched = WatchedBatches(valid_loader, keeper.wish, keeper.act)
+            logits, labels = validate(accelerator, prepared, watched, f"{title}, validation")
             check_finite(logits, title)
             record = EpochRecord(
                 stage=stage.number,
@@ -115,26 +133,11 @@ def run_stage(
                 validation_loss=F.cross_entropy(logits, labels).item(),
                 validation_accuracy=(logits.argmax(1) == labels).double().mean().item(),
                 max_lr=max(trace.rates),
-                seconds=time.perf_counter() - began,
+                seconds=keeper.seconds,
             )
             progress.add(record, trace.losses, trace.rates, trace.momenta)
             if accelerator.is_main_process:
-                checkpoint = Checkpoint(
-                    cpu_state(model),
-                    optimizer.state_dict(),
-                    scheduler.state_dict(),
-                    accelerator.scaler.state_dict() if accelerator.scaler else {},
-                    progress,
-                )
                 bar.write(record.table_row(best=progress.best is record))
-                keep(run, checkpoint)
+            keeper.keep_epoch()
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()
-
-
-def keep(run: RunFolder, checkpoint: Checkpoint) -> None:
-    """Puts an epoch on disk. The checkpoint comes last: what it counts as done, a resumed run does not do again."""
-    if checkpoint.progress.best is checkpoint.progress.records[-1]:
-        run.save_best(checkpoint.model)
-    run.write_metrics(checkpoint.progress)
-    save_checkpoint(run.checkpoints, checkpoint)

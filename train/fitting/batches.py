@@ -6,6 +6,7 @@ from typing import Any
 
 import datasets
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -35,40 +36,51 @@ class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
         """Returns a picture as float32 of shape (3, height, width), and its label.
 
         Raises:
-            DatasetError: It can't be decoded; names the row.
+            DatasetError: It can't be decoded; names the split, the row and, where there is one, its sha256.
         """
         try:
             row: dict[str, Any] = self.rows[index]
             if row["image"] is None:
                 raise OSError("there is none")
         except (OSError, SyntaxError, ValueError) as error:
-            raise DatasetError(
-                f"the picture of row {index} can't be read ({first_line(error)}): remove it and build again"
-            ) from None
+            named = f", sha256 {self._sha256(index)}" if "sha256" in self.rows.column_names else ""
+            raise unreadable(f"row {index} of {self.rows.split}{named}", error) from None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash_seed(self.seed, self.epoch, index))
             return self.transform(row["image"]), row["label"]
 
+    def _sha256(self, index: int) -> str:
+        return self.rows.select_columns(["sha256"])[index]["sha256"]
+
+
+def unreadable(which: str, error: Exception) -> DatasetError:
+    """Returns the error that a picture can't be decoded."""
+    return DatasetError(f"the picture of {which} can't be read ({first_line(error)}): remove it and build again")
+
 
 class EpochSampler(Sampler[int]):
-    """A permutation per epoch that depends on (seed, epoch) alone."""
+    """A permutation per epoch that depends on (seed, epoch) alone.
+
+    Attributes:
+        start: How many of its indices are left out, because they are done.
+    """
 
     def __init__(self, length: int, seed: int) -> None:
         """Samples every index below `length` once per epoch."""
-        self.length, self.seed, self.epoch = length, seed, 0
+        self.length, self.seed, self.epoch, self.start = length, seed, 0, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by accelerate's loader at the start of an epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Returns the number of indices per epoch."""
+        """Returns the number of indices of a whole epoch."""
         return self.length
 
     def __iter__(self) -> Iterator[int]:
-        """Yields the epoch's permutation."""
+        """Yields the epoch's permutation, from `start` on."""
         generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch))
-        yield from torch.randperm(self.length, generator=generator).tolist()
+        yield from torch.randperm(self.length, generator=generator)[self.start :].tolist()
 
 
 def hash_seed(*numbers: int) -> int:
@@ -89,3 +101,33 @@ def make_loader(images: TransformedImages, batch_size: int, num_workers: int, sh
         num_workers=num_workers,
         drop_last=shuffle and len(images) >= batch_size,
     )
+
+
+class EpochBatches:
+    """A split's batches in a new order every epoch, from any batch on; what is done is not even decoded."""
+
+    def __init__(self, accelerator: Accelerator, images: TransformedImages, batch_size: int, num_workers: int) -> None:
+        """Shares batches of `batch_size` pictures out among the accelerator's processes."""
+        loader = make_loader(images, batch_size, num_workers, shuffle=True)
+        self.images, self.batch_size = images, batch_size
+        self.sampler: Any = loader.sampler
+        self.loader = accelerator.prepare(loader)
+
+    def start(self, epoch_seed: int, done: int) -> None:
+        """Makes the next iteration the epoch of this seed, without its first `done` batches."""
+        # accelerate tells the sampler or the dataset, not both.
+        self.loader.set_epoch(epoch_seed)
+        self.images.set_epoch(epoch_seed)
+        self.sampler.start = done * self.batch_size
+
+    def sample(self) -> TransformedImages:
+        """Returns pictures to look at: all of them, by index."""
+        return self.images
+
+    def __len__(self) -> int:
+        """Returns the number of batches of a whole epoch."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields (images, labels), this process's part of each batch, on its device."""
+        return iter(self.loader)

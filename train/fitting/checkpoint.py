@@ -1,16 +1,19 @@
 """Checkpoints: one safetensors file with all that a run needs to go on, to the bit.
 
-Nothing is pickled: tensors lie under `model.*` and `optimizer.*`, the rest is JSON in the file's header.
-Random states need no place here, since every epoch seeds its own (see `train.fitting.batches`).
+Nothing is pickled: tensors lie under `model.*` and `optimizer.*`, the rest is JSON in the file's header, and with it
+a checksum over both. Random states need no place here, since every step seeds its own (see `train.fitting.batches`).
 """
 
 import errno
+import hashlib
 import json
 import logging
+import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +21,30 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from train.fitting.progress import Progress
+from train.errors import UserError
+from train.fitting.progress import EpochTrace, Progress
 
 logger = logging.getLogger(__name__)
 
 KEPT = 2
+_NAME = re.compile(r"stage(\d+)-epoch(\d+)(?:-batch(\d+))?")
+
+
+class DamagedError(UserError):
+    """A file of a run that was cut short or changed since it was written."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run at the end of an epoch.
+    """The state of a run at the end of an epoch or, with a trace, within one.
 
     Attributes:
         model: The model's state dict.
         optimizer: The optimizer's state dict.
         scheduler: The scheduler's state dict.
         scaler: The state of fp16's loss scaler, empty without one.
-        progress: What was done so far.
+        progress: The epochs that are done.
+        trace: The epoch that is not done, up to an optimizer's update; None between epochs.
     """
 
     model: dict[str, torch.Tensor]
@@ -42,14 +52,22 @@ class Checkpoint:
     scheduler: dict[str, Any]
     scaler: dict[str, Any]
     progress: Progress
+    trace: EpochTrace | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name: `stage1-epoch002`, or `stage1-epoch002-batch000040` within the epoch."""
+        if self.trace:
+            return f"stage{self.trace.stage}-epoch{self.trace.epoch:03d}-batch{self.trace.batches:06d}"
+        last = self.progress.records[-1]
+        return f"stage{last.stage}-epoch{last.epoch:03d}"
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Writes the checkpoint of the last epoch done and removes all but the two newest.
+    """Writes a checkpoint and removes all but the two newest.
 
     The file appears whole, by rename, or not at all.
     """
-    last = checkpoint.progress.records[-1]
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
     numbers: dict[str, Any] = {}
     for index, state in checkpoint.optimizer["state"].items():
@@ -64,8 +82,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         "scheduler": checkpoint.scheduler,
         "scaler": checkpoint.scaler,
         "progress": checkpoint.progress.to_json(),
+        "trace": asdict(checkpoint.trace) if checkpoint.trace else None,
     }
-    path = folder / f"stage{last.stage}-epoch{last.epoch:03d}.safetensors"
+    path = folder / f"{checkpoint.name}.safetensors"
     write_tensors(path, tensors, {"run": json.dumps(header)})
     for former in list_checkpoints(folder)[:-KEPT]:
         former.unlink()
@@ -73,12 +92,14 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str]) -> None:
-    """Writes a safetensors file that is whole whenever it is there, also after a loss of power."""
+    """Writes a safetensors file that is whole whenever it is there, also after a loss of power, and has a checksum."""
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    header = {**header, "sha256": _checksum(tensors, header)}
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     try:
         with plain_disk_errors(path):
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, draft, header)
+            save_file(tensors, draft, header)
         with draft.open("rb") as written:
             os.fsync(written.fileno())
         # safetensors makes files that only their owner may read.
@@ -99,25 +120,65 @@ def plain_disk_errors(path: Path) -> Iterator[None]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
 
 
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Reads what `write_tensors` wrote: the tensors and the header.
+
+    Raises:
+        DamagedError: The file was cut short, or a bit of it has changed.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, UnicodeDecodeError) as error:
+        raise DamagedError(f"{path} is damaged ({error})") from None
+    if header.pop("sha256", None) != _checksum(tensors, header):
+        raise DamagedError(f"{path} is damaged (its checksum is wrong)")
+    return tensors, header
+
+
+def _checksum(tensors: dict[str, torch.Tensor], header: dict[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """Returns the checkpoints of a run, oldest first."""
-    return sorted(folder.glob("stage*-epoch*.safetensors"))
+    found = [(match, path) for path in folder.glob("stage*.safetensors") if (match := _NAME.fullmatch(path.stem))]
+    return [path for _, path in sorted(found, key=lambda entry: _position(entry[0]))]
+
+
+def _position(name: re.Match[str]) -> tuple[int, int, float]:
+    stage, epoch, batch = name.groups()
+    return int(stage), int(epoch), int(batch) if batch else math.inf
 
 
 def load_newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """Returns the newest checkpoint that is whole, or None. A damaged one is passed over with a warning."""
-    for path in reversed(list_checkpoints(folder)):
+    """Returns the newest checkpoint that is whole, or None.
+
+    A damaged one is renamed, so that it counts no more, and a line says which one is used in its place.
+    """
+    paths = list_checkpoints(folder)
+    while paths:
+        path = paths.pop()
         try:
             return _load(path)
-        except (SafetensorError, KeyError, ValueError) as error:
-            logger.warning("%s is damaged (%s): going on from the one before it", path, error)
+        except DamagedError as error:
+            path.replace(path.with_suffix(".damaged"))
+            before = (
+                f"from the one before it, {paths[-1].stem}" if paths else "from the beginning: there is none before"
+            )
+            logger.warning("%s: going on %s", error, before)
     return None
 
 
 def _load(path: Path) -> Checkpoint:
-    with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["run"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    tensors, texts = read_tensors(path)
+    header = json.loads(texts["run"])
     state: dict[int, dict[str, Any]] = {}
     optimizer = {name: value for name, value in tensors.items() if name.startswith("optimizer.")}
     for name, value in optimizer.items():
@@ -132,4 +193,5 @@ def _load(path: Path) -> Checkpoint:
         scheduler=header["scheduler"],
         scaler=header["scaler"],
         progress=Progress.from_json(header["progress"]),
+        trace=EpochTrace(**header["trace"]) if header["trace"] else None,
     )

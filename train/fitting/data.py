@@ -1,7 +1,10 @@
 """A dataset folder or Hub id, as labelled images, whatever its columns are called."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from huggingface_hub import DatasetCard, hf_hub_download
 from hub.errors import CLIENT_ERRORS, redact
 from hub.repo import RepoId, parse
 from train.errors import UserError, first_line
+from train.fitting.shards import open_shards, small_columns
 
 DRAWINGS_TAG = "drawings"
 
@@ -30,6 +34,8 @@ class LabelledImages:
         label_names: Class names, in the order of their numbers.
         splits: By name; each has `image` (upright RGB) and `label`, and maybe more columns.
         drawings: True when the dataset's card says that its pictures are drawings.
+        stream: The training pictures, where they are streamed; `splits["train"]` then has everything small about
+            them, and no pictures.
     """
 
     name: str
@@ -38,6 +44,7 @@ class LabelledImages:
     label_names: list[str]
     splits: dict[str, datasets.Dataset]
     drawings: bool
+    stream: datasets.IterableDataset | None = None
 
     def split(self, name: str) -> datasets.Dataset:
         """Returns one split.
@@ -53,8 +60,13 @@ class LabelledImages:
         return rows
 
 
-def load_images(name: str) -> LabelledImages:
-    """Loads every split of a dataset folder or Hub id.
+def load_images(name: str, streaming: bool = False) -> LabelledImages:
+    """Loads a dataset folder or Hub id.
+
+    Args:
+        name: The folder, or `user/name`, with a revision as `user/name@v1`.
+        streaming: Leave the training pictures where they are until they are needed; of the other splits, only
+            validation is loaded then.
 
     Raises:
         DatasetError: Not found, or without an image column and a column of class labels.
@@ -64,11 +76,39 @@ def load_images(name: str) -> LabelledImages:
         raise DatasetError(
             f"{name} is neither a folder nor a Hub id (user/name): build one with python -m dataset_card build"
         )
-    try:
-        if isinstance(place, RepoId):
-            loaded = datasets.load_dataset(place.repo_id, revision=place.revision)
+    with _one_line_errors(name, place):
+        if streaming:
+            loaded, shards = open_shards(place)
         else:
-            loaded = datasets.load_dataset(name)
+            loaded, shards = _load(place), []
+    image, label, label_names = _find_columns(name, next(iter(loaded.values())).features)
+    renames = {old: new for old, new in ((image, "image"), (label, "label")) if old != new}
+    splits = {
+        split: (rows.rename_columns(renames) if renames else rows).cast_column("image", datasets.Image(mode="RGB"))
+        for split, rows in loaded.items()
+    }
+    stream = None
+    if streaming:
+        stream = splits["train"]
+        with _one_line_errors(name, place):
+            splits["train"] = small_columns(shards, label, label_names)
+    card = _card_metadata(place)
+    repo_id = place.repo_id if isinstance(place, RepoId) else None
+    title = card.get("pretty_name") or Path(name).resolve().name
+    drawings = DRAWINGS_TAG in (card.get("tags") or [])
+    return LabelledImages(name, title, repo_id, label_names, splits, drawings, stream)
+
+
+def _load(place: Path | RepoId) -> datasets.DatasetDict:
+    if isinstance(place, RepoId):
+        return datasets.load_dataset(place.repo_id, revision=place.revision)
+    return datasets.load_dataset(str(place))
+
+
+@contextmanager
+def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
+    try:
+        yield
     except (FileNotFoundError, ConnectionError, *CLIENT_ERRORS) as error:
         if isinstance(place, Path):
             raise DatasetError(f"{name} holds no dataset ({first_line(error)}): build one with dataset_card") from None
@@ -79,7 +119,9 @@ def load_images(name: str) -> LabelledImages:
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         raise DatasetError(f"{name} can't be read as a dataset ({first_line(error.__cause__ or error)})") from None
 
-    features = next(iter(loaded.values())).features
+
+def _find_columns(name: str, features: datasets.Features) -> tuple[str, str, list[str]]:
+    """Returns the image column, the label column and the class names."""
     columns = ", ".join(f"{column} ({type(kind).__name__})" for column, kind in features.items())
     image = _only(features, datasets.Image)
     if image is None:
@@ -90,16 +132,7 @@ def load_images(name: str) -> LabelledImages:
     label_names = features[label].names
     if len(label_names) < 2:
         raise DatasetError(f"{name} has one class only ({label_names[0]}): a classifier needs two or more")
-
-    renames = {old: new for old, new in ((image, "image"), (label, "label")) if old != new}
-    splits = {
-        split: rows.rename_columns(renames).cast_column("image", datasets.Image(mode="RGB"))
-        for split, rows in loaded.items()
-    }
-    card = _card_metadata(place)
-    repo_id = place.repo_id if isinstance(place, RepoId) else None
-    title = card.get("pretty_name") or Path(name).resolve().name
-    return LabelledImages(name, title, repo_id, label_names, splits, drawings=DRAWINGS_TAG in (card.get("tags") or []))
+    return image, label, label_names
 
 
 def _only(features: datasets.Features, kind: type) -> str | None:
@@ -120,10 +153,16 @@ def _card_metadata(place: Path | RepoId) -> dict[str, Any]:
 
 
 def fingerprint(rows: datasets.Dataset) -> str:
-    """Returns 16 hex digits that change when a picture or a label of the split does."""
+    """Returns 16 hex digits that change when a picture or a label of the split does.
+
+    Of pictures that are streamed and have no sha256, only labels are known.
+    """
     digest = hashlib.sha256()
+    names: Iterable[str]
     if "sha256" in rows.column_names:
         names = rows["sha256"]
+    elif "image" not in rows.column_names:
+        names = repeat("", len(rows))
     else:
         raw = rows.cast_column("image", datasets.Image(decode=False))
         names = (hashlib.sha256(image_bytes(row["image"])).hexdigest() for row in raw)

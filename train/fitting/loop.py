@@ -1,35 +1,26 @@
 """One epoch: training and validation."""
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.utils import set_seed
 from torch import nn
 from tqdm import tqdm
 
 from train.errors import UserError
+from train.fitting.batches import hash_seed
 from train.fitting.model import set_training_mode
 from train.fitting.optim import highest_rate
+from train.fitting.progress import EpochTrace
 
 _LOWER = "lower max_lr (stage 1: freeze_max_lr), in another output_dir or after removing this one"
 
 
 class DivergedError(UserError):
     """The loss is no longer a number."""
-
-
-@dataclass
-class EpochTrace:
-    """What one training epoch saw: a loss, a rate and a momentum per step, and means over the epoch."""
-
-    losses: list[float] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
-    momenta: list[float] = field(default_factory=list)
-    loss: float = 0.0
-    accuracy: float = 0.0
 
 
 def train_one_epoch(
@@ -41,7 +32,9 @@ def train_one_epoch(
     label_smoothing: float,
     title: str,
     bar: tqdm,
-) -> EpochTrace:
+    epoch_seed: int,
+    trace: EpochTrace,
+) -> None:
     """Takes one step per batch.
 
     Args:
@@ -53,24 +46,29 @@ def train_one_epoch(
         label_smoothing: 0 to 1.
         title: Names the epoch, on the progress bar and in errors.
         bar: Progress over all steps of the stage; moves on by one per step.
+        epoch_seed: What is random in a step follows from it and from the step's number.
+        trace: What was done of the epoch before; grows with every step.
 
     Raises:
         DivergedError: The loss is not finite.
     """
     set_training_mode(accelerator.unwrap_model(model))
-    trace = EpochTrace()
-    right = seen = 0
     bar.set_description(title)
     for images, labels in loader:
+        # Dropout, say; so that a run that is resumed within an epoch goes on as it would have.
+        set_seed(hash_seed(epoch_seed, trace.batches) % 2**32, device_specific=True)
         # Before stepping: after its last step a one-cycle rises again.
         rate, momentum = highest_rate(optimizer.param_groups), optimizer.param_groups[-1]["betas"][0]
         logits = model(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        mean = accelerator.reduce(loss.detach().float(), "mean").item()
+        right = (logits.detach().argmax(1) == labels).sum()
+        sums = torch.stack([loss.detach().float(), right.float(), torch.full_like(right, len(labels)).float()])
+        total, right, seen = accelerator.reduce(sums, "sum").tolist()
+        mean = total / accelerator.num_processes
         if not math.isfinite(mean):
-            raise DivergedError(
-                f"the loss became {mean} ({title}, step {len(trace.losses) + 1}, learning rate {rate:.2g}): {_LOWER}"
-            )
+            lowest = min(group["lr"] for group in optimizer.param_groups)
+            where = f"{title}, step {trace.batches + 1}, learning rates {lowest:.2g} to {rate:.2g}"
+            raise DivergedError(f"the loss became {mean} ({where}): {_LOWER}")
         accelerator.backward(loss)
         optimizer.step()
         # fp16 skips a step whose gradients overflowed.
@@ -80,14 +78,11 @@ def train_one_epoch(
         trace.losses.append(mean)
         trace.rates.append(rate)
         trace.momenta.append(momentum)
-        right += (logits.argmax(1) == labels).sum().item()
-        seen += len(labels)
-        bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{right / seen:.1%}", lr=f"{rate:.1e}", refresh=False)
+        trace.right += int(right)
+        trace.seen += int(seen)
+        trace.batches += 1
+        bar.set_postfix(loss=f"{mean:.3f}", accuracy=f"{trace.accuracy:.1%}", lr=f"{rate:.1e}", refresh=False)
         bar.update()
-    totals = accelerator.reduce(torch.tensor([right, seen], dtype=torch.float32, device=accelerator.device), "sum")
-    trace.loss = sum(trace.losses) / len(trace.losses)
-    trace.accuracy = (totals[0] / totals[1]).item()
-    return trace
 
 
 def check_finite(logits: torch.Tensor, title: str) -> None:

@@ -40,6 +40,43 @@ TABLE_HEAD = "stage epoch    max_lr train_loss train_acc valid_loss valid_acc   
 
 
 @dataclass
+class EpochTrace:
+    """What an epoch of training has seen so far.
+
+    Attributes:
+        stage: 1 (frozen backbone) or 2.
+        epoch: Counted from 1 within the stage.
+        batches: How many of its batches are done.
+        losses: A mean over the batch per step; `rates` and `momenta` likewise.
+        rates: The classifier's.
+        momenta: The classifier's.
+        right: Pictures classified correctly, in all processes.
+        seen: Pictures, in all processes.
+        seconds: Wall-clock time, of interrupted attempts, too.
+    """
+
+    stage: int
+    epoch: int
+    batches: int = 0
+    losses: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    momenta: list[float] = field(default_factory=list)
+    right: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+
+    @property
+    def loss(self) -> float:
+        """The mean over all steps."""
+        return sum(self.losses) / len(self.losses)
+
+    @property
+    def accuracy(self) -> float:
+        """0 to 1."""
+        return self.right / self.seen
+
+
+@dataclass
 class Progress:
     """What has been done. `losses`, `rates` and `momenta` have one number per step, over both stages."""
 

@@ -41,6 +41,10 @@ class Recipe(Settings):
         seed: One seed, one result, to the bit, on one machine.
         mixed_precision: "no", "bf16" or (on GPUs) "fp16".
         num_workers: Processes that decode pictures; 0 decodes in the main process.
+        checkpoint_minutes: A checkpoint within an epoch whenever this much time has passed since the last one.
+        streaming: Read training pictures from the dataset's parquet shards as they are needed, without storing
+            them; shuffled by shards and a buffer of `shuffle_buffer` pictures. Resumes at the last whole epoch.
+        shuffle_buffer: Pictures to draw the next one from, with `streaming`; they are held in memory, as files.
         resume_from_checkpoint: Continue the run in `output_dir`.
     """
 
@@ -67,6 +71,9 @@ class Recipe(Settings):
     seed: int = Field(8, ge=0, lt=2**32)
     mixed_precision: MixedPrecision = "no"
     num_workers: int = Field(2, ge=0)
+    checkpoint_minutes: float = Field(10.0, gt=0)
+    streaming: bool = False
+    shuffle_buffer: int = Field(1000, ge=1)
     resume_from_checkpoint: bool = False
 
     @model_validator(mode="after")

@@ -1,20 +1,24 @@
 """A run's folder: its recipe, checkpoints, metrics, figures, and at the end the model folder."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from safetensors.torch import load_file
+from filelock import FileLock, Timeout
 
 from train.errors import UserError
-from train.fitting.checkpoint import write_tensors
+from train.fitting.checkpoint import DamagedError, read_tensors, write_tensors
 from train.fitting.progress import Progress
 
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
 # is compared, not where it lies; the first weights are in the checkpoint.
-_FREE = {"output_dir", "num_workers", "dataset", "weights"}
+_FREE = {"output_dir", "num_workers", "dataset", "weights", "checkpoint_minutes"}
+# The order of a stream follows from how many processes read it.
+_FREE_STREAMING = _FREE - {"num_workers"}
 
 
 class RunFolderError(UserError):
@@ -27,6 +31,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Names the parts of the run folder `path`; nothing is created."""
         self.path = path
+        self.lock = path / ".lock"
         self.recipe = path / "recipe.yaml"
         self.data = path / "data.json"
         self.checkpoints = path / "checkpoints"
@@ -34,6 +39,32 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.figures = path / "figures"
         self.model = path / "model"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other process off the folder within the block; a killed process keeps nobody off.
+
+        Raises:
+            RunFolderError: Another process is at work in it, or it is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.lock)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise RunFolderError(
+                f"another process is at work in {self.path}: wait until it ends, or choose another output_dir"
+            ) from None
+        try:
+            yield
+        finally:
+            self.lock.unlink(missing_ok=True)
+            lock.release()
+            # A mistake leaves no folder behind that would be in the way of the next try.
+            with suppress(OSError):
+                self.path.rmdir()
 
     def check(self, recipe: dict[str, Any], resume: bool) -> None:
         """Makes sure that the folder is free, or holds the run that is to be continued.
@@ -52,13 +83,14 @@ class RunFolder:
                     "or choose another output_dir, or remove it"
                 )
             former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-            differing = [key for key in recipe if key not in _FREE and former.get(key) != recipe[key]]
+            free = _FREE_STREAMING if recipe["streaming"] else _FREE
+            differing = [key for key in recipe if key not in free and former.get(key) != recipe[key]]
             if differing:
                 listed = "; ".join(f"{key}: {former.get(key)} there, {recipe[key]} now" for key in differing)
                 raise RunFolderError(
                     f"{self.path} holds a run with another recipe ({listed}): choose another output_dir, or remove it"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and set(self.path.iterdir()) - {self.lock, _draft(self.recipe)}:
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
 
     def check_data(self, data: dict[str, Any]) -> None:
@@ -70,29 +102,52 @@ class RunFolder:
         Raises:
             RunFolderError: They have changed.
         """
-        if self.data.exists() and json.loads(self.data.read_text(encoding="utf-8")) != data:
+        if not self.data.exists():
+            return
+        former = json.loads(self.data.read_text(encoding="utf-8"))
+        if former["label_names"] != data["label_names"]:
             raise RunFolderError(
-                f"{self.path} holds a run on other pictures or labels: the dataset has changed since; "
+                f"{self.path} holds a run on other labels ({', '.join(former['label_names'])} there, "
+                f"{', '.join(data['label_names'])} now): choose another output_dir, or remove it"
+            )
+        if former != data:
+            raise RunFolderError(
+                f"{self.path} holds a run on other pictures: the dataset has changed since; "
                 "choose another output_dir, or remove it"
             )
 
     def start(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:
-        """Makes the folder and writes down what decides the run."""
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self.data.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        self.recipe.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+        """Makes the folder and writes down what decides the run; the recipe, by which it is known, comes first."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        _write(self.recipe, yaml.safe_dump(recipe, sort_keys=False))
+        self.checkpoints.mkdir(exist_ok=True)
+        _write(self.data, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
     def write_metrics(self, progress: Progress) -> None:
         """Writes `metrics.jsonl`, a line per epoch done."""
         lines = [json.dumps(record) + "\n" for record in progress.to_json()["records"]]
-        draft = self.metrics.with_suffix(".draft")
-        draft.write_text("".join(lines), encoding="utf-8")
-        draft.replace(self.metrics)
+        _write(self.metrics, "".join(lines))
 
     def save_best(self, model: dict[str, torch.Tensor]) -> None:
         """Keeps these weights as the run's best."""
         write_tensors(self.best, model, {})
 
     def load_best(self) -> dict[str, torch.Tensor]:
-        """Returns the run's best weights."""
-        return load_file(self.best)
+        """Returns the run's best weights.
+
+        Raises:
+            DamagedError: They are no longer what was written.
+        """
+        try:
+            return read_tensors(self.best)[0]
+        except DamagedError as error:
+            raise DamagedError(f"{error}: restore it from a copy, or train again in another output_dir") from None
+
+
+def _write(path: Path, text: str) -> None:
+    _draft(path).write_text(text, encoding="utf-8")
+    _draft(path).replace(path)
+
+
+def _draft(path: Path) -> Path:
+    return path.with_suffix(".draft")

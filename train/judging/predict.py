@@ -10,13 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import timm
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 from train.errors import first_line
 from train.fitting.batches import TransformedImages, make_loader
 from train.fitting.loop import validate
 from train.fitting.transforms import eval_transform
+from train.running.processes import once_per_node
+from train.running.watching import WatchedBatches
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def load_model(name: str) -> tuple[Any, ModelFolder]:
         ModelFolderError: It is none, or one not to be trusted.
         HubError: It can't be fetched.
     """
-    folder = open_model_folder(name)
+    folder = once_per_node(lambda: open_model_folder(name))
     try:
         model = timm.create_model(f"local-dir:{folder.path}", pretrained=True)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -65,20 +67,22 @@ def load_model(name: str) -> tuple[Any, ModelFolder]:
     return model.eval(), folder
 
 
-def predict(model: Any, rows: datasets.Dataset, batch_size: int, num_workers: int) -> Predictions:
+def predict(
+    accelerator: Accelerator, model: Any, rows: datasets.Dataset, batch_size: int, num_workers: int
+) -> Predictions:
     """Runs a model over a split, with the preparation of pictures that its config asks for.
 
     Args:
+        accelerator: Knows devices and processes; it splits batches among them.
         model: From `load_model`.
         rows: Has `image`, `label` (numbered as the model's label names) and maybe `sha256`.
         batch_size: Pictures per step over all processes.
         num_workers: Processes that decode pictures.
     """
-    accelerator = Accelerator(dataloader_config=DataLoaderConfiguration(split_batches=True))
     data_config = timm.data.resolve_model_data_config(model)
     images = TransformedImages(rows, eval_transform(data_config), seed=0)
     model, loader = accelerator.prepare(model, make_loader(images, batch_size, num_workers, shuffle=False))
-    logits, labels = validate(accelerator, model, loader, "Predicting")
+    logits, labels = validate(accelerator, model, WatchedBatches(loader), "Predicting")
     names = rows["sha256"] if "sha256" in rows.column_names else [""] * len(rows)
     label_names = accelerator.unwrap_model(model).pretrained_cfg["label_names"]
     return Predictions(list(names), labels.numpy(), logits.numpy(), list(label_names))

@@ -1,3 +1,5 @@
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -5,7 +7,7 @@ import torch
 
 from train.fitting.checkpoint import Checkpoint, list_checkpoints, load_newest_checkpoint, save_checkpoint
 from train.fitting.optim import make_one_cycle
-from train.fitting.progress import EpochRecord, Progress
+from train.fitting.progress import EpochRecord, EpochTrace, Progress
 
 
 def _train(model: torch.nn.Module, optimizer: torch.optim.Optimizer, scheduler: object, steps: int) -> None:
@@ -64,6 +66,56 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureF
     assert loaded is not None
     assert loaded.progress.records[-1].epoch == 1
     assert "epoch002.safetensors is damaged" in caplog.text
+
+
+def _cut(content: bytes, where: float) -> bytes:
+    return content[: int(len(content) * where)]
+
+
+def _flip(content: bytes, where: float) -> bytes:
+    place = int(len(content) * where)
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip])
+@pytest.mark.parametrize("where", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_every_damage_is_seen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes, float], bytes], where: float
+) -> None:
+    save_checkpoint(tmp_path, _checkpoint(1))
+    last = save_checkpoint(tmp_path, _checkpoint(2))
+    last.write_bytes(damage(last.read_bytes(), where))
+    loaded = load_newest_checkpoint(tmp_path)
+    assert loaded is not None
+    assert loaded.progress.records[-1].epoch == 1
+    assert "stage1-epoch002.safetensors is damaged" in caplog.text
+    assert "going on from the one before it, stage1-epoch001" in caplog.text
+    # It is in the way no more: neither for the next start, nor of those that are kept.
+    save_checkpoint(tmp_path, _checkpoint(1))
+    assert [p.name for p in sorted(tmp_path.iterdir())] == [
+        "stage1-epoch001.safetensors",
+        "stage1-epoch002.damaged",
+    ]
+
+
+def test_without_a_whole_one_a_line_says_that_all_begins_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    only = save_checkpoint(tmp_path, _checkpoint(1))
+    only.write_bytes(b"")
+    assert load_newest_checkpoint(tmp_path) is None
+    assert "going on from the beginning: there is none before" in caplog.text
+
+
+def test_one_within_an_epoch_comes_before_the_epochs_end(tmp_path: Path) -> None:
+    within = dataclasses.replace(_checkpoint(1), trace=EpochTrace(1, 2, batches=7, losses=[1.0], right=1, seen=8))
+    for checkpoint in (_checkpoint(2), _checkpoint(1), within):
+        save_checkpoint(tmp_path, checkpoint)
+    assert [p.stem for p in list_checkpoints(tmp_path)] == ["stage1-epoch002-batch000007", "stage1-epoch002"]
+    (tmp_path / "stage1-epoch002.safetensors").unlink()
+    loaded = load_newest_checkpoint(tmp_path)
+    assert loaded is not None
+    assert loaded.trace == within.trace
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Out of memory, in one line that names the settings to lower."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from train.errors import UserError
+
+# torch has no class of its own for main memory: this is what its allocator says.
+_NO_MAIN_MEMORY = "can't allocate memory"
+_KILLED_LOADER = "DataLoader worker (pid"
+
+
+class OutOfMemoryError(UserError):
+    """A batch that doesn't fit into memory."""
+
+
+@contextmanager
+def plain_memory_errors(**settings: int) -> Iterator[None]:
+    """Turns what is raised in the block for want of memory, on a GPU or in main memory, into one line.
+
+    Args:
+        settings: What takes memory, by name, what to lower first coming first.
+
+    Raises:
+        OutOfMemoryError: Says which settings to lower.
+    """
+    listed = ", ".join(f"{name}={value}" for name, value in settings.items())
+    lower = f"({listed}): lower {', else '.join(settings)}"
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(f"the GPU's memory is full {lower}; mixed_precision=bf16 takes less") from error
+    except MemoryError as error:
+        raise OutOfMemoryError(f"the main memory is full {lower}") from error
+    except RuntimeError as error:
+        if _NO_MAIN_MEMORY in str(error):
+            raise OutOfMemoryError(f"the main memory is full {lower}") from error
+        if _KILLED_LOADER in str(error):
+            raise OutOfMemoryError(
+                f"a process that decodes pictures was killed, as systems do when memory is short {lower}; "
+                "num_workers=0 needs no such process"
+            ) from error
+        raise
