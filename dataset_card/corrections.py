@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dataset_card.duplicates import pixel_names
 from dataset_card.errors import UserError
 from dataset_card.images import Photo
 from dataset_card.rejected import Rejected
@@ -88,15 +89,16 @@ def read_corrections(path: Path, label_names: Sequence[str]) -> list[Correction]
 def apply_corrections(photos: Sequence[Photo], corrections: Sequence[Correction]) -> Corrected:
     """Replays corrections, on exact copies too: else the copy would come back, or stand against its twin."""
     by_name = {photo.sha256: photo for photo in photos}
+    pixels = dict(zip(by_name, pixel_names(list(by_name.values())), strict=True))
     decided: dict[str, tuple[str, str]] = {}
     for correction in corrections:
         if photo := by_name.get(correction.sha256):
-            decided[photo.pixels_hash] = correction.action, correction.label or photo.label
+            decided[pixels[photo.sha256]] = correction.action, correction.label or photo.label
     stay: list[Photo] = []
     deleted: list[Rejected] = []
     confirmed: set[str] = set()
     for photo in photos:
-        action, label = decided.get(photo.pixels_hash, (None, photo.label))
+        action, label = decided.get(pixels[photo.sha256], (None, photo.label))
         if action == "delete":
             deleted.append(Rejected(photo.path, photo.label, "deleted by a correction", "", photo.sha256))
             continue

@@ -1,6 +1,7 @@
 """Which photographs are the same picture, to the pixel or to the eye."""
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dataset_card.images import Photo
+from dataset_card.images import Photo, pixels_sha256
 from dataset_card.rejected import Rejected
 
 NEAR_DISTANCE = 70
@@ -26,6 +27,24 @@ _BLOCKS_AT_ONCE = 16
 _PAIRS_AT_ONCE = 1_000_000
 
 
+def pixel_names(photos: Sequence[Photo]) -> list[str]:
+    """Names pictures by their pixels: among those given, two have one name if and only if their pixels are equal.
+
+    Only files that differ and yet look the same are read again.
+
+    Raises:
+        ChangedFileError: A file is not the one that was inspected.
+    """
+    alike: dict[tuple[int, int, bytes], dict[str, Photo]] = defaultdict(dict)
+    for photo in photos:
+        alike[photo.width, photo.height, photo.perceptual_hash][photo.sha256] = photo
+    doubtful = [photo for files in alike.values() if len(files) > 1 for photo in files.values()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        hashes = pool.map(pixels_sha256, doubtful)
+        names = dict(zip((photo.sha256 for photo in doubtful), hashes, strict=True))
+    return [names.get(photo.sha256, photo.sha256) for photo in photos]
+
+
 def exact_duplicates(
     photos: Sequence[Photo], preferred: Sequence[tuple[bool, ...]]
 ) -> tuple[list[bool], list[Rejected]]:
@@ -38,6 +57,7 @@ def exact_duplicates(
     Returns:
         For every picture whether it may stay, and a line for each that must go.
     """
+    pixels = dict(zip((photo.sha256 for photo in photos), pixel_names(photos), strict=True))
     first: dict[str, Photo] = {}
     # Last the smallest hash, so that the choice does not depend on the order of the files.
     ranked = sorted(
@@ -45,10 +65,12 @@ def exact_duplicates(
         key=lambda pair: ([not good for good in pair[1]], pair[0].sha256, pair[0].path),
     )
     for photo, _ in ranked:
-        first.setdefault(photo.pixels_hash, photo)
-    stay = [photo is first[photo.pixels_hash] for photo in photos]
+        first.setdefault(pixels[photo.sha256], photo)
+    stay = [photo is first[pixels[photo.sha256]] for photo in photos]
     gone = [
-        Rejected(photo.path, photo.label, "exact duplicate", f"of {first[photo.pixels_hash].path.name}", photo.sha256)
+        Rejected(
+            photo.path, photo.label, "exact duplicate", f"of {first[pixels[photo.sha256]].path.name}", photo.sha256
+        )
         for photo, stays in zip(photos, stay, strict=True)
         if not stays
     ]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
-import xxhash
 from PIL import Image
 
 from dataset_card.decoding import decode
@@ -35,7 +34,6 @@ class Photo:
         path: The file.
         label: Its class.
         sha256: SHA-256 of the file as it was collected, in hex: the picture's name in every later step.
-        pixels_hash: XXH3 (128 bits) of the upright RGB pixels and their size, in hex: equal for exact duplicates.
         perceptual_hash: DCT hash (`imagehash.phash`), 256 bits packed into 32 bytes.
         width: Pixels, upright.
         height: Pixels, upright.
@@ -45,7 +43,6 @@ class Photo:
     path: Path
     label: str
     sha256: str
-    pixels_hash: str
     perceptual_hash: bytes
     width: int
     height: int
@@ -65,15 +62,11 @@ def hashes_of(image: Image.Image) -> tuple[str, bytes]:
     """Returns the two hashes by which an upright RGB picture is recognised.
 
     Returns:
-        That of the pixels, in hex, and the perceptual one: see `Photo`.
+        SHA-256 of the pixels and their size, in hex, and the perceptual hash: see `Photo`.
     """
-    # SHA-256 of the pixels takes half as long as decoding them, and nobody gains by forging an equal pair.
-    pixels = xxhash.xxh3_128(f"{image.width}x{image.height}".encode())
+    pixels = hashlib.sha256(f"{image.width}x{image.height}".encode())
     pixels.update(image.tobytes())
-    # A quarter of the time of scaling in one step, for a bit or two: see `duplicates.NEAR_DISTANCE`.
-    small = image.convert("L").resize((4 * HASH_SIZE,) * 2, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    bits = imagehash.phash(small, hash_size=HASH_SIZE).hash
-    return pixels.hexdigest(), np.packbits(bits.ravel()).tobytes()
+    return pixels.hexdigest(), _look(image)
 
 
 def inspect_photo(path: Path, label: str, max_side: int) -> Photo:
@@ -90,17 +83,26 @@ def inspect_photo(path: Path, label: str, max_side: int) -> Photo:
     content = _read(path)
     decoded = decode(content)
     image = decoded.image
-    pixels_hash, perceptual_hash = hashes_of(image)
     return Photo(
         path=path,
         label=label,
         sha256=hashlib.sha256(content).hexdigest(),
-        pixels_hash=pixels_hash,
-        perceptual_hash=perceptual_hash,
+        perceptual_hash=_look(image),
         width=image.width,
         height=image.height,
         clean=decoded.plain and max(image.size) <= max_side and not metadata_in(content),
     )
+
+
+def pixels_sha256(photo: Photo) -> str:
+    """Reads a photograph again for the SHA-256 of its upright RGB pixels, equal for exact duplicates.
+
+    That costs as much as the first look: `duplicates.pixel_names` knows for which pictures it is needed.
+
+    Raises:
+        ChangedFileError: The file is not the one that was inspected.
+    """
+    return hashes_of(upright_rgb(_read_again(photo)))[0]
 
 
 def published_bytes(photo: Photo, max_side: int) -> bytes:
@@ -123,6 +125,16 @@ def published_bytes(photo: Photo, max_side: int) -> bytes:
     target = io.BytesIO()
     fresh.save(target, "JPEG", quality=JPEG_QUALITY)
     return target.getvalue()
+
+
+def _look(image: Image.Image) -> bytes:
+    # Averaged down first, to three times the size that is hashed: a fifth of the time, for a bit or two (see
+    # `duplicates.NEAR_DISTANCE`). The box leaves out what of the last column and row lies beyond the picture.
+    side = 4 * HASH_SIZE
+    factor = max(1, min(image.size) // (3 * side))
+    box = (0, 0, image.width / factor, image.height / factor)
+    small = image.reduce(factor).convert("L").resize((side, side), Image.Resampling.LANCZOS, box)
+    return np.packbits(imagehash.phash(small, hash_size=HASH_SIZE).hash.ravel()).tobytes()
 
 
 def _read(path: Path) -> bytes:

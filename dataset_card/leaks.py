@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from dataset_card.duplicates import NEAR_DISTANCE
+from dataset_card.duplicates import NEAR_DISTANCE, pixel_names
 from dataset_card.groups import event_of
 from dataset_card.tables import Row
 
@@ -36,16 +36,18 @@ class Leaks:
 
 def leak_report(rows: dict[str, list[Row]]) -> list[Leaks]:
     """Compares every two splits, picture by picture."""
-    return [_compare(left, right, rows[left], rows[right]) for left, right in combinations(rows, 2)]
+    photos = [row.photo for split in rows.values() for row in split]
+    pixels = dict(zip((photo.sha256 for photo in photos), pixel_names(photos), strict=True))
+    return [_compare(left, right, rows[left], rows[right], pixels) for left, right in combinations(rows, 2)]
 
 
-def _compare(left: str, right: str, ours: list[Row], theirs: list[Row]) -> Leaks:
-    pixels = {row.photo.pixels_hash for row in theirs}
+def _compare(left: str, right: str, ours: list[Row], theirs: list[Row], pixels: dict[str, str]) -> Leaks:
+    shown = {pixels[row.photo.sha256] for row in theirs}
     distances = _nearest(_hashes(ours), _hashes(theirs))
     return Leaks(
         left,
         right,
-        exact=sum(row.photo.pixels_hash in pixels for row in ours),
+        exact=sum(pixels[row.photo.sha256] in shown for row in ours),
         near=int((distances <= NEAR_DISTANCE).sum()),
         events=len(_events(ours) & _events(theirs)),
         closest=int(distances.min()),

@@ -1,7 +1,8 @@
 """The parquet files of a dataset folder."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,9 +146,13 @@ def _flush(writer: pq.ParquetWriter, batch: list[dict[str, Any]], schema: pa.Sch
 def _records(rows: Sequence[Row], contents: Contents, num_proc: int) -> Iterator[dict[str, Any]]:
     """Gives the records in order, a few prepared ahead: enough to keep the cores busy, few enough for the memory."""
     with ThreadPoolExecutor(num_proc) as pool:
-        for start in range(0, len(rows), 4 * num_proc):
-            some = rows[start : start + 4 * num_proc]
-            yield from pool.map(lambda row: _record(row, contents.label_names, contents.max_side), some)
+        ahead: deque[Future[dict[str, Any]]] = deque()
+        for row in rows:
+            ahead.append(pool.submit(_record, row, contents.label_names, contents.max_side))
+            if len(ahead) > 4 * num_proc:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _record(row: Row, label_names: list[str], max_side: int) -> dict[str, Any]:

@@ -9,8 +9,14 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.sparse.csgraph import connected_components
 
-from dataset_card.duplicates import NEAR_DISTANCE, exact_duplicates, near_duplicate_groups, near_duplicate_pairs
-from dataset_card.images import Photo, inspect_photo
+from dataset_card.duplicates import (
+    NEAR_DISTANCE,
+    exact_duplicates,
+    near_duplicate_groups,
+    near_duplicate_pairs,
+    pixel_names,
+)
+from dataset_card.images import ChangedFileError, Photo, inspect_photo
 
 
 @pytest.fixture
@@ -71,9 +77,7 @@ def test_no_pictures_no_groups() -> None:
 
 
 def _photos(hashes: list[bytes]) -> list[Photo]:
-    return [
-        Photo(Path(str(i)), "kathak", f"{i:064d}"[::-1], "", look, 100, 100, True) for i, look in enumerate(hashes)
-    ]
+    return [Photo(Path(str(i)), "kathak", f"{i:064d}"[::-1], look, 100, 100, True) for i, look in enumerate(hashes)]
 
 
 def test_groups_are_those_of_a_plain_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,3 +125,15 @@ def test_pictures_that_look_the_same_and_are_not_stay(save_image: Callable[..., 
     assert photos[0].perceptual_hash == photos[1].perceptual_hash
     assert exact_duplicates(photos, [()] * 2) == ([True, True], [])
     assert len(set(near_duplicate_groups(photos))) == 1
+
+
+def test_only_files_that_differ_and_look_the_same_are_read_again(inspect: Callable[..., Photo]) -> None:
+    one, other, alone = inspect("a.png"), inspect("b.bmp"), inspect("c.png", seed=1)
+    alone.path.unlink()
+    names = pixel_names([one, other, alone])
+    assert names[0] == names[1] != names[2]
+    other.path.unlink()
+    twin = dataclasses.replace(one, path=Path("twin.png"))
+    assert len(set(pixel_names([one, twin, alone]))) == 2
+    with pytest.raises(ChangedFileError, match=r"b.bmp could be read a moment ago"):
+        pixel_names([one, other])
