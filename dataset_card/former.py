@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
-from huggingface_hub import HfFileSystem
+from huggingface_hub import HfApi, HfFileSystem
 
 from dataset_card.errors import UserError
 from dataset_card.splits import SPLITS
@@ -49,14 +49,14 @@ def former_splits(dataset: str) -> dict[str, str]:
     place = parse(dataset)
     if place is None:
         raise FormerError(f"{dataset} is neither a folder nor a Hub id (user/name): check the name")
-    if isinstance(place, RepoId):
-        system = HfFileSystem()
-        root = f"datasets/{place}"
-    else:
-        system = LocalFileSystem()
-        root = str(place)
     splits: dict[str, str] = {}
     with one_line_errors(f"reading {dataset}"):
+        if isinstance(place, RepoId):
+            # Asked first: the file system below says of everything that it is not found.
+            HfApi().dataset_info(place.repo_id, revision=place.revision)
+            system, root = HfFileSystem(), f"datasets/{place}"
+        else:
+            system, root = LocalFileSystem(), str(place)
         for split in SPLITS:
             for file in sorted(system.glob(f"{root}/data/{split}-*.parquet")):
                 with system.open(file) as content:

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_card.build import build
-from tests.hub.conftest import ask, push, refused
+from tests.dataset_card.conftest import splits_of
+from tests.hub.conftest import ask, push, refused, run
 from tests.minihub.fixture import RunningHub
 
 STATE = """
@@ -166,3 +167,18 @@ class TestMistakes:
         build(photos, tmp_path / "other", seed=9)
         message = refused(hub, "dataset_card", tmp_path / "other", "alice/tagged", "--tag", "v1")
         assert "tag v1 is on another commit already" in message
+
+
+def test_a_dataset_on_the_hub_keeps_its_splits_in_a_new_build(
+    hub: RunningHub, dataset_folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    push(hub, "dataset_card", dataset_folder, "alice/leading", "--tag", "v1")
+    words = ("-m", "dataset_card", "build", photos, "--seed", "5", "--out")
+    assert run(hub, *words, tmp_path / "free").returncode == 0
+    answer = run(hub, *words, tmp_path / "led", "--keep-splits", "alice/leading@v1")
+    assert answer.returncode == 0, answer.stderr
+    assert splits_of(tmp_path / "led") == splits_of(dataset_folder) != splits_of(tmp_path / "free")
+    answer = run(hub, *words, tmp_path / "lost", "--keep-splits", "alice/nowhere")
+    assert answer.returncode == 2
+    last = answer.stderr.splitlines()[-1]
+    assert last.startswith("error: reading alice/nowhere: there is no such repository")
