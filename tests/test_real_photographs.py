@@ -8,6 +8,7 @@ from PIL import Image
 
 import app
 from dataset_card.build import build
+from dataset_card.check import check
 from tests.conftest import ROOT, SHARED
 from train.evaluate import Evaluation, evaluate
 from train.finetune import fit
@@ -19,11 +20,14 @@ pytestmark = pytest.mark.shared
 
 def test_from_photographs_to_an_answer(tmp_path: Path) -> None:
     report = build(SHARED / "data" / "dances", tmp_path / "dances", seed=8)
-    assert report.rejected == []
-    rows = [row for split in report.rows.values() for row in split]
+    assert report.contents.rejected == []
+    rows = [row for split in report.contents.rows.values() for row in split]
     assert len(rows) == 291
     groups = Counter(row.group for row in rows)
-    assert Counter(groups.values()) == {1: 207, 2: 42}
+    assert Counter(groups.values()) == {1: 205, 2: 43}
+    # What is built has no fault but licences that nobody knows.
+    found = check(str(tmp_path / "dances")).ended("FOUND")
+    assert [(area, result.name, result.count) for area, result in found] == [("licences", "licence", 291)]
 
     weights = SHARED / "pretrained" / "resnet34-tiny-imagenet.safetensors"
     words = [
@@ -34,10 +38,10 @@ def test_from_photographs_to_an_answer(tmp_path: Path) -> None:
     # Nobody knows their licences: none of them goes along with the model.
     assert not (run.model / "examples").exists()
     metrics = evaluate(str(run.model), Evaluation(dataset=str(tmp_path / "dances")))
-    assert metrics["pictures"] == len(report.rows["test"])
+    assert metrics["pictures"] == len(report.contents.rows["test"])
 
     model = app.load_model(str(run.model))
     assert not model.drawings
-    with Image.open(report.rows["test"][0].photo.path) as picture:
+    with Image.open(report.contents.rows["test"][0].photo.path) as picture:
         probs = model.classify(picture.convert("RGB"))
     assert sum(probs.values()) == pytest.approx(1)
