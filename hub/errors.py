@@ -74,7 +74,7 @@ def _explain_status(error: HfHubHTTPError) -> str:
     if status == 401:
         return "the Hub does not accept the token: run `hf auth login` with a valid one, or set HF_TOKEN"
     if status == 403:
-        return f"the token may not do this ({said}): use one with write access to this namespace"
+        return f"the token may not do this ({said}): use one that may (write access to this namespace, for a push)"
     if status == 409:
         return f"it collides with what is there ({said}): choose another name"
     if status == 412:
