@@ -1,10 +1,10 @@
-# make demo | test | check | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
+# make demo | test | check | bench | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check clean
+.PHONY: install demo test check bench bench-build clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -48,6 +48,12 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: bench-build
+
+# `dataset_card build` beside decoding alone, on drawn pictures.
+bench-build: .venv/dev
+	$(BIN)/python -m benchmarks.build_dataset $(BENCH_BUILD)
 
 clean:
 	rm -rf build runs .mypy_cache .pytest_cache .ruff_cache

@@ -68,16 +68,16 @@ def test_the_first_of_several_pictures_is_taken(picture: Image.Image, format_: s
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("format_", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("format_", ["PNG", "TIFF", "WEBP", "JPEG", "AVIF", "HEIF"])
 def test_pictures_are_turned_upright(picture: Image.Image, format_: str, orientation: int) -> None:
     back = [None, 0, 3, 1, 5, 2, 6, 4][orientation - 1]
     lying = picture if back is None else picture.transpose(Image.Transpose(back))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"lossless": True} if format_ == "WEBP" else {"quality": 95} if format_ == "JPEG" else {}
-    decoded = decode(_encoded(lying, format_, exif=exif, **options))
+    options = {"lossless": True} if format_ == "WEBP" else {} if format_ == "PNG" else {"quality": 95}
+    decoded = decode(_encoded(lying, format_, exif=exif.tobytes(), **options))
     assert _difference(decoded.image, picture) < 4
-    assert decoded.plain == (orientation == 1 and format_ != "TIFF")
+    assert decoded.plain == (orientation == 1 and format_ in ("JPEG", "PNG", "WEBP"))
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\1" * 40])
