@@ -142,8 +142,8 @@ def build_side(options: argparse.Namespace) -> tuple[float, float]:
 
 def search_side(options: argparse.Namespace) -> tuple[float, float]:
     """Groups made-up hashes."""
-    from dataset_card.duplicates import near_duplicate_groups
-    from dataset_card.images import Photo
+    from dataset_card.choosing.duplicates import near_duplicate_groups
+    from dataset_card.reading.images import Photo
 
     random = np.random.default_rng(SEED)
     bits = random.integers(0, 2, (options.hashes, 256), np.uint8)

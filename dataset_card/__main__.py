@@ -53,7 +53,7 @@ def collect(
     Example: python -m dataset_card collect photos --dance kathak --contact me@example.org
     """
     from dataset_card.collect import collect as collect_photographs
-    from dataset_card.collect_report import check, summary
+    from dataset_card.sources.collect_report import check, summary
 
     report = collect_photographs(photos, dance, contact, source, limit, depth, category or [], query or [])
     print(summary(report, photos))
@@ -86,7 +86,7 @@ def build(
     Example: python -m dataset_card build photos --out dances
     """
     from dataset_card.build import build as build_dataset
-    from dataset_card.summary import summary
+    from dataset_card.writing.summary import summary
 
     report = build_dataset(
         photos,

@@ -9,31 +9,26 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dataset_card.card import write_card
-from dataset_card.class_balance import write_class_balance
-from dataset_card.conflicts import label_conflicts
-from dataset_card.contact_sheet import write_contact_sheet
-from dataset_card.corrections import apply_corrections, read_corrections
-from dataset_card.duplicates import exact_duplicates, near_duplicate_groups
-from dataset_card.folders import (
-    PhotosFolderError,
-    appearing_folder,
-    check_apart,
-    is_dataset_folder,
-    list_photos,
-)
-from dataset_card.former import former_seed, former_splits
-from dataset_card.groups import event_of, join_groups
-from dataset_card.images import Photo, inspect_photo
-from dataset_card.leaks import leak_report
-from dataset_card.licenses import why_not_publish
-from dataset_card.provenance import Provenance, read_provenance
-from dataset_card.rejected import RefusedError, Rejected, write_rejected
-from dataset_card.removed import may_stay, read_removed, write_removed
-from dataset_card.splits import SPLITS, assign_splits
-from dataset_card.summary import BuildReport, unknown_pictures
-from dataset_card.tables import Contents, Row, write_split
-from dataset_card.taxonomy import name_classes, write_class_facts
+from dataset_card.choosing.conflicts import label_conflicts
+from dataset_card.choosing.corrections import apply_corrections, read_corrections
+from dataset_card.choosing.duplicates import exact_duplicates, near_duplicate_groups
+from dataset_card.choosing.former import former_seed, former_splits
+from dataset_card.choosing.groups import event_of, join_groups
+from dataset_card.choosing.removed import may_stay, read_removed, write_removed
+from dataset_card.choosing.splits import SPLITS, assign_splits
+from dataset_card.knowing.licenses import why_not_publish
+from dataset_card.knowing.provenance import Provenance, read_provenance
+from dataset_card.knowing.taxonomy import name_classes, write_class_facts
+from dataset_card.reading.images import Photo, inspect_photo
+from dataset_card.reading.listing import PhotosFolderError, list_photos
+from dataset_card.reading.rejected import RefusedError, Rejected, write_rejected
+from dataset_card.writing.appearing import appearing_folder, check_apart, is_dataset_folder
+from dataset_card.writing.card import write_card
+from dataset_card.writing.class_balance import write_class_balance
+from dataset_card.writing.contact_sheet import write_contact_sheet
+from dataset_card.writing.leaks import leak_report
+from dataset_card.writing.summary import BuildReport, unknown_pictures
+from dataset_card.writing.tables import Contents, Row, write_split
 
 
 def build(

@@ -187,7 +187,7 @@ def restamp(folder: Path) -> None:
     """Brings the word on the content in a dataset folder's card up to date after its data were changed."""
     import hashlib
 
-    from dataset_card.card import content_fingerprint
+    from dataset_card.writing.card import content_fingerprint
 
     parts = sorted((folder / "data").iterdir())
     word = content_fingerprint(hashlib.sha256(part.read_bytes()).digest() for part in parts)

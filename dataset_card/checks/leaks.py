@@ -8,7 +8,7 @@ import numpy as np
 from dataset_card.checks.opening import OpenDataset
 from dataset_card.checks.pictures import Look, Picture
 from dataset_card.checks.result import Result, judge
-from dataset_card.duplicates import near_duplicate_pairs
+from dataset_card.choosing.duplicates import near_duplicate_pairs
 
 _REMEDY = "leave these out of one of the two splits, or split again by whole groups (`dataset_card build` does)"
 

@@ -15,8 +15,8 @@ from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from dataset_card.checks.opening import OpenDataset, readable
-from dataset_card.images import RefusedError, hashes_of, upright_rgb
-from dataset_card.metadata import metadata_in
+from dataset_card.reading.images import RefusedError, hashes_of, upright_rgb
+from dataset_card.reading.metadata import metadata_in
 
 # Enough to keep every core busy, few enough that their bytes do not matter.
 _ROWS_AT_ONCE = 64

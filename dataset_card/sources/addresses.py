@@ -7,7 +7,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
-from dataset_card.images import RefusedError
+from dataset_card.reading.images import RefusedError
 
 FORBIDDEN = "address not allowed"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataset_card.images import Photo, RefusedError, inspect_photo
+from dataset_card.reading.images import Photo, RefusedError, inspect_photo
 from dataset_card.sources.finding import MIN_SIDE, Candidate
 from dataset_card.sources.http import Web
 

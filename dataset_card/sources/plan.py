@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dataset_card.errors import UserError
+from dataset_card.knowing.taxonomy import DANCES, Dance, dance_of
 from dataset_card.sources.commons import Commons
 from dataset_card.sources.crawl import Bing
 from dataset_card.sources.finding import Finding
 from dataset_card.sources.openverse import Openverse
-from dataset_card.taxonomy import DANCES, Dance, dance_of
 
 Source = Literal["commons", "openverse", "icrawler"]
 SITES: dict[Source, type[Commons] | type[Openverse] | type[Bing]] = {

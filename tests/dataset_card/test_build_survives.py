@@ -1,12 +1,10 @@
 """A build that is killed, disturbed or run otherwise: what is there is the old folder or the new one, whole."""
 
-import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
-from dataset_card import tables
 from dataset_card.build import build
-from dataset_card.folders import OutputFolderError, appearing_folder
-from tests.conftest import ROOT, wait_for
+from dataset_card.writing import tables
+from tests.conftest import ROOT
 from tests.dataset_card.conftest import splits_of
 
 
@@ -103,55 +100,3 @@ def test_killed_at_any_moment_it_leaves_the_old_folder_or_none(pile: Path, tmp_p
     driver.stdin.close()
     assert driver.wait(20) == 0
     driver.stdout.close()
-
-
-def test_killed_between_two_renames_the_old_folder_comes_back(tmp_path: Path) -> None:
-    former = tmp_path / ".out-former"
-    former.mkdir()
-    (former / "mine").touch()
-    (tmp_path / ".out-unfinished").mkdir()
-    with appearing_folder(tmp_path / "out", lambda folder: (folder / "mine").exists()) as folder:
-        assert (tmp_path / "out" / "mine").exists()
-        (folder / "new").touch()
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
-
-
-def test_a_second_build_of_the_same_folder_is_refused(tmp_path: Path) -> None:
-    inside, leave = threading.Event(), threading.Event()
-
-    def first() -> None:
-        with appearing_folder(tmp_path / "out", lambda _: True) as folder:
-            (folder / "first").touch()
-            inside.set()
-            leave.wait(20)
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    assert inside.wait(20)
-    with (
-        pytest.raises(OutputFolderError, match=r"out is being written by another process: wait for it"),
-        appearing_folder(tmp_path / "out", lambda _: True),
-    ):
-        pass
-    leave.set()
-    thread.join()
-    assert (tmp_path / "out" / "first").exists()
-
-
-def test_the_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
-    code = f"""
-import time
-from pathlib import Path
-from dataset_card.folders import appearing_folder
-with appearing_folder(Path({str(tmp_path / "out")!r}), lambda _: True) as folder:
-    (folder / "half").touch()
-    time.sleep(60)
-"""
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-    wait_for((tmp_path / ".out-unfinished" / "half").exists, 30)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    with appearing_folder(tmp_path / "out", lambda _: True) as folder:
-        assert not list(folder.iterdir())
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]

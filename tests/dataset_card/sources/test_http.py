@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.images import RefusedError
+from dataset_card.reading.images import RefusedError
 from dataset_card.sources import http
 from dataset_card.sources.addresses import Door
 from dataset_card.sources.fetch import fetch

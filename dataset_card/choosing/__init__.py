@@ -1,0 +1,1 @@
+"""Which pictures become rows, which belong together, and who goes to which split."""

@@ -1,0 +1,96 @@
+"""Pictures that must never come back: the takedown list `removed.csv`."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_card.errors import UserError
+from dataset_card.knowing.provenance import Provenance
+from dataset_card.reading.images import Photo
+
+FILE_NAME = "removed.csv"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+COLUMNS = ("sha256", "source_url", "reason", "date")
+
+
+class RemovedError(UserError):
+    """A `removed.csv` that can't be read: building on would bring back what somebody asked to take away."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What the takedown list names.
+
+    Attributes:
+        sha256s: SHA-256 of files as they were collected.
+        source_urls: Pages that showed a picture.
+        lines: The list as it stands, in the order of `COLUMNS`.
+    """
+
+    sha256s: frozenset[str] = frozenset()
+    source_urls: frozenset[str] = frozenset()
+    lines: tuple[tuple[str, str, str, str], ...] = ()
+
+
+def read_removed(photos: Path) -> Removed:
+    """Reads `photos/removed.csv`, if there is one: the columns sha256, source_url, reason, date.
+
+    A line names its picture by sha256, by source_url, or by both.
+
+    Raises:
+        RemovedError: Names the line that names no picture.
+    """
+    path = photos / FILE_NAME
+    if not path.exists():
+        return Removed()
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RemovedError(f"{path} can't be read ({error}): give a CSV file with {', '.join(COLUMNS)}") from None
+    lines = []
+    for number, row in enumerate(rows, start=2):
+        sha256, source_url, reason, date = ((row.get(key) or "").strip() for key in COLUMNS)
+        if sha256 and not _SHA256.fullmatch(sha256):
+            raise RemovedError(f"{path}, line {number}: {sha256!r} is no sha256 of 64 hex digits: mend it")
+        if not sha256 and not source_url:
+            raise RemovedError(f"{path}, line {number}: names neither a sha256 nor a source_url: add one")
+        lines.append((sha256, source_url, reason, date))
+    return Removed(
+        frozenset(sha256 for sha256, _, _, _ in lines if sha256),
+        frozenset(url for _, url, _, _ in lines if url),
+        tuple(lines),
+    )
+
+
+def may_stay(
+    photos: Sequence[Photo], near: Sequence[str], origin: Sequence[Provenance], removed: Removed
+) -> list[bool]:
+    """Tells which pictures the list leaves: neither those that it names, nor their copies and near-duplicates.
+
+    Args:
+        photos: The pictures.
+        near: For every picture its group of near-duplicates: a smaller copy of a picture is the same picture.
+        origin: For every picture where it comes from.
+        removed: The list.
+    """
+    named = {
+        group
+        for photo, group, record in zip(photos, near, origin, strict=True)
+        if photo.sha256 in removed.sha256s or record.source_url in removed.source_urls
+    }
+    return [group not in named for group in near]
+
+
+def write_removed(folder: Path, removed: Removed) -> None:
+    """Writes `folder/removed.csv`, so that whoever builds on the dataset does not bring a picture back.
+
+    The reasons stay at home: they may tell about a person.
+    """
+    with (folder / FILE_NAME).open("w", newline="", encoding="utf-8") as target:
+        writer = csv.writer(target)
+        writer.writerow(COLUMNS)
+        writer.writerows((sha256, url, "", date) for sha256, url, _, date in removed.lines)

@@ -1,0 +1,1 @@
+"""What is known of dances, licences and origins."""

@@ -1,0 +1,1 @@
+"""Photographs: from a file to pixels, hashes and clean bytes."""

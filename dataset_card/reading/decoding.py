@@ -1,0 +1,140 @@
+"""Decoding: the bytes of a file become upright RGB pixels, or the reason why they can't."""
+
+import io
+import struct
+import zlib
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from PIL import ExifTags, Image, TiffImagePlugin
+from pillow_heif import register_heif_opener
+
+from dataset_card.reading.colour import srgb_on_white
+from dataset_card.reading.quiet import NO_STDERR, NO_WARNINGS
+from dataset_card.reading.rejected import RefusedError
+
+MAX_PIXELS = 100_000_000
+"""A photograph with more pixels than this is refused before it is decoded (decompression bombs)."""
+MIN_SIDE = 32
+"""Pixels. Below this there is no dancer to see."""
+
+# MPO, the several pictures of a phone in one file, opens as JPEG.
+_READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+# Formats whose bytes every reader of the published dataset can decode.
+_PUBLISHED_FORMATS = {"JPEG", "PNG", "WEBP"}
+# What Pillow's decoders answer a damaged file with.
+_DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
+    struct.error, zlib.error,
+)  # fmt: skip
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow has no decoder of its own for what iPhones write. The pictures are decoded one per thread of ours.
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A photograph as people see it.
+
+    Attributes:
+        image: Mode RGB in sRGB, turned as its EXIF orientation says, transparency on white.
+        plain: True when any reader of JPEG, PNG or WebP sees the same in the file itself.
+    """
+
+    image: Image.Image
+    plain: bool
+
+
+def decode(content: bytes) -> Decoded:
+    """Decodes a file, the first picture where it holds several.
+
+    Args:
+        content: The whole file.
+
+    Raises:
+        RefusedError: Not an image, of a format that is not read, damaged, too large or too small.
+    """
+    if not content:
+        raise RefusedError("empty file")
+    with NO_WARNINGS:
+        try:
+            image = Image.open(io.BytesIO(content), formats=_READ_FORMATS)
+            _check_size(image)
+            if _is_raw(image, content):
+                raise RefusedError("format not read", "a camera's raw file: develop it first")
+            with NO_STDERR if image.format == "TIFF" else nullcontext():
+                image.load()
+            orientation = _orientation(image)
+            plain = (
+                image.format in _PUBLISHED_FORMATS
+                and image.mode == "RGB"
+                and not image.has_transparency_data
+                and orientation not in _UPRIGHT
+                and not (image.format == "PNG" and content[24] == 16)
+            )
+            upright = srgb_on_white(image)
+            if orientation in _UPRIGHT:
+                upright = upright.transpose(_UPRIGHT[orientation])
+            return Decoded(upright, plain)
+        except RefusedError:
+            raise
+        except Image.UnidentifiedImageError:
+            raise _unidentified(content) from None
+        except Image.DecompressionBombError:
+            raise RefusedError("too large", f"more than {MAX_PIXELS:,} pixels") from None
+        except _DECODER_ERRORS as error:
+            if "MAX_TEXT" in str(error):
+                raise RefusedError("too large", "text or profile that unpacks to more than a megabyte") from None
+            raise RefusedError("damaged or truncated", str(error)) from None
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise RefusedError("too large", f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
+    if min(width, height) < MIN_SIDE:
+        raise RefusedError("too small", f"{width} x {height} pixels, a side under {MIN_SIDE}")
+
+
+def _is_raw(image: Image.Image, content: bytes) -> bool:
+    """Tells whether a TIFF is a camera's raw file, whose first picture is a thumbnail."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    dng_version, reduced = 50706, image.tag_v2.get(254, 0) & 1
+    return bool(reduced) or dng_version in image.tag_v2 or content[8:10] == b"CR"
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except _DECODER_ERRORS:
+        # Broken EXIF is no reason to lose the picture.
+        return 1
+
+
+def _unidentified(content: bytes) -> RefusedError:
+    """Says what a file is that none of our decoders takes."""
+    Image.init()
+    name = next((name for name in Image.ID if _begins_like(content, name)), None)
+    if name is None:
+        return RefusedError("not an image")
+    if name in _READ_FORMATS:
+        return RefusedError("damaged or truncated", f"begins like {name}, but none that can be decoded")
+    return RefusedError("format not read", name)
+
+
+def _begins_like(content: bytes, name: str) -> bool:
+    accept = Image.OPEN[name][1]
+    try:
+        return accept is not None and bool(accept(content[:16]))
+    except _DECODER_ERRORS:
+        return False

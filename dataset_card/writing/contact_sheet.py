@@ -1,0 +1,44 @@
+"""One picture that shows a dataset: a row of thumbnails per class."""
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from dataset_card.reading.images import published_bytes
+from dataset_card.writing.tables import Row
+
+_COLUMNS = 10
+_THUMBNAIL = 150
+_GAP = 6
+_CAPTION = 30
+_PAPER = (250, 248, 244)
+_INK = (60, 48, 44)
+
+
+def write_contact_sheet(folder: Path, rows: list[Row], label_names: list[str]) -> Path:
+    """Writes `figures/contact_sheet.jpg` below `folder`: the first ten pictures of every class.
+
+    Args:
+        folder: The dataset folder.
+        rows: Pictures to choose from, such as those of the train split.
+        label_names: Class names, from top to bottom.
+    """
+    step = _THUMBNAIL + _GAP
+    size = (_COLUMNS * step + _GAP, len(label_names) * (step + _CAPTION) + _GAP)
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(18)
+    for line, label in enumerate(label_names):
+        top = line * (step + _CAPTION) + _GAP
+        draw.text((_GAP + 2, top + 3), label, _INK, font)
+        chosen = [row for row in rows if row.photo.label == label][:_COLUMNS]
+        for column, row in enumerate(chosen):
+            picture = Image.open(io.BytesIO(published_bytes(row.photo, 2 * _THUMBNAIL))).convert("RGB")
+            # Dancers' heads are near the upper edge: crop more from below.
+            thumbnail = ImageOps.fit(picture, (_THUMBNAIL, _THUMBNAIL), centering=(0.5, 0.3))
+            sheet.paste(thumbnail, (_GAP + column * step, top + _CAPTION))
+    path = folder / "figures" / "contact_sheet.jpg"
+    path.parent.mkdir(exist_ok=True)
+    sheet.save(path, quality=90)
+    return path

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from dataset_card.knowing.provenance import (
+    Provenance,
+    ProvenanceError,
+    append_provenance,
+    read_provenance,
+    write_provenance,
+)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    known = Provenance("odissi/b.jpg", "commons", "https://x", author="Ravi", license="cc-by-4.0")
+    records = [known, Provenance("kathak/a.jpg")]
+    write_provenance(tmp_path, records)
+    assert read_provenance(tmp_path) == {record.file: record for record in records}
+    assert read_provenance(tmp_path)["kathak/a.jpg"].license == "unknown"
+
+
+def test_no_file_no_provenance(tmp_path: Path) -> None:
+    assert read_provenance(tmp_path) == {}
+
+
+def test_fields_of_others_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "provenance.jsonl").write_text('{"file": "a.jpg", "camera": "X", "author": null}\n\n')
+    assert read_provenance(tmp_path) == {"a.jpg": Provenance("a.jpg")}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("{", "line 1: not JSON"), ("[]", 'expected an object with "file"'), ('{"file": 3}', "file must be text")],
+)
+def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "provenance.jsonl").write_text(line)
+    with pytest.raises(ProvenanceError, match=message):
+        read_provenance(tmp_path)
+
+
+def test_text_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "provenance.jsonl").write_bytes('{"file": "é.jpg"}'.encode("latin-1"))
+    with pytest.raises(ProvenanceError, match="is not UTF-8 text"):
+        read_provenance(tmp_path)
+
+
+def test_the_last_word_counts(tmp_path: Path) -> None:
+    append_provenance(tmp_path, Provenance("a.jpg", license="unknown"))
+    append_provenance(tmp_path, Provenance("b.jpg"))
+    append_provenance(tmp_path, Provenance("a.jpg", license="cc0-1.0"))
+    assert read_provenance(tmp_path)["a.jpg"].license == "cc0-1.0"
+
+
+@pytest.mark.parametrize(("left", "files"), [('{"file": "a.j', ["b.jpg"]), ('{"file": "a.jpg"}', ["a.jpg", "b.jpg"])])
+def test_a_line_without_an_end_is_finished_or_removed(tmp_path: Path, left: str, files: list[str]) -> None:
+    (tmp_path / "provenance.jsonl").write_text(left)
+    append_provenance(tmp_path, Provenance("b.jpg"))
+    assert list(read_provenance(tmp_path)) == files

@@ -1,0 +1,63 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from dataset_card.writing.appearing import OutputFolderError, appearing_folder
+from tests.conftest import ROOT, wait_for
+
+
+def test_killed_between_two_renames_the_old_folder_comes_back(tmp_path: Path) -> None:
+    former = tmp_path / ".out-former"
+    former.mkdir()
+    (former / "mine").touch()
+    (tmp_path / ".out-unfinished").mkdir()
+    with appearing_folder(tmp_path / "out", lambda folder: (folder / "mine").exists()) as folder:
+        assert (tmp_path / "out" / "mine").exists()
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+
+
+def test_a_second_build_of_the_same_folder_is_refused(tmp_path: Path) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with appearing_folder(tmp_path / "out", lambda _: True) as folder:
+            (folder / "first").touch()
+            inside.set()
+            leave.wait(20)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert inside.wait(20)
+    with (
+        pytest.raises(OutputFolderError, match=r"out is being written by another process: wait for it"),
+        appearing_folder(tmp_path / "out", lambda _: True),
+    ):
+        pass
+    leave.set()
+    thread.join()
+    assert (tmp_path / "out" / "first").exists()
+
+
+def test_the_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
+    code = f"""
+import time
+from pathlib import Path
+from dataset_card.writing.appearing import appearing_folder
+with appearing_folder(Path({str(tmp_path / "out")!r}), lambda _: True) as folder:
+    (folder / "half").touch()
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    wait_for((tmp_path / ".out-unfinished" / "half").exists, 30)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with appearing_folder(tmp_path / "out", lambda _: True) as folder:
+        assert not list(folder.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
