@@ -66,20 +66,22 @@ def parse() -> argparse.Namespace:
 
 
 def build_rows(options: argparse.Namespace, folder: Path, load: list[float]) -> list[tuple[str, float, str, float]]:
-    """Decodes and builds in turn."""
-    decoded, built = [], []
+    """Decodes, writes and builds in turn."""
+    runs: dict[str, list[tuple[float, float]]] = {side: [] for side in ("decode", "write", "build")}
     for number in range(options.rounds):
         print(f"round {number + 1}/{options.rounds}", file=sys.stderr)
-        decoded.append(run_child(options, "decode", "--folder", str(folder)))
-        built.append(run_child(options, "build", "--folder", str(folder)))
+        for side, results in runs.items():
+            results.append(run_child(options, side, "--folder", str(folder)))
         load.append(os.getloadavg()[0])
-    ratio = statistics.median(ours / bare for (ours, _), (bare, _) in zip(built, decoded, strict=True))
     sizes = [file.stat().st_size for file in (folder / "photos" / CLASSES[0]).iterdir()]
     what = f"{options.pictures:,} JPEGs, {options.width} px, {statistics.mean(sizes) / 1000:.0f} kB"
-    return [
-        (name, statistics.median(seconds for seconds, _ in runs), text, max(peak for _, peak in runs))
-        for name, runs, text in ((f"decode {what}", decoded, ""), ("build from them", built, f"{ratio:.2f}"))
-    ]
+    names = {"decode": f"decode {what}", "write": "write their bytes to one file", "build": "build from them"}
+    rows = []
+    for side, results in runs.items():
+        ratio = statistics.median(ours / bare for (ours, _), (bare, _) in zip(results, runs["decode"], strict=True))
+        seconds = statistics.median(seconds for seconds, _ in results)
+        rows.append((names[side], seconds, f"{ratio:.2f}", max(peak for _, peak in results)))
+    return rows
 
 
 def run_child(options: argparse.Namespace, *words: str) -> tuple[float, float]:
@@ -133,6 +135,20 @@ def decode_side(options: argparse.Namespace) -> tuple[float, float]:
     return measured(work)
 
 
+def write_side(options: argparse.Namespace) -> tuple[float, float]:
+    """Only writes as many bytes as the dataset will have: on some machines that is no small part."""
+    target = options.folder / "bytes"
+
+    def work() -> None:
+        with target.open("wb") as everything:
+            for file in sorted((options.folder / "photos").rglob("*.jpg")):
+                everything.write(file.read_bytes())
+
+    result = measured(work)
+    target.unlink()
+    return result
+
+
 def build_side(options: argparse.Namespace) -> tuple[float, float]:
     """Builds a dataset folder, an earlier one replaced."""
     from dataset_card.build import build
@@ -167,7 +183,7 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-CHILDREN = {"decode": decode_side, "build": build_side, "search": search_side}
+CHILDREN = {"decode": decode_side, "write": write_side, "build": build_side, "search": search_side}
 
 
 if __name__ == "__main__":
