@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from dataset_card.errors import UserError
 
 _DATASET_FOLDER = {"README.md", "data", "figures", "rejected.csv"}
-_SOMETIMES = {"LICENSE.md", "classes.json", "removed.csv"}
+_SOMETIMES = {"LICENSE.md", "classes.json", "removed.csv", "splits.csv"}
 
 
 class OutputFolderError(UserError):
