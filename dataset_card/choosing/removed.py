@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from dataset_card.choosing.spreadsheet import read_spreadsheet
 from dataset_card.errors import UserError
 from dataset_card.knowing.provenance import Provenance
 from dataset_card.reading.images import Photo
 
 FILE_NAME = "removed.csv"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
 COLUMNS = ("sha256", "source_url", "reason", "date")
 
 
 class RemovedError(UserError):
-    """A `removed.csv` that can't be read: building on would bring back what somebody asked to take away."""
+    """A `removed.csv` that names no picture: building on would bring back what somebody asked to take away."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,16 @@ def read_removed(photos: Path) -> Removed:
     A line names its picture by sha256, by source_url, or by both.
 
     Raises:
+        SpreadsheetError: It can't be read.
         RemovedError: Names the line that names no picture.
     """
     path = photos / FILE_NAME
     if not path.exists():
         return Removed()
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RemovedError(f"{path} can't be read ({error}): give a CSV file with {', '.join(COLUMNS)}") from None
     lines = []
-    for number, row in enumerate(rows, start=2):
-        sha256, source_url, reason, date = ((row.get(key) or "").strip() for key in COLUMNS)
+    for number, row in read_spreadsheet(path, COLUMNS[:2]):
+        sha256, source_url, reason, date = (row.get(key, "") for key in COLUMNS)
+        sha256 = sha256.lower()
         if sha256 and not _SHA256.fullmatch(sha256):
             raise RemovedError(f"{path}, line {number}: {sha256!r} is no sha256 of 64 hex digits: mend it")
         if not sha256 and not source_url:
