@@ -59,5 +59,7 @@ def test_what_can_not_be_read_is_told_in_one_line(tmp_path: Path, content: bytes
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(SpreadsheetError, match=r"list.csv can't be read .*No such file.*: give a CSV file with sha256"):
+    with pytest.raises(
+        SpreadsheetError, match=r"list.csv can't be read .*No such file.*: give a CSV file with sha256"
+    ):
         list(read_spreadsheet(tmp_path / "list.csv", ["sha256"]))
