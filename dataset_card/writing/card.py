@@ -193,7 +193,8 @@ def _groups(contents: Contents) -> dict[str, int]:
     near = Counter(contents.near[row.photo.sha256] for row in contents.everything)
     all_groups = Counter(row.group for row in contents.everything)
     return {
-        "near_groups": sum(size > 1 for size in near.values()),
+        # An event may join several of these into one group.
+        "near_groups": len({row.group for row in contents.everything if near[contents.near[row.photo.sha256]] > 1}),
         "near_pictures": sum(size for size in near.values() if size > 1),
         "groups": len(all_groups),
         "largest": max(all_groups.values()),

@@ -101,6 +101,18 @@ class TestProvenance:
             assert len({row["group"] for row in sides}) == 4
         assert "events joined 12 more" in (pile.parent / "out" / "README.md").read_text()
 
+    def test_near_duplicates_of_one_event_are_one_group(self, pile: Path) -> None:
+        for number in (0, 1):
+            with Image.open(pile / "kathak" / f"{number}.jpg") as image:
+                image.resize((64, 54)).save(pile / "kathak" / f"small-{number}.png")
+        write_lines(
+            pile / "provenance.jsonl",
+            [{"file": f"kathak/{number}.jpg", "author": "Ravi", "event": "one"} for number in (0, 1)],
+        )
+        build(pile, pile.parent / "out", seed=8)
+        card = " ".join((pile.parent / "out" / "README.md").read_text().split())
+        assert "19 groups, the largest of 4; 1 of them holds 4 near-duplicates between them, and events" in card
+
     def test_what_must_not_be_published_is_dropped_on_demand(self, cli: Cli, pile: Path) -> None:
         lines = [
             {"file": f"{label}/{n}.jpg", "author": "Ravi" if n else "",
