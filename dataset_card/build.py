@@ -12,7 +12,7 @@ from tqdm import tqdm
 from dataset_card.choosing.conflicts import label_conflicts
 from dataset_card.choosing.corrections import apply_corrections, read_corrections
 from dataset_card.choosing.duplicates import exact_duplicates, near_duplicate_groups
-from dataset_card.choosing.former import former_seed, former_splits
+from dataset_card.choosing.former import Former, former_seed, read_former, write_former
 from dataset_card.choosing.groups import event_of, join_groups
 from dataset_card.choosing.removed import may_stay, read_removed, write_removed
 from dataset_card.choosing.splits import SPLITS, assign_splits
@@ -74,7 +74,9 @@ def build(
         found, rejected = inspect_all([(path, label) for label in files for path in files[label]], max_side, num_proc)
         corrected = apply_corrections(found, decisions)
         pile = Pile.of(corrected.photos, photos, provenance)
-        listed = may_stay(pile.photos, pile.near, pile.origin, removed)
+        # A file that was taken down and deleted is still known by its look.
+        like_removed = former.look_like(pile.photos, removed.sha256s)
+        listed = may_stay(pile.photos, pile.near, pile.origin, removed, like_removed)
         pile, left_out = leave_out(pile.only(listed), former, corrected.confirmed, only_redistributable)
         rejected += listing.refused + corrected.deleted + left_out
         check_classes(photos, list(files), pile.photos, rejected)
@@ -91,6 +93,7 @@ def build(
         )
         for split in SPLITS:
             write_split(folder, split, contents, num_proc)
+        write_former(folder, former, {split: [r.photo for r in rows] for split, rows in contents.rows.items()})
         write_rejected(folder, photos, rejected)
         if removed.lines:
             write_removed(folder, removed)
@@ -123,14 +126,14 @@ class Pile:
 
 
 def leave_out(
-    pile: Pile, former: dict[str, str], confirmed: frozenset[str], only_redistributable: bool
+    pile: Pile, former: Former, confirmed: frozenset[str], only_redistributable: bool
 ) -> tuple[Pile, list[Rejected]]:
     """Leaves out pictures whose label is in doubt, copies and, if asked, what must not be published."""
     stay, conflicts = label_conflicts(pile.photos, pile.near, confirmed)
     pile = pile.only(stay)
     # A picture keeps its name, and with it its split; then the copy counts whose licence is known.
     preferred = [
-        (photo.sha256 in former, why_not_publish(record.license, record.author) is None)
+        (photo.sha256 in former.splits, why_not_publish(record.license, record.author) is None)
         for photo, record in zip(pile.photos, pile.origin, strict=True)
     ]
     stay, copies = exact_duplicates(pile.photos, preferred)
@@ -146,13 +149,13 @@ def leave_out(
     return pile.only([why is None for why in refusals]), conflicts + copies + unpublishable
 
 
-def split_up(pile: Pile, seed: int, former: dict[str, str]) -> dict[str, list[Row]]:
+def split_up(pile: Pile, seed: int, former: Former) -> dict[str, list[Row]]:
     """Assigns every picture to a split, and orders each split."""
     labels = [photo.label for photo in pile.photos]
     names = [photo.sha256 for photo in pile.photos]
     events = [event_of(label, record) for label, record in zip(labels, pile.origin, strict=True)]
     groups = join_groups(pile.near, events, names)
-    splits = assign_splits(labels, groups, seed, [former.get(name) for name in names])
+    splits = assign_splits(labels, groups, seed, former.splits_for(pile.photos))
     rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for photo, group, record, split in zip(pile.photos, groups, pile.origin, splits, strict=True):
         rows[split].append(Row(photo, group, record))
@@ -162,17 +165,20 @@ def split_up(pile: Pile, seed: int, former: dict[str, str]) -> dict[str, list[Ro
     return rows
 
 
-def former_assignment(out: Path, seed: int, keep_splits: str | None) -> dict[str, str]:
-    """Returns the splits of pictures that were assigned before, by SHA-256.
+def former_assignment(out: Path, seed: int, keep_splits: str | None) -> Former:
+    """Returns what is known of pictures that were assigned before.
 
     Raises:
         FormerError: `keep_splits` is no dataset made by `build`.
         HubError: It can't be read from the Hub.
     """
     if keep_splits:
-        return former_splits(keep_splits)
+        return read_former(keep_splits)
+    if (earlier := former_seed(out)) is None:
+        return Former()
+    former = read_former(str(out))
     # Another seed asks for another split.
-    return former_splits(str(out)) if former_seed(out) == seed else {}
+    return former if earlier == seed else Former(looks=former.looks)
 
 
 def inspect_all(files: list[tuple[Path, str]], max_side: int, num_proc: int) -> tuple[list[Photo], list[Rejected]]:

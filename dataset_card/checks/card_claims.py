@@ -18,6 +18,9 @@ from dataset_card.writing.card import content_fingerprint, size_category
 _CLASS_HEADINGS = {"class", "label", "dance"}
 _TOTALS = {"all", "total", "sum"}
 _LINK = re.compile(r"!\[[^\]]*\]\(\s*<?([^)\s>]+)|<img\b[^>]*\bsrc=[\"']([^\"']+)", re.IGNORECASE)
+_BAR = re.compile(r"(?<!\\)\|")
+_WRAPPED = re.compile(r"(\*{1,3}|`)(.*[^\\])\1")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _NOT_LOCAL = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
 
 
@@ -134,7 +137,7 @@ def read_class_table(text: str, splits: Sequence[str]) -> ClassTable | None:
         text: Markdown.
         splits: Names of the splits there are.
     """
-    lines = [[cell.strip(" *`") for cell in line.strip().strip("|").split("|")] for line in text.splitlines()]
+    lines = [[_cell(cell) for cell in _BAR.split(line.strip().strip("|"))] for line in text.splitlines()]
     for number, (first, *headings) in enumerate(lines):
         columns = ["all" if heading.lower() in _TOTALS else heading for heading in headings]
         if first.lower() in _CLASS_HEADINGS and set(columns) & set(splits) and set(columns) <= {"all", *splits}:
@@ -155,6 +158,12 @@ def _read_rows(columns: list[str], lines: list[list[str]]) -> ClassTable:
             if re.fullmatch(r"[\d,]+", cell):
                 counts[row, column] = int(cell.replace(",", ""))
     return ClassTable(counts, classes)
+
+
+def _cell(text: str) -> str:
+    """Returns what a reader sees of a cell: without what makes it bold or code, and without escapes."""
+    inner = _WRAPPED.fullmatch(text.strip())
+    return _ESCAPED.sub(r"\1", inner[2].strip() if inner else text.strip())
 
 
 def _fingerprint(dataset: OpenDataset) -> Iterator[Result]:

@@ -1,12 +1,12 @@
 """What people decided about single pictures: `corrections.csv`, replayed on every build."""
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataset_card.choosing.duplicates import pixel_names
+from dataset_card.choosing.spreadsheet import read_spreadsheet
 from dataset_card.errors import UserError
 from dataset_card.reading.images import Photo
 from dataset_card.reading.rejected import Rejected
@@ -16,7 +16,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class CorrectionsError(UserError):
-    """A `corrections.csv` that can't be read, or that says what can't be done."""
+    """A `corrections.csv` that says what can't be done."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,13 @@ def read_corrections(path: Path, label_names: Sequence[str]) -> list[Correction]
         A correction per picture: where a file decides twice about one, the last line counts.
 
     Raises:
+        SpreadsheetError: It can't be read.
         CorrectionsError: Names the line and what is wrong with it.
     """
-    try:
-        lines = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorrectionsError(f"{path} can't be read ({error}): give a CSV file with sha256, action, label") from None
     found: dict[str, Correction] = {}
-    for number, line in enumerate(lines, start=2):
-        sha256, action, label = ((line.get(key) or "").strip() for key in ("sha256", "action", "label"))
+    for number, line in read_spreadsheet(path, ("sha256", "action", "label")):
+        sha256, action, label = (line.get(key, "") for key in ("sha256", "action", "label"))
+        sha256, action = sha256.lower(), action.lower()
         where = f"{path}, line {number}"
         if not _SHA256.fullmatch(sha256):
             raise CorrectionsError(

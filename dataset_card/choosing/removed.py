@@ -5,20 +5,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
+from dataset_card.choosing.spreadsheet import read_spreadsheet
 from dataset_card.errors import UserError
 from dataset_card.knowing.provenance import Provenance
 from dataset_card.reading.images import Photo
 
 FILE_NAME = "removed.csv"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
 COLUMNS = ("sha256", "source_url", "reason", "date")
 
 
 class RemovedError(UserError):
-    """A `removed.csv` that can't be read: building on would bring back what somebody asked to take away."""
+    """A `removed.csv` that names no picture: building on would bring back what somebody asked to take away."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Removed:
 
     Attributes:
         sha256s: SHA-256 of files as they were collected.
-        source_urls: Pages that showed a picture.
+        pages: Pages that showed a picture, as `same_page` spells them.
         lines: The list as it stands, in the order of `COLUMNS`.
     """
 
     sha256s: frozenset[str] = frozenset()
-    source_urls: frozenset[str] = frozenset()
+    pages: frozenset[str] = frozenset()
     lines: tuple[tuple[str, str, str, str], ...] = ()
 
 
@@ -42,18 +42,16 @@ def read_removed(photos: Path) -> Removed:
     A line names its picture by sha256, by source_url, or by both.
 
     Raises:
+        SpreadsheetError: It can't be read.
         RemovedError: Names the line that names no picture.
     """
     path = photos / FILE_NAME
     if not path.exists():
         return Removed()
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RemovedError(f"{path} can't be read ({error}): give a CSV file with {', '.join(COLUMNS)}") from None
     lines = []
-    for number, row in enumerate(rows, start=2):
-        sha256, source_url, reason, date = ((row.get(key) or "").strip() for key in COLUMNS)
+    for number, row in read_spreadsheet(path, COLUMNS[:2]):
+        sha256, source_url, reason, date = (row.get(key, "") for key in COLUMNS)
+        sha256 = sha256.lower()
         if sha256 and not _SHA256.fullmatch(sha256):
             raise RemovedError(f"{path}, line {number}: {sha256!r} is no sha256 of 64 hex digits: mend it")
         if not sha256 and not source_url:
@@ -61,13 +59,17 @@ def read_removed(photos: Path) -> Removed:
         lines.append((sha256, source_url, reason, date))
     return Removed(
         frozenset(sha256 for sha256, _, _, _ in lines if sha256),
-        frozenset(url for _, url, _, _ in lines if url),
+        frozenset(same_page(url) for _, url, _, _ in lines if url),
         tuple(lines),
     )
 
 
 def may_stay(
-    photos: Sequence[Photo], near: Sequence[str], origin: Sequence[Provenance], removed: Removed
+    photos: Sequence[Photo],
+    near: Sequence[str],
+    origin: Sequence[Provenance],
+    removed: Removed,
+    like_removed: Sequence[bool],
 ) -> list[bool]:
     """Tells which pictures the list leaves: neither those that it names, nor their copies and near-duplicates.
 
@@ -76,13 +78,19 @@ def may_stay(
         near: For every picture its group of near-duplicates: a smaller copy of a picture is the same picture.
         origin: For every picture where it comes from.
         removed: The list.
+        like_removed: For every picture whether it looks like one of the list that is not here.
     """
     named = {
         group
-        for photo, group, record in zip(photos, near, origin, strict=True)
-        if photo.sha256 in removed.sha256s or record.source_url in removed.source_urls
+        for photo, group, record, is_like in zip(photos, near, origin, like_removed, strict=True)
+        if photo.sha256 in removed.sha256s or same_page(record.source_url) in removed.pages or is_like
     }
     return [group not in named for group in near]
+
+
+def same_page(url: str) -> str:
+    """Returns one spelling for the several that a page's address can have."""
+    return unquote(url).strip().replace(" ", "_").rstrip("/")
 
 
 def write_removed(folder: Path, removed: Removed) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -49,6 +50,8 @@ class Provenance:
     sha1: str = ""
 
 
+# JSON can write half of a character, which no file can hold.
+_HALF = re.compile(r"[\ud800-\udfff]")
 _FIELDS = {field.name for field in fields(Provenance)}
 
 
@@ -68,17 +71,20 @@ def read_provenance(photos: Path) -> dict[str, Provenance]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise ProvenanceError(f"{path} is not UTF-8 text (byte {error.start}): save it as such") from None
+    except OSError as error:
+        raise ProvenanceError(f"{path} can't be read ({error.strerror}): mend or remove it") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ProvenanceError(f"{path}, line {number}: not JSON ({error.msg}): mend or remove it") from None
-        if not isinstance(record, dict) or "file" not in record:
+        except (ValueError, RecursionError) as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            raise ProvenanceError(f"{path}, line {number}: not JSON ({why}): mend or remove it") from None
+        if not isinstance(record, dict) or record.get("file") is None:
             raise ProvenanceError(f'{path}, line {number}: expected an object with "file": mend or remove it')
         known = {key: value for key, value in record.items() if key in _FIELDS and value is not None}
-        if wrong := [key for key, value in known.items() if not isinstance(value, str)]:
+        if wrong := [key for key, value in known.items() if not isinstance(value, str) or _HALF.search(value)]:
             raise ProvenanceError(f"{path}, line {number}: {', '.join(wrong)} must be text: mend or remove it")
         table[record["file"]] = Provenance(**known)
     return table

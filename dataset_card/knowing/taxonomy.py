@@ -10,6 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataset_card.errors import UserError
+
+# Within words of Indian scripts these two say how letters join.
+_JOINERS = "\u200c\u200d"
+
+
+class ClassNameError(UserError):
+    """A folder whose name can't be that of a class."""
+
 
 @dataclass(frozen=True)
 class Dance:
@@ -159,19 +168,28 @@ def name_classes(files: Mapping[str, list[Path]]) -> tuple[dict[str, list[Path]]
 
     Returns:
         The files of every label, sorted by label, and a note for people on every name that changed or is unknown.
+
+    Raises:
+        ClassNameError: A name that can't be shown, or two that differ in letter case only.
     """
     named: dict[str, list[Path]] = defaultdict(list)
     notes = []
     unknown = []
     for folder, paths in files.items():
         dance = dance_of(folder)
-        named[dance.label if dance else folder].extend(paths)
+        label = dance.label if dance else _tidy(folder)
+        named[label].extend(paths)
         if dance is None:
-            unknown.append(folder)
-        elif dance.label != folder:
-            notes.append(f"{folder} is taken as {dance.label}")
+            unknown.append(label)
+        if label not in (folder, _tidy(folder)):
+            notes.append(f"{folder} is taken as {label}")
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for label in named:
+        by_key[label.casefold()].append(label)
+    if twins := next((of for of in by_key.values() if len(of) > 1), None):
+        raise ClassNameError(f"{' and '.join(sorted(twins))} differ in letter case only: rename one, or join them")
     if unknown:
-        notes.append(f"no dance that is known here, kept as named: {', '.join(unknown)}")
+        notes.append(f"no dance that is known here, kept as named: {', '.join(dict.fromkeys(unknown))}")
     return dict(sorted(named.items())), notes
 
 
@@ -187,6 +205,16 @@ def write_class_facts(folder: Path, label_names: list[str]) -> Path:
     path = folder / "classes.json"
     path.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def _tidy(folder: str) -> str:
+    """Returns a folder's name as every system would spell it, for macOS takes letters and their marks apart."""
+    name = " ".join(unicodedata.normalize("NFC", folder).split())
+    if not name or not all(char.isprintable() or char in _JOINERS for char in name):
+        raise ClassNameError(
+            f"sub-folder {folder!r} has a name that can't be shown: rename it to the name of its class"
+        )
+    return name
 
 
 def _plain(name: str) -> str:

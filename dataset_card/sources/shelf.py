@@ -8,11 +8,10 @@ import csv
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import unquote
 
 from filelock import FileLock, Timeout
 
-from dataset_card.choosing.removed import read_removed
+from dataset_card.choosing.removed import read_removed, same_page
 from dataset_card.errors import UserError
 from dataset_card.knowing.provenance import DRAWING, Provenance, append_provenance, read_provenance
 from dataset_card.reading.images import RefusedError
@@ -53,7 +52,6 @@ class Shelf:
             raise ShelfError(f"{photos} holds drawings: collect photographs into a folder of their own")
         self._photos, self._label, self._is_new = photos, label, not photos.exists()
         self._removed = read_removed(photos)
-        self._removed_pages = frozenset(map(_same, self._removed.source_urls))
         self._coming: set[str] = set()
         self.staging = photos / STAGING
         self.staging.mkdir(parents=True, exist_ok=True)
@@ -66,7 +64,7 @@ class Shelf:
         records = read_provenance(photos)
         self._finish(records)
         self._refused = _read_refused(photos)
-        self._pages = {_same(record.source_url): record.file for record in records.values() if record.source_url}
+        self._pages = {same_page(record.source_url): record.file for record in records.values() if record.source_url}
         self._hashes = {record.sha1: record.file for record in records.values() if record.sha1}
         self.count = sum(_label(file) == label and (photos / file).is_file() for file in records)
 
@@ -90,8 +88,8 @@ class Shelf:
 
     def reason_against(self, candidate: Candidate) -> str | None:
         """Tells why a picture is not fetched; None means that it may be, and no second one like it."""
-        page = _same(candidate.page_url)
-        if page in self._removed_pages:
+        page = same_page(candidate.page_url)
+        if page in self._removed.pages:
             return _REMOVED
         if reason := self._refused.get(page):
             return reason
@@ -164,12 +162,7 @@ def _read_refused(photos: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
-        return {_same(row["source_url"]): row["reason"] or "" for row in csv.DictReader(file)}
-
-
-def _same(url: str) -> str:
-    """Returns one spelling for the several that a page's address can have."""
-    return unquote(url).strip().replace(" ", "_").rstrip("/")
+        return {same_page(row["source_url"]): row["reason"] or "" for row in csv.DictReader(file)}
 
 
 def _label(file: str) -> str:

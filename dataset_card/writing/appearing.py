@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from dataset_card.errors import UserError
 
 _DATASET_FOLDER = {"README.md", "data", "figures", "rejected.csv"}
-_SOMETIMES = {"LICENSE.md", "classes.json", "removed.csv"}
+_SOMETIMES = {"LICENSE.md", "classes.json", "removed.csv", "splits.csv"}
 
 
 class OutputFolderError(UserError):
@@ -45,7 +45,9 @@ def appearing_folder(out: Path, is_earlier: Callable[[Path], bool]) -> Iterator[
     Raises:
         OutputFolderError: `out` holds something else, can't be written, or is being written by another process.
     """
-    if out.resolve() == Path.cwd():
+    # A link stays one: what it leads to is replaced.
+    out = out.resolve()
+    if out == Path.cwd():
         raise OutputFolderError(f"{out} is the folder you are in: choose another")
     draft = out.with_name(f".{out.name}-unfinished")
     former = out.with_name(f".{out.name}-former")

@@ -14,7 +14,9 @@ from dataset_card.choosing.splits import RATIOS
 from dataset_card.knowing.licenses import license_of
 from dataset_card.knowing.provenance import DRAWING
 from dataset_card.knowing.taxonomy import DANCES
+from dataset_card.writing.captions import MOST_CLASSES, captions
 from dataset_card.writing.leaks import Leaks
+from dataset_card.writing.markdown import link, plain
 from dataset_card.writing.tables import Contents, Row, class_counts
 
 TEMPLATE = Path(__file__).with_name("card_template.md")
@@ -62,16 +64,24 @@ def write_card(folder: Path, name: str, contents: Contents, leaks: list[Leaks]) 
     card = DatasetCard.from_template(
         metadata,
         template_path=str(TEMPLATE),
-        name=name,
+        name=plain(name),
         drawings=drawings,
         dances=_dances(contents),
         splits=list(contents.rows),
         ratios={split: round(100 * share) for split, share in RATIOS.items()},
-        counts=class_counts(contents),
+        numbered=[
+            (number, plain(label))
+            for number, (label, caption) in enumerate(
+                zip(contents.label_names, captions(contents.label_names), strict=True)
+            )
+            if caption == f"class {number}"
+        ],
+        most_classes=MOST_CLASSES,
+        counts={plain(label): of for label, of in class_counts(contents).items()},
         totals={split: len(rows) for split, rows in contents.rows.items()},
         licenses=licenses,
         authors=_authors(everything),
-        sources=Counter(row.provenance.source or "not stated" for row in everything).most_common(),
+        sources=Counter(plain(row.provenance.source) or "not stated" for row in everything).most_common(),
         sizes=_sizes(everything),
         reasons=Counter(r.reason for r in contents.rejected).most_common(),
         grouped=_groups(contents),
@@ -83,7 +93,7 @@ def write_card(folder: Path, name: str, contents: Contents, leaks: list[Leaks]) 
     # The same settings as huggingface_hub's own template above, without a block of metadata.
     environment = Environment(loader=FileSystemLoader(LICENSE_TEMPLATE.parent), undefined=StrictUndefined)
     text = environment.get_template(LICENSE_TEMPLATE.name).render(
-        name=name,
+        name=plain(name),
         licenses=licenses,
         credits=credit_lines(everything),
         most=MOST_ATTRIBUTIONS,
@@ -144,22 +154,11 @@ def credit_line(row: Row) -> str:
     """Returns what a picture's author is owed: title, name, licence, source, in Markdown."""
     origin = row.provenance
     license = license_of(origin.license)
-    title = f"“{_plain(origin.title)}”" if origin.title else f"`{row.photo.sha256[:16]}`"
-    author = _link(origin.author or "unknown author", origin.author_url)
-    terms = _link(license.name, origin.license_url or license.url)
-    source = f", {_link(origin.source or 'source', origin.source_url)}" if origin.source_url else ""
+    title = f"“{plain(origin.title)}”" if origin.title else f"`{row.photo.sha256[:16]}`"
+    author = link(origin.author or "unknown author", origin.author_url)
+    terms = link(license.name, origin.license_url or license.url)
+    source = f", {link(origin.source or 'source', origin.source_url)}" if origin.source_url else ""
     return f"{title} by {author}, {terms}{source}"
-
-
-def _link(text: str, url: str) -> str:
-    # A bracket or a space in an address would end the link early.
-    address = url.replace(" ", "%20").replace("(", "%28").replace(")", "%29")
-    return f"[{_plain(text)}]({address})" if url else _plain(text)
-
-
-def _plain(text: str) -> str:
-    """Returns text from elsewhere so that Markdown takes no character of it for its own."""
-    return "".join(f"\\{char}" if char in r"\`*_[]<>|#" else char for char in " ".join(text.split()))
 
 
 def _dances(contents: Contents) -> list[Any]:
@@ -194,7 +193,8 @@ def _groups(contents: Contents) -> dict[str, int]:
     near = Counter(contents.near[row.photo.sha256] for row in contents.everything)
     all_groups = Counter(row.group for row in contents.everything)
     return {
-        "near_groups": sum(size > 1 for size in near.values()),
+        # An event may join several of these into one group.
+        "near_groups": len({row.group for row in contents.everything if near[contents.near[row.photo.sha256]] > 1}),
         "near_pictures": sum(size for size in near.values() if size > 1),
         "groups": len(all_groups),
         "largest": max(all_groups.values()),

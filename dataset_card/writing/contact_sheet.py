@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dataset_card.reading.images import published_bytes
+from dataset_card.writing.captions import FONT, MOST_CLASSES, captions
 from dataset_card.writing.tables import Row
 
 _COLUMNS = 10
@@ -17,7 +18,7 @@ _INK = (60, 48, 44)
 
 
 def write_contact_sheet(folder: Path, rows: list[Row], label_names: list[str]) -> Path:
-    """Writes `figures/contact_sheet.jpg` below `folder`: the first ten pictures of every class.
+    """Writes `figures/contact_sheet.jpg` below `folder`: the first ten pictures of every class, of the first hundred.
 
     Args:
         folder: The dataset folder.
@@ -25,13 +26,14 @@ def write_contact_sheet(folder: Path, rows: list[Row], label_names: list[str]) -
         label_names: Class names, from top to bottom.
     """
     step = _THUMBNAIL + _GAP
-    size = (_COLUMNS * step + _GAP, len(label_names) * (step + _CAPTION) + _GAP)
+    shown = list(zip(label_names, captions(label_names), strict=True))[:MOST_CLASSES]
+    size = (_COLUMNS * step + _GAP, len(shown) * (step + _CAPTION) + _GAP)
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(18)
-    for line, label in enumerate(label_names):
+    font = ImageFont.truetype(FONT, 18)
+    for line, (label, caption) in enumerate(shown):
         top = line * (step + _CAPTION) + _GAP
-        draw.text((_GAP + 2, top + 3), label, _INK, font)
+        draw.text((_GAP + 2, top + 3), caption, _INK, font)
         chosen = [row for row in rows if row.photo.label == label][:_COLUMNS]
         for column, row in enumerate(chosen):
             picture = Image.open(io.BytesIO(published_bytes(row.photo, 2 * _THUMBNAIL))).convert("RGB")

@@ -108,7 +108,7 @@ def test_an_earlier_dataset_is_replaced_and_nothing_is_left_behind(photos: Path,
     (tmp_path / "out" / "data" / "stale.parquet").touch()
     build(photos, tmp_path / "out", seed=9)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "LICENSE.md", "README.md", "classes.json", "data", "figures", "rejected.csv",
+        "LICENSE.md", "README.md", "classes.json", "data", "figures", "rejected.csv", "splits.csv",
     ]  # fmt: skip
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 

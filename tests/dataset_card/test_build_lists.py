@@ -101,6 +101,18 @@ class TestProvenance:
             assert len({row["group"] for row in sides}) == 4
         assert "events joined 12 more" in (pile.parent / "out" / "README.md").read_text()
 
+    def test_near_duplicates_of_one_event_are_one_group(self, pile: Path) -> None:
+        for number in (0, 1):
+            with Image.open(pile / "kathak" / f"{number}.jpg") as image:
+                image.resize((64, 54)).save(pile / "kathak" / f"small-{number}.png")
+        write_lines(
+            pile / "provenance.jsonl",
+            [{"file": f"kathak/{number}.jpg", "author": "Ravi", "event": "one"} for number in (0, 1)],
+        )
+        build(pile, pile.parent / "out", seed=8)
+        card = " ".join((pile.parent / "out" / "README.md").read_text().split())
+        assert "19 groups, the largest of 4; 1 of them holds 4 near-duplicates between them, and events" in card
+
     def test_what_must_not_be_published_is_dropped_on_demand(self, cli: Cli, pile: Path) -> None:
         lines = [
             {"file": f"{label}/{n}.jpg", "author": "Ravi" if n else "",
@@ -192,6 +204,22 @@ class TestTakedown:
         build(pile, pile.parent / "out", seed=8)
         assert len(read_rows(pile.parent / "out")) == 21
 
+    def test_a_near_copy_goes_even_when_the_picture_itself_was_deleted(self, pile: Path) -> None:
+        a = pile / "kathak" / "0.jpg"
+        build(pile, pile.parent / "out", seed=8)
+        with Image.open(a) as image:
+            image.resize((64, 54)).save(pile / "kathak" / "small.png")
+        (pile / "removed.csv").write_text(f"sha256,source_url,reason,date\n{_sha256(a)},,,\n")
+        a.unlink()
+        # Twice with another seed, which forgets the splits: what has to go stays known.
+        for seed in (9, 8, 8):
+            assert build(pile, pile.parent / "out", seed=seed).contents.taken_down == 1
+
+    def test_a_page_is_known_in_any_spelling(self, pile: Path) -> None:
+        write_lines(pile / "provenance.jsonl", [{"file": "odissi/5.jpg", "source_url": "https://commons/A%C3%A9_b"}])
+        (pile / "removed.csv").write_text("sha256,source_url,reason,date\n,https://commons/Aé b,,\n", "utf-8")
+        assert build(pile, pile.parent / "out", seed=8).contents.taken_down == 1
+
 
 class TestSplitsThatStay:
     def test_more_pictures_leave_the_old_ones_where_they_are(
@@ -213,6 +241,45 @@ class TestSplitsThatStay:
         assert len(after) == len(before) + 30
         sizes = [list(after.values()).count(split) for split in ("train", "validation", "test")]
         assert sizes == pytest.approx([35, 7.5, 7.5], abs=1)
+
+    def test_what_was_away_or_saved_anew_comes_back_to_its_split(
+        self, pile: Path, save_image: Callable[..., Path]
+    ) -> None:
+        out = pile.parent / "out"
+        build(pile, out, seed=8)
+        before = splits_of(out)
+        content = {file: file.read_bytes() for file in sorted(pile.glob("*/*")) if before[_sha256(file)] != "train"}
+        for file in content:
+            file.unlink()
+        build(pile, out, seed=8)
+        # Enough to fill validation and test without the old ones.
+        for seed in range(300, 330):
+            save_image(f"photos/{('kathak', 'odissi')[seed % 2]}/new-{seed}.jpg", seed)
+        build(pile, out, seed=8)
+        again = {}
+        for number, (file, old) in enumerate(content.items()):
+            file.write_bytes(old)
+            split = before[_sha256(file)]
+            if number % 2:
+                with Image.open(file) as image:
+                    image.copy().save(file, quality=60)
+            again[_sha256(file)] = split
+        build(pile, pile.parent / "other", seed=8, keep_splits=str(out))
+        build(pile, out, seed=8)
+        assert splits_of(out) == splits_of(pile.parent / "other")
+        assert {sha256: splits_of(out)[sha256] for sha256 in again} == again
+
+    def test_a_damaged_memory_is_named(self, pile: Path) -> None:
+        build(pile, pile.parent / "out", seed=8)
+        memory = pile.parent / "out" / "splits.csv"
+        for text in (
+            "sha256,split\n0,test\n",
+            "sha256,perceptual_hash,split\n0,xyz,test\n",
+            "sha256,perceptual_hash,split\n0,00,a\n",
+        ):
+            memory.write_text(text)
+            with pytest.raises(FormerError, match=r"splits.csv is damaged .* remove its dataset"):
+                build(pile, pile.parent / "out", seed=8)
 
     def test_another_seed_draws_anew_and_another_dataset_may_lead(self, pile: Path) -> None:
         build(pile, pile.parent / "one", seed=8)

@@ -37,13 +37,13 @@ def test_pushed_as_it_is_private_and_loaded_back(
     server: str, request: pytest.FixtureRequest, dataset_folder: Path
 ) -> None:
     hub: RunningHub = request.getfixturevalue(server)
-    assert push(hub, "dataset_card", dataset_folder, "alice/dances").endswith("(private): 9 files changed")
+    assert push(hub, "dataset_card", dataset_folder, "alice/dances").endswith("(private): 10 files changed")
     state = _state(hub, "alice/dances")
     assert state["private"]
     assert state["files"] == sorted(
         path.relative_to(dataset_folder).as_posix() for path in dataset_folder.rglob("*") if path.is_file()
     )
-    assert state["titles"][0] == "64 pictures: train 48, validation 8, test 8 (9 files changed)"
+    assert state["titles"][0] == "64 pictures: train 48, validation 8, test 8 (10 files changed)"
 
     again = push(hub, "dataset_card", dataset_folder, "alice/dances")
     assert again.endswith("nothing to do, it is as it should be")
@@ -77,7 +77,7 @@ def test_a_changed_folder_is_one_commit_that_removes_what_is_stale(
     assert [file for file in state["files"] if "train" in file] == ["data/train-00000-of-00001.parquet"]
     assert state["titles"][:2] == [
         "64 pictures: train 48, validation 8, test 8 (1 files changed, 2 removed)",
-        "64 pictures: train 48, validation 8, test 8 (10 files changed)",
+        "64 pictures: train 48, validation 8, test 8 (11 files changed)",
     ]
 
 

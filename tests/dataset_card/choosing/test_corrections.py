@@ -44,13 +44,6 @@ def test_what_makes_no_sense_is_named(tmp_path: Path, line: str, message: str) -
         read_corrections(_file(tmp_path, f"sha256,action,label\n{line}\n"), LABELS)
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(
-        CorrectionsError, match=r"corrections.csv can't be read .* give a CSV file with sha256, action"
-    ):
-        read_corrections(tmp_path / "corrections.csv", LABELS)
-
-
 def test_a_decision_holds_for_exact_copies(save_image: Callable[..., Path]) -> None:
     def look(name: str, label: str, seed: int) -> Photo:
         return inspect_photo(save_image(name, seed), label, 1024)

@@ -17,7 +17,7 @@ def test_pictures_are_named_by_hash_or_page(tmp_path: Path) -> None:
     )
     removed = read_removed(tmp_path)
     assert removed.sha256s == {A}
-    assert removed.source_urls == {"https://x/1"}
+    assert removed.pages == {"https://x/1"}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,15 @@ def test_fields_of_others_are_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("{", "line 1: not JSON"), ("[]", 'expected an object with "file"'), ('{"file": 3}', "file must be text")],
+    [
+        ("{", "line 1: not JSON"),
+        ('{"file": "a", "x": ' + 5000 * "1" + "}", "line 1: not JSON"),
+        (100_000 * "[", "line 1: not JSON"),
+        ("[]", 'expected an object with "file"'),
+        ('{"file": null}', 'expected an object with "file"'),
+        ('{"file": 3}', "file must be text"),
+        (r'{"file": "a", "title": "\ud83d"}', "title must be text"),
+    ],
 )
 def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "provenance.jsonl").write_text(line)
@@ -41,6 +49,12 @@ def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
 def test_text_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "provenance.jsonl").write_bytes('{"file": "é.jpg"}'.encode("latin-1"))
     with pytest.raises(ProvenanceError, match="is not UTF-8 text"):
+        read_provenance(tmp_path)
+
+
+def test_no_file_at_all(tmp_path: Path) -> None:
+    (tmp_path / "provenance.jsonl").mkdir()
+    with pytest.raises(ProvenanceError, match=r"provenance.jsonl can't be read .Is a directory"):
         read_provenance(tmp_path)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.knowing.taxonomy import DANCES, dance_of, write_class_facts
+from dataset_card.knowing.taxonomy import DANCES, ClassNameError, dance_of, name_classes, write_class_facts
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,25 @@ def test_what_is_known_of_a_class_travels_with_the_dataset(tmp_path: Path) -> No
     assert facts["cats"] == {}
     assert facts["odissi"]["region"] == "Odisha"
     assert set(facts["odissi"]) == {"name", "native", "region", "fact", "look_for"}
+
+
+def test_other_names_are_spelled_one_way_and_join() -> None:
+    a, b, c = Path("a"), Path("b"), Path("c")
+    files, notes = name_classes({"Cafe\u0301": [a], "Caf\u00e9": [b], " two \n words ": [c]})
+    assert files == {"Caf\u00e9": [a, b], "two words": [c]}
+    assert notes == ["no dance that is known here, kept as named: Caf\u00e9, two words"]
+
+
+def test_letters_of_indian_scripts_may_join() -> None:
+    assert list(name_classes({"\u0915\u094d\u200d\u0937": []})[0]) == ["\u0915\u094d\u200d\u0937"]
+
+
+@pytest.mark.parametrize("name", ["\udcff\udcfe", " ", "\x1b[2J", "abc\u202edef"])
+def test_a_name_that_can_not_be_shown(name: str) -> None:
+    with pytest.raises(ClassNameError, match=r"has a name that can't be shown: rename it"):
+        name_classes({name: [], "kathak": []})
+
+
+def test_names_that_differ_in_letter_case_only() -> None:
+    with pytest.raises(ClassNameError, match="Cats and cats differ in letter case only: rename one"):
+        name_classes({"cats": [], "kathak": [], "Cats": []})

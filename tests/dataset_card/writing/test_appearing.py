@@ -61,3 +61,15 @@ with appearing_folder(Path({str(tmp_path / "out")!r}), lambda _: True) as folder
     with appearing_folder(tmp_path / "out", lambda _: True) as folder:
         assert not list(folder.iterdir())
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "real")
+    for _ in range(2):
+        with appearing_folder(tmp_path / "out", lambda _: True) as folder:
+            (folder / "new").touch()
+        assert (tmp_path / "out").is_symlink()
+        assert [path.name for path in (tmp_path / "disk" / "real").iterdir()] == ["new"]
+        assert sorted(path.name for path in tmp_path.glob("**/*")) == ["disk", "new", "out", "real"]
