@@ -1,6 +1,7 @@
 """The story of `dataset_card build`: a folder of photographs becomes a dataset folder."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -211,10 +212,12 @@ def check_classes(photos: Path, label_names: list[str], kept: list[Photo], rejec
     """Refuses to go on when a class folder gave no usable picture.
 
     Raises:
-        PhotosFolderError: Names the folders, and one file with the reason it was refused.
+        PhotosFolderError: Names the folders, and one file with the reason that most were refused for.
     """
     if empty := sorted(set(label_names) - {photo.label for photo in kept}):
-        why = next((f" ({r.path.name}: {r.reason})" for r in rejected if r.label in empty), "")
+        theirs = [r for r in rejected if r.label in empty]
+        most = Counter(r.reason for r in theirs).most_common(1)
+        why = next((f" ({r.path.name}: {r.reason})" for r in theirs if r.reason == most[0][0]), "")
         raise PhotosFolderError(
             f"{photos}: no usable picture in {', '.join(empty)}{why}: add pictures or remove the sub-folder"
         )

@@ -129,6 +129,11 @@ class TestProvenance:
             "cc-by-4.0 without an author to name", "licence cc-by-nd-4.0", "licence unknown",
         }  # fmt: skip
 
+    def test_why_a_class_is_empty_is_what_holds_for_most(self, refused: Callable[..., str], pile: Path) -> None:
+        (pile / "kathak" / "0.jpg").write_bytes(b"")
+        words = ("dataset_card", "build", pile, "--out", pile.parent / "out", "--only-redistributable")
+        assert "no usable picture in kathak, odissi (1.jpg: must not be published)" in refused(*words)
+
 
 class TestCorrections:
     def test_they_are_replayed_and_what_finds_no_picture_is_said(self, cli: Cli, pile: Path) -> None:
