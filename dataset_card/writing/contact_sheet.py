@@ -18,7 +18,7 @@ _INK = (60, 48, 44)
 
 
 def write_contact_sheet(folder: Path, rows: list[Row], label_names: list[str]) -> Path:
-    """Writes `figures/contact_sheet.jpg` below `folder`: the first ten pictures of every class, of the first hundred.
+    """Writes `figures/contact_sheet.jpg` below `folder`: ten different pictures of every class, of the first hundred.
 
     Args:
         folder: The dataset folder.
@@ -34,7 +34,7 @@ def write_contact_sheet(folder: Path, rows: list[Row], label_names: list[str]) -
     for line, (label, caption) in enumerate(shown):
         top = line * (step + _CAPTION) + _GAP
         draw.text((_GAP + 2, top + 3), caption, _INK, font)
-        chosen = [row for row in rows if row.photo.label == label][:_COLUMNS]
+        chosen = _varied([row for row in rows if row.photo.label == label])
         for column, row in enumerate(chosen):
             picture = Image.open(io.BytesIO(published_bytes(row.photo, 2 * _THUMBNAIL))).convert("RGB")
             # Dancers' heads are near the upper edge: crop more from below.
@@ -44,3 +44,12 @@ def write_contact_sheet(folder: Path, rows: list[Row], label_names: list[str]) -
     path.parent.mkdir(exist_ok=True)
     sheet.save(path, quality=90)
     return path
+
+
+def _varied(rows: list[Row]) -> list[Row]:
+    """Returns as many rows as there are columns, one of each group before a second of any."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(row.group, row)
+    copies = [row for row in rows if first[row.group] is not row]
+    return [*first.values(), *copies][:_COLUMNS]
