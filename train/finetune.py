@@ -1,5 +1,7 @@
 """The story of `train fit`: a dataset becomes a model folder, in two stages under one-cycle schedules."""
 
+import shutil
+
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.utils import set_seed
@@ -74,9 +76,10 @@ def fit(recipe: Recipe) -> RunFolder:
     )
     progress = resumed.progress if resumed else Progress()
     accelerator.print(TABLE_HEAD)
-    for record in progress.records:
-        accelerator.print(record.table_row(best=progress.best is record))
     for stage in stages(recipe):
+        for record in progress.records:
+            if record.stage == stage.number and stage.keeps(record.epoch):
+                accelerator.print(record.table_row(best=progress.best is record))
         if progress.epochs_done(stage.number) < stage.epochs:
             run_stage(accelerator, recipe, stage, model, (train_images, *loaders), run, progress, resumed)
             resumed = None
@@ -85,6 +88,7 @@ def fit(recipe: Recipe) -> RunFolder:
         plot_training(run.figures / "training.png", progress)
         model.load_state_dict(run.load_best())
         write_model_folder(run, model, data_config, images, progress)
+        shutil.rmtree(run.features, ignore_errors=True)
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return run

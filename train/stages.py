@@ -1,9 +1,11 @@
 """The story of one stage: epochs under a single one-cycle, with a checkpoint at the end of each."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -11,6 +13,8 @@ from tqdm import tqdm
 
 from train.fitting.batches import TransformedImages, hash_seed
 from train.fitting.checkpoint import Checkpoint, save_checkpoint
+from train.fitting.features import Views, cache_features
+from train.fitting.frozen import FrozenBackbone
 from train.fitting.loop import check_finite, train_one_epoch, validate
 from train.fitting.model import cpu_state, freeze_backbone, unfreeze
 from train.fitting.optim import make_one_cycle, make_optimizer
@@ -21,19 +25,27 @@ from train.fitting.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Stage:
-    """One one-cycle: which stage, how long, how fast, and whether only the classifier learns."""
+    """One one-cycle: which stage, how long, how fast, and whether only the classifier learns.
+
+    With `views`, a frozen stage's epochs are passes over cached features of so many views per picture.
+    """
 
     number: int
     epochs: int
     max_lr: float
     lr_mult: float
     frozen: bool
+    views: int = 0
+
+    def keeps(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 1, is shown and put on disk: of cheap ones every tenth part of the stage."""
+        return not self.views or epoch == self.epochs or epoch % math.ceil(self.epochs / 10) == 0
 
 
 def stages(recipe: Recipe) -> list[Stage]:
     """Returns the stages that have epochs."""
     both = [
-        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, frozen=True),
+        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, frozen=True, views=recipe.feature_views),
         Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, frozen=False),
     ]
     return [stage for stage in both if stage.epochs]
@@ -65,10 +77,17 @@ def run_stage(
         DivergedError: The loss is not finite.
     """
     train_images, train_loader, valid_loader = loaders
+    if resumed:
+        model.load_state_dict(resumed.model)
+    learner = model
     if stage.frozen:
         freeze_backbone(model)
+        learner = FrozenBackbone(model, recipe.drop_rate, (3, recipe.image_size, recipe.image_size))
     else:
         unfreeze(model)
+    if stage.views:
+        train_loader, valid_loader = feature_loaders(accelerator, recipe, stage, learner, loaders, run)
+        learner = learner.classifier
     optimizer = make_optimizer(model, stage.max_lr, stage.lr_mult, recipe.weight_decay)
     scheduler = make_one_cycle(
         optimizer,
@@ -78,14 +97,13 @@ def run_stage(
         recipe.final_div_factor,
     )
     done = progress.epochs_done(stage.number)
-    if resumed:
-        model.load_state_dict(resumed.model)
-        if done:
-            optimizer.load_state_dict(resumed.optimizer)
-            scheduler.load_state_dict(resumed.scheduler)
-            if accelerator.scaler:
-                accelerator.scaler.load_state_dict(resumed.scaler)
-    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+    if resumed and done:
+        optimizer.load_state_dict(resumed.optimizer)
+        scheduler.load_state_dict(resumed.scheduler)
+        if accelerator.scaler:
+            accelerator.scaler.load_state_dict(resumed.scaler)
+    prepared, prepared_optimizer = accelerator.prepare(learner, optimizer)
+    best: dict[str, torch.Tensor] = {}
 
     with tqdm(
         total=stage.epochs * len(train_loader),
@@ -118,7 +136,9 @@ def run_stage(
                 seconds=time.perf_counter() - began,
             )
             progress.add(record, trace.losses, trace.rates, trace.momenta)
-            if accelerator.is_main_process:
+            if progress.best is record:
+                best = cpu_state(model)
+            if accelerator.is_main_process and stage.keeps(epoch + 1):
                 checkpoint = Checkpoint(
                     cpu_state(model),
                     optimizer.state_dict(),
@@ -127,14 +147,49 @@ def run_stage(
                     progress,
                 )
                 bar.write(record.table_row(best=progress.best is record))
-                keep(run, checkpoint)
+                keep(run, checkpoint, best)
+                best = {}
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()
 
 
-def keep(run: RunFolder, checkpoint: Checkpoint) -> None:
-    """Puts an epoch on disk. The checkpoint comes last: what it counts as done, a resumed run does not do again."""
-    if checkpoint.progress.best is checkpoint.progress.records[-1]:
-        run.save_best(checkpoint.model)
+def feature_loaders(
+    accelerator: Accelerator,
+    recipe: Recipe,
+    stage: Stage,
+    backbone: FrozenBackbone,
+    loaders: tuple[TransformedImages, Any, Any],
+    run: RunFolder,
+) -> list[Any]:
+    """Returns training and validation batches of (features, labels), prepared, in the place of the pictures'."""
+    train_images, _, valid_loader = loaders
+    plain = valid_loader.dataset.transform
+    found = [
+        cache_features(
+            accelerator,
+            backbone,
+            TransformedImages(rows, Views(plain, train_images.transform, views), recipe.seed),
+            views,
+            recipe.batch_size,
+            recipe.num_workers,
+            run.features / split,
+        )
+        for split, rows, views in (
+            ("train", train_images.rows, stage.views),
+            ("validation", valid_loader.dataset.rows, 1),
+        )
+    ]
+    return list(
+        accelerator.prepare(found[0].loader(recipe.batch_size, recipe.seed), found[1].loader(recipe.batch_size))
+    )
+
+
+def keep(run: RunFolder, checkpoint: Checkpoint, best: dict[str, torch.Tensor]) -> None:
+    """Puts an epoch on disk, and the best weights where there are new ones.
+
+    The checkpoint comes last: what it counts as done, a resumed run does not do again.
+    """
+    if best:
+        run.save_best(best)
     run.write_metrics(checkpoint.progress)
     save_checkpoint(run.checkpoints, checkpoint)

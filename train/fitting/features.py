@@ -1,0 +1,159 @@
+"""Features of a frozen backbone, computed once: afterwards an epoch costs as much as its classifier.
+
+Several views of every training picture are looked at (plain, mirrored, then augmented ones), so that the classifier
+learns from more than it would on one. They lie in a file that is mapped into memory: what bounds them is the disk,
+4 bytes x pictures x views x features (8 GB for a million pictures, 4 views and the 512 features of a ResNet34);
+what a process holds itself is one batch.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from train.fitting.batches import EpochSampler, TransformedImages, make_loader
+from train.fitting.frozen import FrozenBackbone
+from train.fitting.transforms import Transform
+
+
+class Views:
+    """A transform that gives several views of one picture: plain, mirrored, then augmented ones."""
+
+    def __init__(self, plain: Transform, augmented: Transform, count: int) -> None:
+        """Takes the evaluation and the training transform; `count` is 1 or more."""
+        self.plain, self.augmented, self.count = plain, augmented, count
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """Returns float32 of shape (views, 3, height, width)."""
+        plain = self.plain(image)
+        views = [plain, plain.flip(-1)][: self.count]
+        return torch.stack(views + [self.augmented(image) for _ in range(2, self.count)])
+
+
+class Features(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Features of a split, float32 of shape (pictures, views, features), mapped from a file, and the labels."""
+
+    def __init__(self, file: Path, labels: Sequence[int]) -> None:
+        """Maps what `cache_features` wrote; one label per picture."""
+        self.values = np.load(file, mmap_mode="r")
+        self.labels = torch.tensor(labels)
+
+    def __len__(self) -> int:
+        """Returns the number of views of all pictures."""
+        return self.values.shape[0] * self.values.shape[1]
+
+    def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns views as float32 of shape (batch, features), and their labels, int64 of shape (batch,).
+
+        DataLoader asks for a batch at once where a dataset has this method.
+        """
+        pictures, views = np.divmod(indices, self.values.shape[1])
+        return torch.from_numpy(self.values[pictures, views]), self.labels[pictures]
+
+    def loader(self, batch_size: int, seed: int | None = None) -> DataLoader[Any]:
+        """Returns batches in order, or shuffled by `seed` and epoch and then without the last, short one."""
+        return DataLoader(
+            self,
+            batch_size=batch_size,
+            sampler=None if seed is None else EpochSampler(len(self), seed),
+            collate_fn=_as_it_is,
+            drop_last=seed is not None and len(self) >= batch_size,
+        )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def cache_features(
+    accelerator: Accelerator,
+    backbone: FrozenBackbone,
+    images: TransformedImages,
+    views: int,
+    batch_size: int,
+    num_workers: int,
+    place: Path,
+) -> Features:
+    """Computes the features of a split, or takes those that an interrupted run has left.
+
+    Every process computes its share; one writes them all down. The file appears by rename when it is whole, and
+    its name ends with a digest of the backbone's weights.
+
+    Args:
+        accelerator: Knows devices, processes and precision.
+        backbone: On the accelerator's device; not prepared, for there is nothing to learn.
+        images: Their transform is a `Views`.
+        views: How many it gives.
+        batch_size: Views per step, over all processes.
+        num_workers: Processes that decode pictures; 0 decodes in the main process.
+        place: The file, on a disk that all processes see, less the end of its name.
+    """
+    file = place.with_name(f"{place.name}-{_digest(backbone.model)}.npy")
+    if not file.exists():
+        _write(accelerator, backbone, images, views, batch_size, num_workers, file)
+    # Nobody looks for the file before the one that writes it is through.
+    accelerator.wait_for_everyone()
+    return Features(file, images.rows["label"])
+
+
+def _write(
+    accelerator: Accelerator,
+    backbone: FrozenBackbone,
+    images: TransformedImages,
+    views: int,
+    batch_size: int,
+    num_workers: int,
+    file: Path,
+) -> None:
+    processes = accelerator.num_processes
+    # One decoded picture serves all of its views.
+    pictures = max(1, batch_size // (views * processes)) * processes
+    loader = accelerator.prepare(make_loader(images, pictures, num_workers, shuffle=False))
+    backbone.eval()
+    draft = file.with_suffix(".draft")
+    main = accelerator.is_main_process
+    if main:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        draft.open("wb") if main else nullcontext() as writer,
+        tqdm(
+            total=len(images) * views,
+            desc=f"features of {file.stem.partition('-')[0]}",
+            unit="view",
+            disable=not main,
+        ) as bar,
+    ):
+        if writer:
+            shape = (len(images), views, backbone.num_features)
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(writer, header)
+        for batch, _ in loader:
+            with accelerator.autocast():
+                values = backbone.features(batch.flatten(0, 1))
+            # Every picture once, in the dataset's order.
+            values = accelerator.gather_for_metrics(values.float().unflatten(0, (-1, views)))
+            if writer:
+                # Written, not mapped: a full disk is an error here, and the end of the process there.
+                writer.write(values.cpu().numpy().tobytes())
+                bar.update(len(values) * views)
+    if main:
+        draft.replace(file)
+
+
+def _digest(model: Any) -> str:
+    """Returns 16 hex digits that change when a weight of the backbone does."""
+    classifier = {id(parameter) for parameter in model.get_classifier().parameters()}
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in classifier:
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
