@@ -75,14 +75,15 @@ def run_stage(
 
     Raises:
         DivergedError: The loss is not finite.
+        FrozenError: The architecture's classifier can't learn alone.
     """
     train_images, train_loader, valid_loader = loaders
     if resumed:
         model.load_state_dict(resumed.model)
     learner = model
     if stage.frozen:
-        freeze_backbone(model)
         learner = FrozenBackbone(model, recipe.drop_rate, (3, recipe.image_size, recipe.image_size))
+        freeze_backbone(model)
     else:
         unfreeze(model)
     if stage.views:
