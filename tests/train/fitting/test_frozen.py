@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from train.fitting.frozen import FrozenBackbone, FrozenError
-from train.fitting.loop import set_training_mode
 from train.fitting.model import build_model, freeze_backbone
 from train.fitting.optim import make_optimizer
 
@@ -16,7 +15,7 @@ def _frozen(architecture: str = "test_resnet", drop_rate: float = 0.0) -> Frozen
     torch.manual_seed(0)
     backbone = FrozenBackbone(build_model(architecture, 8, 64, False, None, drop_rate), drop_rate, SIZE)
     freeze_backbone(backbone.model)
-    set_training_mode(backbone)
+    backbone.train()
     return backbone
 
 
