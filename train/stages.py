@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from train.fitting.batches import TransformedImages, hash_seed
 from train.fitting.checkpoint import Checkpoint, save_checkpoint
-from train.fitting.features import Views, cache_features
+from train.fitting.features import feature_loaders
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.loop import check_finite, train_one_epoch, validate
 from train.fitting.model import cpu_state, freeze_backbone, unfreeze
@@ -87,7 +87,16 @@ def run_stage(
     else:
         unfreeze(model)
     if stage.views:
-        train_loader, valid_loader = feature_loaders(accelerator, recipe, stage, learner, loaders, run)
+        train_loader, valid_loader = feature_loaders(
+            accelerator,
+            learner,
+            train_images,
+            valid_loader.dataset,
+            stage.views,
+            recipe.batch_size,
+            recipe.num_workers,
+            run.features,
+        )
         learner = learner.classifier
     optimizer = make_optimizer(model, stage.max_lr, stage.lr_mult, recipe.weight_decay)
     scheduler = make_one_cycle(
@@ -152,37 +161,6 @@ def run_stage(
                 best = {}
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()
-
-
-def feature_loaders(
-    accelerator: Accelerator,
-    recipe: Recipe,
-    stage: Stage,
-    backbone: FrozenBackbone,
-    loaders: tuple[TransformedImages, Any, Any],
-    run: RunFolder,
-) -> list[Any]:
-    """Returns training and validation batches of (features, labels), prepared, in the place of the pictures'."""
-    train_images, _, valid_loader = loaders
-    plain = valid_loader.dataset.transform
-    found = [
-        cache_features(
-            accelerator,
-            backbone,
-            TransformedImages(rows, Views(plain, train_images.transform, views), recipe.seed),
-            views,
-            recipe.batch_size,
-            recipe.num_workers,
-            run.features / split,
-        )
-        for split, rows, views in (
-            ("train", train_images.rows, stage.views),
-            ("validation", valid_loader.dataset.rows, 1),
-        )
-    ]
-    return list(
-        accelerator.prepare(found[0].loader(recipe.batch_size, recipe.seed), found[1].loader(recipe.batch_size))
-    )
 
 
 def keep(run: RunFolder, checkpoint: Checkpoint, best: dict[str, torch.Tensor]) -> None:

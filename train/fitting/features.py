@@ -73,6 +73,38 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+def feature_loaders(
+    accelerator: Accelerator,
+    backbone: FrozenBackbone,
+    train_images: TransformedImages,
+    valid_images: TransformedImages,
+    views: int,
+    batch_size: int,
+    num_workers: int,
+    folder: Path,
+) -> tuple[Any, Any]:
+    """Returns training and validation batches of (features, labels), prepared, in the place of the pictures'.
+
+    Args:
+        accelerator: Knows devices, processes and precision.
+        backbone: On the accelerator's device.
+        train_images: With the training transform.
+        valid_images: With the evaluation transform, which also gives the plain views of the training pictures.
+        views: Views per training picture; a validation picture has the plain one.
+        batch_size: Views per step, over all processes.
+        num_workers: Processes that decode pictures; 0 decodes in the main process.
+        folder: Where the features go, on a disk that all processes see.
+    """
+    seed = train_images.seed
+    found = []
+    for split, images, count in (("train", train_images, views), ("validation", valid_images, 1)):
+        views_of = Views(valid_images.transform, train_images.transform, count)
+        looked_at = TransformedImages(images.rows, views_of, seed)
+        found.append(cache_features(accelerator, backbone, looked_at, count, batch_size, num_workers, folder / split))
+    train_loader, valid_loader = accelerator.prepare(found[0].loader(batch_size, seed), found[1].loader(batch_size))
+    return train_loader, valid_loader
+
+
 def cache_features(
     accelerator: Accelerator,
     backbone: FrozenBackbone,
