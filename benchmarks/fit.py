@@ -75,7 +75,7 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
     sizes = ["--size", str(options.size), "--batch-size", str(options.batch_size)]
     start = [f"weights={options.weights.resolve()}"] if options.weights else ["pretrained=false"]
     ours = [
-        python, "-m", "benchmarks.side_ours", f"dataset={options.dataset.resolve()}", *start, "crop_mode=squash",
+        python, "-m", "benchmarks.side_ours", "recipes/resnet34.yaml", f"dataset={options.dataset.resolve()}", *start,
         f"image_size={options.size}", f"batch_size={options.batch_size}", f"num_workers={options.workers}",
         *options.set,
     ]  # fmt: skip
@@ -87,8 +87,8 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
             "--freeze-epochs", str(options.freeze_epochs), "--epochs", str(options.epochs),
         ]  # fmt: skip
     commands["ours"] = [
-        *ours, f"output_dir={work / 'runs' / 'ours'}", f"freeze_epochs={options.freeze_epochs}",
-        f"epochs={options.epochs}",
+        *ours, f"output_dir={work / 'runs' / 'ours'}", "feature_views=0", f"freeze_epochs={options.freeze_epochs}",
+        f"epochs={options.epochs}", "freeze_max_lr=1e-2",
     ]  # fmt: skip
     commands["bare"] = [
         python, "-m", "benchmarks.bare", "--architecture", "resnet34", *sizes, "--steps", "13",

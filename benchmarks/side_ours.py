@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 BEGAN = float(os.environ["BENCH_BEGAN"])
@@ -17,7 +18,7 @@ def rate(steps: list[float], epochs: int, batch_size: int) -> float:
 
 
 def main() -> None:
-    """Runs `train fit` with the command line's words and prints what was measured."""
+    """Runs `train fit RECIPE KEY=VALUE ...` and prints what was measured."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     from train import finetune
@@ -35,7 +36,7 @@ def main() -> None:
         stages[stage.number] = {"seconds": time.time() - began, "steps": steps[first:]}
 
     finetune.run_stage = timed
-    recipe = load_settings(Recipe, None, sys.argv[1:])
+    recipe = load_settings(Recipe, Path(sys.argv[1]), sys.argv[2:])
     # Tables and figures are for people; the last line is for the script that asked.
     with contextlib.redirect_stdout(sys.stderr):
         run = finetune.fit(recipe)
