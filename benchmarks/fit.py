@@ -30,7 +30,7 @@ def main(words: list[str] | None = None) -> None:
     shutil.rmtree(work / "images", ignore_errors=True)
     for split in ("train", "validation"):
         export_images(splits[split], work / "images" / split)
-    peer = None if options.ours_only else fastai_python()
+    peer = None if options.ours_only or options.architecture != "resnet34" else fastai_python()
 
     rounds: list[Round] = []
     load = [os.getloadavg()[0]]
@@ -52,6 +52,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path, help="a dataset folder of python -m dataset_card build")
     parser.add_argument("--weights", type=Path, help="ResNet34 in timm's names; without it both start from nothing")
+    parser.add_argument("--architecture", default="resnet34", help="another one than this runs without fastai")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
@@ -64,9 +65,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--channels-last", action="store_true", help="the layout of the bare loop")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench-fit", help="where things are put")
     parser.add_argument("--ours-only", action="store_true", help="without fastai")
-    options = parser.parse_args(words)
-    options.set = options.set or []
-    return options
+    return parser.parse_args(words)
 
 
 def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[str, list[str | Path]]:
@@ -76,7 +75,8 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
     start = [f"weights={options.weights.resolve()}"] if options.weights else ["pretrained=false"]
     ours = [
         python, "-m", "benchmarks.side_ours", "recipes/resnet34.yaml", f"dataset={options.dataset.resolve()}", *start,
-        f"image_size={options.size}", f"batch_size={options.batch_size}", f"num_workers={options.workers}",
+        f"architecture={options.architecture}", f"image_size={options.size}",
+        f"batch_size={options.batch_size}", f"num_workers={options.workers}",
         *options.set,
     ]  # fmt: skip
     commands: dict[str, list[str | Path]] = {}
@@ -91,7 +91,7 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
         f"epochs={options.epochs}", "freeze_max_lr=1e-2",
     ]  # fmt: skip
     commands["bare"] = [
-        python, "-m", "benchmarks.bare", "--architecture", "resnet34", *sizes, "--steps", "13",
+        python, "-m", "benchmarks.bare", "--architecture", options.architecture, *sizes, "--steps", "13",
         *(["--channels-last"] if options.channels_last else []),
     ]  # fmt: skip
     commands["cached"] = [
@@ -104,7 +104,7 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
 def caption(options: argparse.Namespace, splits: Any, load: list[float]) -> str:
     """Returns what the numbers rest on."""
     return (
-        f"ResNet34, {options.size} px, batch {options.batch_size}, {options.workers} loader processes, "
+        f"{options.architecture}, {options.size} px, batch {options.batch_size}, {options.workers} loader processes, "
         f"{len(splits['train'])} + {len(splits['validation'])} pictures, {os.cpu_count()} cores, "
         f"medians of {options.rounds} rounds; load average {min(load):.1f} to {max(load):.1f} between them "
         "(the runs themselves make about as much as there are cores).\n"

@@ -53,9 +53,13 @@ def run_side(command: list[str | Path], log: Path) -> dict[str, Any]:
     """
     began = time.time()
     environment = {**os.environ, "BENCH_BEGAN": str(began), "HF_HUB_OFFLINE": "1"}
-    with log.open("w") as said:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=said, text=True)
-        peak = 0
+    peak = 0
+    with (
+        log.open("w") as said,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=said, text=True
+        ) as process,
+    ):
         while process.poll() is None:
             peak = max(peak, _memory(process.pid))
             time.sleep(SECONDS_BETWEEN_LOOKS)
