@@ -1,10 +1,10 @@
-# make demo | test | check | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
+# make demo | test | check | bench | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check clean
+.PHONY: install demo test check bench bench-fit clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -48,6 +48,12 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: bench-fit
+
+# `train fit` beside fastai, on the drawings: BENCH="--size 128 --rounds 1" is shorter, --help says what else there is.
+bench-fit: .venv/dev $(DATASET)/README.md
+	$(BIN)/python -m benchmarks.fit $(DATASET) $(BENCH)
 
 clean:
 	rm -rf build runs .mypy_cache .pytest_cache .ruff_cache

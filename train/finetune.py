@@ -1,5 +1,6 @@
 """The story of `train fit`: a dataset becomes a model folder, in two stages under one-cycle schedules."""
 
+import shutil
 from contextlib import ExitStack
 from typing import Any
 
@@ -89,21 +90,23 @@ def _fit(recipe: Recipe, accelerator: Accelerator, run: RunFolder) -> None:
     valid_loader = accelerator.prepare(make_loader(valid_images, recipe.batch_size, recipe.num_workers, shuffle=False))
     progress = resumed.progress if resumed else Progress()
     accelerator.print(TABLE_HEAD)
-    for record in progress.records:
-        accelerator.print(record.table_row(best=progress.best is record))
     with stop_requests(accelerator) as stop:
         for stage in stages(recipe):
+            for record in progress.records:
+                if record.stage == stage.number and stage.keeps(record.epoch):
+                    accelerator.print(record.table_row(best=progress.best is record))
             if progress.epochs_done(stage.number) < stage.epochs:
                 loaders = (train_batches, valid_loader)
                 run_stage(accelerator, recipe, stage, model, loaders, run, progress, resumed, stop)
                 resumed = None
-        if number := agree(stop.number):
-            raise Stopped(128 + number)
+        if code := agree(stop.wish):
+            raise Stopped(code)
 
     def publish() -> None:
         plot_training(run.figures / "training.png", progress)
         model.load_state_dict(run.load_best())
         write_model_folder(run, model, data_config, images, progress)
+        shutil.rmtree(run.features, ignore_errors=True)
 
     from_main(publish)
     accelerator.end_training()
@@ -117,7 +120,7 @@ def make_train_batches(
     rows = images.split("train")
     if images.stream is None:
         pictures = TransformedImages(rows, transform, recipe.seed)
-        return EpochBatches(accelerator, pictures, recipe.batch_size, recipe.num_workers)
+        return EpochBatches(accelerator, make_loader(pictures, recipe.batch_size, recipe.num_workers, shuffle=True))
     return StreamedBatches(
         accelerator,
         images.stream,

@@ -1,5 +1,6 @@
 """The story of one stage: epochs under a single one-cycle, with a checkpoint after each and within long ones."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from tqdm import tqdm
 
 from train.fitting.batches import EpochBatches, hash_seed
 from train.fitting.checkpoint import Checkpoint
+from train.fitting.features import feature_loaders
+from train.fitting.frozen import FrozenBackbone
 from train.fitting.loop import check_finite, train_one_epoch, validate
 from train.fitting.model import freeze_backbone, unfreeze
 from train.fitting.optim import make_one_cycle, make_optimizer
@@ -23,19 +26,27 @@ from train.running.watching import WatchedBatches
 
 @dataclass(frozen=True)
 class Stage:
-    """One one-cycle: which stage, how long, how fast, and whether only the classifier learns."""
+    """One one-cycle: which stage, how long, how fast, and whether only the classifier learns.
+
+    With `views`, a frozen stage's epochs are passes over cached features of so many views per picture.
+    """
 
     number: int
     epochs: int
     max_lr: float
     lr_mult: float
     frozen: bool
+    views: int = 0
+
+    def keeps(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 1, is shown and put on disk: of cheap ones every tenth part of the stage."""
+        return not self.views or epoch == self.epochs or epoch % math.ceil(self.epochs / 10) == 0
 
 
 def stages(recipe: Recipe) -> list[Stage]:
     """Returns the stages that have epochs."""
     both = [
-        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, frozen=True),
+        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, frozen=True, views=recipe.feature_views),
         Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, frozen=False),
     ]
     return [stage for stage in both if stage.epochs]
@@ -67,14 +78,34 @@ def run_stage(
 
     Raises:
         DivergedError: The loss is not finite.
+        FrozenError: The architecture's classifier can't learn alone.
+        FeaturesError: The disk is full.
         KeepError: The disk is full.
         Stopped: A signal has asked for it; what was done is on disk.
     """
     train_batches, valid_loader = loaders
+    if resumed:
+        model.load_state_dict(resumed.model)
+    learner = model
     if stage.frozen:
+        learner = FrozenBackbone(model, recipe.drop_rate, (3, recipe.image_size, recipe.image_size))
         freeze_backbone(model)
     else:
         unfreeze(model)
+    if stage.views:
+        assert isinstance(train_batches, EpochBatches), "the recipe has no views with a stream"
+        train_batches, valid_loader = feature_loaders(
+            accelerator,
+            learner,
+            train_batches.images,
+            valid_loader.dataset,
+            stage.views,
+            recipe.batch_size,
+            recipe.num_workers,
+            run.features,
+            stop,
+        )
+        learner = learner.classifier
     optimizer = make_optimizer(model, stage.max_lr, stage.lr_mult, recipe.weight_decay)
     scheduler = make_one_cycle(
         optimizer,
@@ -85,14 +116,12 @@ def run_stage(
     )
     done = progress.epochs_done(stage.number)
     begun = resumed.trace if resumed else None
-    if resumed:
-        model.load_state_dict(resumed.model)
-        if done or begun:
-            optimizer.load_state_dict(resumed.optimizer)
-            scheduler.load_state_dict(resumed.scheduler)
-            if accelerator.scaler:
-                accelerator.scaler.load_state_dict(resumed.scaler)
-    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+    if resumed and (done or begun):
+        optimizer.load_state_dict(resumed.optimizer)
+        scheduler.load_state_dict(resumed.scheduler)
+        if accelerator.scaler:
+            accelerator.scaler.load_state_dict(resumed.scaler)
+    prepared, prepared_optimizer = accelerator.prepare(learner, optimizer)
     # A stream has no place to go on from but its start.
     minutes = None if recipe.streaming else recipe.checkpoint_minutes
     keeper = Keeper(accelerator, run, (model, optimizer, scheduler), progress, stop, minutes)
@@ -134,10 +163,12 @@ def run_stage(
                 validation_accuracy=(logits.argmax(1) == labels).double().mean().item(),
                 max_lr=max(trace.rates),
                 seconds=keeper.seconds,
+                steps=len(trace.losses),
             )
             progress.add(record, trace.losses, trace.rates, trace.momenta)
-            if accelerator.is_main_process:
+            keeps = stage.keeps(epoch + 1)
+            if accelerator.is_main_process and keeps:
                 bar.write(record.table_row(best=progress.best is record))
-            keeper.keep_epoch()
+            keeper.end_epoch(keeps)
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()

@@ -106,11 +106,11 @@ def make_loader(images: TransformedImages, batch_size: int, num_workers: int, sh
 class EpochBatches:
     """A split's batches in a new order every epoch, from any batch on; what is done is not even decoded."""
 
-    def __init__(self, accelerator: Accelerator, images: TransformedImages, batch_size: int, num_workers: int) -> None:
-        """Shares batches of `batch_size` pictures out among the accelerator's processes."""
-        loader = make_loader(images, batch_size, num_workers, shuffle=True)
-        self.images, self.batch_size = images, batch_size
+    def __init__(self, accelerator: Accelerator, loader: DataLoader[Any]) -> None:
+        """Shares a shuffled loader's batches out among the accelerator's processes."""
+        self.images: Any = loader.dataset
         self.sampler: Any = loader.sampler
+        self.batch_size: Any = loader.batch_size
         self.loader = accelerator.prepare(loader)
 
     def start(self, epoch_seed: int, done: int) -> None:
@@ -120,7 +120,7 @@ class EpochBatches:
         self.images.set_epoch(epoch_seed)
         self.sampler.start = done * self.batch_size
 
-    def sample(self) -> TransformedImages:
+    def sample(self) -> Any:
         """Returns pictures to look at: all of them, by index."""
         return self.images
 
@@ -129,5 +129,5 @@ class EpochBatches:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
-        """Yields (images, labels), this process's part of each batch, on its device."""
+        """Yields (images or their features, labels), this process's part of each batch, on its device."""
         return iter(self.loader)

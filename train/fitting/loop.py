@@ -105,7 +105,8 @@ def validate(accelerator: Accelerator, model: nn.Module, loader: Any, title: str
     """
     model.eval()
     logits, labels = [], []
-    with tqdm(loader, desc=title, unit="batch", disable=not accelerator.is_main_process, leave=False) as bar:
+    # One that takes no second needs no bar.
+    with tqdm(loader, desc=title, unit="batch", disable=not accelerator.is_main_process, leave=False, delay=1) as bar:
         for images, truth in bar:
             answer = model(images)
             # Drops the pictures that were repeated to give every process a full batch.

@@ -17,6 +17,7 @@ class EpochRecord:
         validation_accuracy: 0 to 1.
         max_lr: The classifier's highest rate within the epoch.
         seconds: Wall-clock time of training and validation.
+        steps: Updates of the optimizer.
     """
 
     stage: int
@@ -27,6 +28,7 @@ class EpochRecord:
     validation_accuracy: float
     max_lr: float
     seconds: float
+    steps: int
 
     def table_row(self, best: bool) -> str:
         """Returns the line that `fit` prints, under `TABLE_HEAD`; a star marks the best epoch so far."""

@@ -29,6 +29,9 @@ class Recipe(Settings):
         batch_size: Pictures per step, over all processes.
         freeze_epochs: Epochs of stage 1, in which the classifier alone learns.
         freeze_max_lr: Highest learning rate of stage 1.
+        feature_views: Views of each training picture (plain, mirrored, then augmented ones) whose features are
+            computed once; stage 1's epochs are then passes over these, and cost next to nothing. 0: every epoch
+            looks at newly augmented pictures. Of many passes ten are printed and kept. Not with `streaming`.
         epochs: Epochs of stage 2, in which everything learns.
         max_lr: Highest learning rate of stage 2, for the classifier.
         lr_mult: Discriminative learning rates: each layer group below the classifier learns at this
@@ -60,6 +63,7 @@ class Recipe(Settings):
     batch_size: int = Field(32, ge=2)
     freeze_epochs: int = Field(4, ge=0)
     freeze_max_lr: float = Field(1e-2, gt=0)
+    feature_views: int = Field(0, ge=0, le=64)
     epochs: int = Field(8, ge=0)
     max_lr: float = Field(1e-3, gt=0)
     lr_mult: float = Field(0.5, gt=0, le=1)
@@ -80,6 +84,8 @@ class Recipe(Settings):
     def _consistent(self) -> "Recipe":
         if self.freeze_epochs + self.epochs == 0:
             raise ValueError("freeze_epochs and epochs are both 0: nothing to train")
+        if self.streaming and self.feature_views and self.freeze_epochs:
+            raise ValueError("streaming and feature_views don't go together: set feature_views=0, or freeze_epochs=0")
         return self
 
     @property

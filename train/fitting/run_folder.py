@@ -36,6 +36,7 @@ class RunFolder:
         self.data = path / "data.json"
         self.checkpoints = path / "checkpoints"
         self.best = path / "checkpoints" / "best.safetensors"
+        self.features = path / "features"
         self.metrics = path / "metrics.jsonl"
         self.figures = path / "figures"
         self.model = path / "model"

@@ -52,9 +52,8 @@ def plot_train_batch(path: Path, images: Any, label_names: Sequence[str], data_c
 def plot_training(path: Path, progress: Progress) -> None:
     """Shows a run: loss per step and per epoch, accuracy per epoch, learning rate and momentum per step."""
     steps = np.arange(1, len(progress.losses) + 1)
-    per_epoch = len(steps) // len(progress.records)
-    ends = per_epoch * np.arange(1, len(progress.records) + 1)
-    first_stage_ends = per_epoch * progress.epochs_done(1)
+    ends = np.cumsum([record.steps for record in progress.records])
+    first_stage_ends = sum(record.steps for record in progress.records if record.stage == 1)
     with plt.rc_context(_STYLE):
         figure, (loss, accuracy, rate) = plt.subplots(1, 3, figsize=(11, 3))
         loss.plot(steps, progress.losses, color=_BLUE, alpha=0.35, lw=0.8, label="training, per step")
@@ -64,7 +63,7 @@ def plot_training(path: Path, progress: Progress) -> None:
         accuracy.plot(ends, [r.train_accuracy for r in progress.records], color=_BLUE, label="training, augmented")
         accuracy.plot(ends, [r.validation_accuracy for r in progress.records], color=_ORANGE, label="validation")
         if progress.best:
-            kept = per_epoch * (1 + progress.records.index(progress.best))
+            kept = ends[progress.records.index(progress.best)]
             accuracy.plot(kept, progress.best.validation_accuracy, "*", color=_ORANGE, ms=11, label="kept")
         accuracy.set(title="Accuracy", xlabel="step", ylim=(0, 1))
         accuracy.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 
 from train.errors import UserError
@@ -46,6 +47,9 @@ class Keeper:
         self.stop, self.minutes, self.saved = stop, minutes, time.monotonic()
         self.trace: EpochTrace | None = None
         self.began = 0.0
+        # Of the best epoch, until they are on disk; and whether an epoch is not.
+        self.best: dict[str, torch.Tensor] = {}
+        self.behind = False
 
     def begin(self, trace: EpochTrace) -> None:
         """Notes that the epoch of this trace runs from now on."""
@@ -58,8 +62,8 @@ class Keeper:
 
     def wish(self) -> int:
         """Returns what this process wants before the next batch: 0, a checkpoint (1), or to stop (128 + signal)."""
-        if self.stop.number:
-            return 128 + self.stop.number
+        if self.stop.wish:
+            return self.stop.wish
         due = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
         return _SAVE if due and self.accelerator.is_main_process else 0
 
@@ -74,19 +78,26 @@ class Keeper:
         if self.minutes is not None and self.trace.batches:
             self.trace.seconds = self.seconds
             from_main(lambda: self._write(self.trace))
+        elif self.behind:
+            from_main(lambda: self._write(None))
         if agreed != _SAVE:
             raise Stopped(agreed)
 
-    def keep_epoch(self) -> None:
-        """Puts an epoch on disk. The checkpoint comes last: what it counts as done, a resumed run does not do again.
+    def end_epoch(self, keeps: bool) -> None:
+        """Puts the epoch that is now done on disk; one that is not kept is held in memory where it is the best.
 
         Raises:
             KeepError: The disk is full or closed.
         """
-        self.trace = None
-        from_main(lambda: self._write(None))
+        self.trace, self.behind = None, True
+        if self.accelerator.is_main_process and self.progress.best is self.progress.records[-1]:
+            self.best = cpu_state(self.parts[0])
+        if keeps:
+            from_main(lambda: self._write(None))
+            self.behind = False
 
     def _write(self, trace: EpochTrace | None) -> None:
+        """Writes a checkpoint, last of all: what it counts as done, a resumed run does not do again."""
         model, optimizer, scheduler = self.parts
         scaler = self.accelerator.scaler
         checkpoint = Checkpoint(
@@ -98,9 +109,10 @@ class Keeper:
             trace,
         )
         try:
+            if self.best:
+                self.run.save_best(self.best)
+                self.best = {}
             if trace is None:
-                if self.progress.best is self.progress.records[-1]:
-                    self.run.save_best(checkpoint.model)
                 self.run.write_metrics(self.progress)
             save_checkpoint(self.run.checkpoints, checkpoint)
         except OSError as error:

@@ -2,7 +2,7 @@ from train.fitting.progress import EpochRecord, Progress
 
 
 def _record(stage: int, epoch: int, accuracy: float, loss: float) -> EpochRecord:
-    return EpochRecord(stage, epoch, 1.0, 0.5, loss, accuracy, 1e-3, 1.0)
+    return EpochRecord(stage, epoch, 1.0, 0.5, loss, accuracy, 1e-3, 1.0, 4)
 
 
 def test_the_best_is_most_accurate_then_lowest_loss_then_earliest() -> None:

@@ -20,8 +20,10 @@ def test_training(tmp_path: Path, stages: list[int]) -> None:
     progress = Progress()
     for stage in stages:
         for epoch in (1, 2):
-            record = EpochRecord(stage, epoch, 1 / epoch, 0.5, 1.0, 0.4, 1e-2, 1.0)
-            progress.add(record, [1.0, 0.9], [1e-3, 1e-2], [0.95, 0.85])
+            # Passes over cached features have other numbers of steps.
+            steps = 2 * stage
+            record = EpochRecord(stage, epoch, 1 / epoch, 0.5, 1.0, 0.4, 1e-2, 1.0, steps)
+            progress.add(record, [1.0, 0.9] * stage, [1e-3, 1e-2] * stage, [0.95, 0.85] * stage)
     plot_training(tmp_path / "figures" / "training.png", progress)
     assert _size(tmp_path / "figures" / "training.png") == (1650, 450)
 
