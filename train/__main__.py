@@ -1,4 +1,4 @@
-"""Command line: `python -m train fit | evaluate | push`."""
+"""Command line: `python -m train lr-find | fit | evaluate | push`."""
 
 import shlex
 import signal
@@ -22,6 +22,30 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", hel
 @app.callback()
 def describe() -> None:
     """Dataset folder -> model folder. RUN/model loads in timm, transformers and app.py."""
+
+
+@app.command("lr-find")
+def lr_find(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file such as recipes/resnet34.yaml.")],
+    words: Words = None,
+) -> None:
+    """Suggests a learning rate for the stage that comes next in output_dir; nothing is trained for good.
+
+    Example: python -m train lr-find recipes/resnet34.yaml dataset=dances output_dir=runs/first
+    """
+    from accelerate import PartialState
+
+    from train.find_lr import find
+    from train.fitting.recipe import Recipe
+    from train.fitting.run_folder import RunFolder
+    from train.rates import figure_path
+    from train.settings import load_settings
+
+    settings = load_settings(Recipe, recipe, words or [])
+    stage, result = find(settings)
+    if PartialState().is_main_process:
+        print(f"stage {stage.number}: {result.verdict(stage.rate_key)}")
+        print(f"The curve: {figure_path(RunFolder(settings.output_dir), stage)}")
 
 
 @app.command()

@@ -38,6 +38,7 @@ class Evaluation(Settings):
         split: Which split of it.
         batch_size: Pictures per step.
         num_workers: Processes that decode pictures.
+        tta: Test-time augmentation: the mean of the probabilities for a picture and for its mirror image.
         output_dir: Where the results go; default: into the model folder.
     """
 
@@ -45,6 +46,7 @@ class Evaluation(Settings):
     split: str = "test"
     batch_size: int = Field(32, ge=1)
     num_workers: int = Field(2, ge=0)
+    tta: bool = False
     output_dir: Path | None = None
 
 
@@ -66,9 +68,10 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
 
     warn_of_leak(images, folder.config)
 
-    predictions = predict(model, rows, settings.batch_size, settings.num_workers)
+    predictions = predict(model, rows, settings.batch_size, settings.num_workers, settings.tta)
     metrics = {
         **compute_metrics(predictions),
+        "tta": settings.tta,
         "dataset": images.title,
         "dataset_id": images.repo_id,
         "fingerprint": fingerprint(rows),

@@ -8,14 +8,18 @@ from train.errors import UserError
 from train.fitting.batches import TransformedImages, make_loader
 from train.fitting.checkpoint import load_newest_checkpoint
 from train.fitting.data import LabelledImages, fingerprint, load_images
-from train.fitting.model import build_model, model_data_config
+from train.fitting.model import model_data_config
 from train.fitting.progress import TABLE_HEAD, Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
-from train.fitting.transforms import eval_transform, train_transform
+from train.fitting.system import system_facts
+from train.fitting.tracking import check_tracker, start_tracking
+from train.fitting.transforms import eval_transform
 from train.judging.plots import plot_train_batch, plot_training
+from train.parts import make_objective, start_model, training_images
+from train.plan import stages
 from train.publishing.model_folder import write_model_folder
-from train.stages import run_stage, stages
+from train.stages import run_stage
 
 
 class SetupError(UserError):
@@ -42,20 +46,11 @@ def fit(recipe: Recipe) -> RunFolder:
     resumed = load_newest_checkpoint(run.checkpoints)
 
     set_seed(recipe.seed)
-    model = build_model(
-        recipe.architecture,
-        len(images.label_names),
-        recipe.image_size,
-        # A checkpoint holds all weights: the first ones need not be at hand any more.
-        pretrained=recipe.pretrained and not resumed,
-        weights=None if resumed else recipe.weights,
-        drop_rate=recipe.drop_rate,
-    ).to(accelerator.device)
+    model = start_model(recipe, images.label_names, resumed is not None).to(accelerator.device)
     data_config = model_data_config(model, recipe.image_size, recipe.crop_mode)
-    train_images = TransformedImages(
-        images.split("train"), train_transform(data_config, recipe.min_scale), recipe.seed
-    )
+    train_images = training_images(recipe, images, data_config)
     valid_images = TransformedImages(images.split("validation"), eval_transform(data_config), recipe.seed)
+    objective = make_objective(recipe, images)
     accelerator.print(
         f"{recipe.architecture} from {recipe.start}, {recipe.image_size} px, on {accelerator.device}: "
         f"{len(train_images)} pictures to learn from, {len(valid_images)} to validate, "
@@ -64,12 +59,22 @@ def fit(recipe: Recipe) -> RunFolder:
     # Not before everything fits: a mistake leaves no folder behind that would be in the way of the next try.
     if accelerator.is_main_process:
         run.start(recipe.values(), data)
-        plot_train_batch(run.figures / "train_batch.png", train_images, images.label_names, data_config)
+        run.add_system(system_facts(accelerator))
+        plot_train_batch(
+            run.figures / "train_batch.png", train_images, images.label_names, data_config, objective.targets
+        )
 
     accelerator.wait_for_everyone()
+    start_tracking(accelerator, recipe.values())
 
     loaders = accelerator.prepare(
-        make_loader(train_images, recipe.batch_size, recipe.num_workers, shuffle=True),
+        make_loader(
+            train_images,
+            recipe.batch_size,
+            recipe.num_workers,
+            shuffle=True,
+            balanced=recipe.class_balance == "sampling",
+        ),
         make_loader(valid_images, recipe.batch_size, recipe.num_workers, shuffle=False),
     )
     progress = resumed.progress if resumed else Progress()
@@ -77,8 +82,19 @@ def fit(recipe: Recipe) -> RunFolder:
     for record in progress.records:
         accelerator.print(record.table_row(best=progress.best is record))
     for stage in stages(recipe):
-        if progress.epochs_done(stage.number) < stage.epochs:
-            run_stage(accelerator, recipe, stage, model, (train_images, *loaders), run, progress, resumed)
+        if not progress.is_over(stage.number, stage.epochs, recipe.patience):
+            run_stage(
+                accelerator,
+                recipe,
+                stage,
+                model,
+                (train_images, *loaders),
+                data_config,
+                objective,
+                run,
+                progress,
+                resumed,
+            )
             resumed = None
 
     if accelerator.is_main_process:
@@ -94,11 +110,17 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     """Returns the accelerator; `batch_size` counts pictures over all processes.
 
     Raises:
+        TrackerError: There is no such tracker, or it is not installed.
         SetupError: fp16 without a GPU, or a batch that can't be divided among the processes.
     """
     if recipe.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise SetupError("mixed_precision=fp16 needs a GPU and there is none: use bf16 or no")
+    if recipe.tracker:
+        check_tracker(recipe.tracker)
     accelerator = Accelerator(
+        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        log_with=recipe.tracker,
+        project_dir=recipe.output_dir / "logs",
         mixed_precision=recipe.mixed_precision,
         dataloader_config=DataLoaderConfiguration(split_batches=True),
         # Ours steps once per update; a prepared scheduler would step once per process.

@@ -1,7 +1,7 @@
 """Batches of tensors whose randomness follows from (seed, epoch, picture) alone."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import datasets
@@ -71,21 +71,49 @@ class EpochSampler(Sampler[int]):
         yield from torch.randperm(self.length, generator=generator).tolist()
 
 
+class BalancedSampler(EpochSampler):
+    """As many indices per epoch, in which every class comes equally often: rare ones repeat, frequent ones rest."""
+
+    def __init__(self, labels: Sequence[int], seed: int) -> None:
+        """Samples indices of `labels`."""
+        super().__init__(len(labels), seed)
+        self.labels = torch.tensor(labels)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yields the epoch's indices."""
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch))
+        members = [(self.labels == label).nonzero().flatten() for label in self.labels.unique()]
+        share = -(-self.length // len(members))
+        chosen = [
+            # Each picture once before any comes again.
+            torch.cat([of[torch.randperm(len(of), generator=generator)] for _ in range(-(-share // len(of)))])[:share]
+            for of in members
+        ]
+        order = torch.randperm(share * len(members), generator=generator)[: self.length]
+        yield from torch.cat(chosen)[order].tolist()
+
+
 def hash_seed(*numbers: int) -> int:
     """Mixes numbers into one 63-bit seed, so that neighbours share nothing."""
     return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
 
 
-def make_loader(images: TransformedImages, batch_size: int, num_workers: int, shuffle: bool) -> DataLoader[Any]:
+def make_loader(
+    images: TransformedImages, batch_size: int, num_workers: int, shuffle: bool, balanced: bool = False
+) -> DataLoader[Any]:
     """Returns batches of (images, labels): float32 (batch, 3, height, width) and int64 (batch,).
 
     A shuffled loader drops the last, short batch, unless it is the only one: BatchNorm can't learn from a
-    batch of one.
+    batch of one. `balanced` shows every class equally often.
     """
+    sampler: Sampler[int] | None = None
+    if shuffle:
+        labels = list(images.rows["label"])
+        sampler = BalancedSampler(labels, images.seed) if balanced else EpochSampler(len(labels), images.seed)
     return DataLoader(
         images,
         batch_size=batch_size,
-        sampler=EpochSampler(len(images), images.seed) if shuffle else None,
+        sampler=sampler,
         num_workers=num_workers,
         drop_last=shuffle and len(images) >= batch_size,
     )

@@ -1,6 +1,6 @@
 """Checkpoints: one safetensors file with all that a run needs to go on, to the bit.
 
-Nothing is pickled: tensors lie under `model.*` and `optimizer.*`, the rest is JSON in the file's header.
+Nothing is pickled: tensors lie under `model.*`, `optimizer.*` and `ema.*`, the rest is JSON in the file's header.
 Random states need no place here, since every epoch seeds its own (see `train.fitting.batches`).
 """
 
@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Checkpoint:
         scheduler: The scheduler's state dict.
         scaler: The state of fp16's loss scaler, empty without one.
         progress: What was done so far.
+        ema: The averaged weights, empty without an average.
     """
 
     model: dict[str, torch.Tensor]
@@ -42,6 +43,7 @@ class Checkpoint:
     scheduler: dict[str, Any]
     scaler: dict[str, Any]
     progress: Progress
+    ema: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -51,6 +53,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     last = checkpoint.progress.records[-1]
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
+    tensors |= {f"ema.{name}": tensor for name, tensor in checkpoint.ema.items()}
     numbers: dict[str, Any] = {}
     for index, state in checkpoint.optimizer["state"].items():
         for key, value in state.items():
@@ -127,9 +130,14 @@ def _load(path: Path) -> Checkpoint:
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     return Checkpoint(
-        model={n.removeprefix("model."): t for n, t in tensors.items() if n not in optimizer},
+        model=_under("model.", tensors),
         optimizer={"state": state, "param_groups": header["param_groups"]},
         scheduler=header["scheduler"],
         scaler=header["scaler"],
         progress=Progress.from_json(header["progress"]),
+        ema=_under("ema.", tensors),
     )
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -14,7 +14,11 @@ from train.fitting.progress import Progress
 
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
 # is compared, not where it lies; the first weights are in the checkpoint.
-_FREE = {"output_dir", "num_workers", "dataset", "weights"}
+_FREE = {"output_dir", "num_workers", "dataset", "weights", "init_from", "tracker"}
+# Until stage 2 begins, how it will go may still be chosen: by what the learning-rate finder says after stage 1, say.
+_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes"}
+# What the learning-rate finder leaves in a folder that is to hold a run.
+_BEFORE_A_RUN = {"lr_finder.json", "figures"}
 
 
 class RunFolderError(UserError):
@@ -32,6 +36,8 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.best = path / "checkpoints" / "best.safetensors"
         self.metrics = path / "metrics.jsonl"
+        self.lr_finder = path / "lr_finder.json"
+        self.system = path / "system.json"
         self.figures = path / "figures"
         self.model = path / "model"
 
@@ -52,14 +58,42 @@ class RunFolder:
                     "or choose another output_dir, or remove it"
                 )
             former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-            differing = [key for key in recipe if key not in _FREE and former.get(key) != recipe[key]]
+            begun = any(self.checkpoints.glob("stage2-*"))
+            free = _FREE if begun else _FREE | _STAGE_2
+            differing = [key for key in recipe if key not in free and former.get(key) != recipe[key]]
             if differing:
                 listed = "; ".join(f"{key}: {former.get(key)} there, {recipe[key]} now" for key in differing)
                 raise RunFolderError(
                     f"{self.path} holds a run with another recipe ({listed}): choose another output_dir, or remove it"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        else:
+            self.check_is_run_or_free()
+
+    def check_is_run_or_free(self) -> None:
+        """Makes sure that the folder holds a run, or nothing that a run would be mixed up with.
+
+        Raises:
+            RunFolderError: It holds something else, or is no folder.
+        """
+        if self.recipe.exists() or not self.path.exists():
+            return
+        if not self.path.is_dir() or {path.name for path in self.path.iterdir()} - _BEFORE_A_RUN:
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
+
+    def check_same_model(self, architecture: str, label_names: list[str]) -> None:
+        """Makes sure that the run's weights are of this architecture and for these classes.
+
+        Raises:
+            RunFolderError: They are not.
+        """
+        there = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))["architecture"]
+        names = json.loads(self.data.read_text(encoding="utf-8"))["label_names"]
+        if there != architecture:
+            raise RunFolderError(
+                f"{self.path} holds a run of {there}, not of {architecture}: set architecture={there}"
+            )
+        if names != label_names:
+            raise RunFolderError(f"{self.path} holds a run on other classes: {', '.join(names)}")
 
     def check_data(self, data: dict[str, Any]) -> None:
         """Makes sure that a run that is continued sees the pictures and labels that it began with.
@@ -81,6 +115,11 @@ class RunFolder:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self.data.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         self.recipe.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+
+    def add_system(self, facts: dict[str, Any]) -> None:
+        """Adds to `system.json`, a list with what the run ran on each time that it was started or continued."""
+        former = json.loads(self.system.read_text(encoding="utf-8")) if self.system.exists() else []
+        self.system.write_text(json.dumps([*former, facts], indent=2) + "\n", encoding="utf-8")
 
     def write_metrics(self, progress: Progress) -> None:
         """Writes `metrics.jsonl`, a line per epoch done."""
