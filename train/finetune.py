@@ -100,6 +100,7 @@ def fit(recipe: Recipe) -> RunFolder:
     if accelerator.is_main_process:
         plot_training(run.figures / "training.png", progress)
         model.load_state_dict(run.load_best())
+        model.to(memory_format=torch.contiguous_format)
         write_model_folder(run, model, data_config, images, progress)
     accelerator.wait_for_everyone()
     accelerator.end_training()

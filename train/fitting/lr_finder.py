@@ -21,8 +21,10 @@ from train.fitting.objective import Objective
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
 _SMOOTHING = 0.9
-# On pure noise, one curve in 150 falls by more than this many times its scatter.
-_NOISE = 1.5
+# On pure noise, one curve in twenty falls by more than this many times its scatter.
+_NOISE = 1.2
+# A fall by less than this share of the loss teaches nothing.
+_LEAST = 0.01
 # A loss this many times the lowest one has diverged.
 _DIVERGED = 4.0
 
@@ -139,8 +141,9 @@ def smooth(losses: Sequence[float]) -> list[float]:
 def read_curve(rates: Sequence[float], raw: Sequence[float]) -> LRFinderResult:
     """Reads a suggestion off a curve.
 
-    It is the `valley` rule: the rate two thirds along the longest stretch in which the loss falls. A fall that is no
-    larger than the scatter of single steps is none, and the first tenth of the curve, of few steps, is passed by.
+    It is the `valley` rule of fastai and ESRI: the rate two thirds along the longest stretch in which the loss falls.
+    The flat part at its beginning, up to a tenth of the fall, does not count. A fall that is no larger than the
+    scatter of single steps is none, and the first tenth of the curve, smoothed over few steps, is passed by.
 
     Args:
         rates: Rising.
@@ -156,9 +159,10 @@ def read_curve(rates: Sequence[float], raw: Sequence[float]) -> LRFinderResult:
     # Differences of neighbours tell the scatter apart from the trend.
     scatter = float(np.std(np.diff(finite[skipped : end + 1]))) / math.sqrt(2) if end - start > 1 else math.inf
     fall = losses[start] - losses[end]
-    if fall <= _NOISE * scatter:
+    if fall <= max(_NOISE * scatter, _LEAST * losses[start]):
         return LRFinderResult(*kept, None, "the loss falls nowhere by more than it scatters from step to step")
-    return LRFinderResult(*kept, rates[start + round(2 / 3 * (end - start))])
+    slope = max(place for place in range(start, end) if losses[place] >= losses[start] - fall / 10)
+    return LRFinderResult(*kept, rates[slope + round(2 / 3 * (end - slope))])
 
 
 def longest_fall(losses: Sequence[float]) -> tuple[int, int]:
