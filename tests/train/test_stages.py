@@ -15,9 +15,9 @@ from tests.conftest import ROOT
 from train.finetune import fit
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.recipe import Recipe
+from train.plan import Stage
 from train.running import keeper
 from train.settings import load_settings
-from train.stages import Stage
 
 DEBUG = ROOT / "recipes" / "debug.yaml"
 WORDS = ("feature_views=3", "freeze_epochs=20", "epochs=1", "drop_rate=0.2")

@@ -1,7 +1,7 @@
 """Batches of tensors whose randomness follows from (seed, epoch, picture) alone."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import datasets
@@ -83,21 +83,50 @@ class EpochSampler(Sampler[int]):
         yield from torch.randperm(self.length, generator=generator)[self.start :].tolist()
 
 
+class BalancedSampler(EpochSampler):
+    """As many indices per epoch, in which every class comes equally often: rare ones repeat, frequent ones rest."""
+
+    def __init__(self, labels: Sequence[int], seed: int) -> None:
+        """Samples indices of `labels`, the classes' numbers."""
+        super().__init__(len(labels), seed)
+        self.labels = torch.tensor(labels)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yields the epoch's indices."""
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch))
+        members = [(self.labels == label).nonzero().flatten() for label in self.labels.unique()]
+        share = -(-self.length // len(members))
+        chosen = [
+            # Each picture once before any comes again.
+            torch.cat([of[torch.randperm(len(of), generator=generator)] for _ in range(-(-share // len(of)))])[:share]
+            for of in members
+        ]
+        order = torch.randperm(share * len(members), generator=generator)[: self.length]
+        yield from torch.cat(chosen)[order][self.start :].tolist()
+
+
+def make_sampler(labels: Sequence[int], seed: int, balanced: bool) -> EpochSampler:
+    """Returns a sampler of indices of `labels`: every one once, or every class equally often."""
+    return BalancedSampler(labels, seed) if balanced else EpochSampler(len(labels), seed)
+
+
 def hash_seed(*numbers: int) -> int:
     """Mixes numbers into one 63-bit seed, so that neighbours share nothing."""
     return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
 
 
-def make_loader(images: TransformedImages, batch_size: int, num_workers: int, shuffle: bool) -> DataLoader[Any]:
+def make_loader(
+    images: TransformedImages, batch_size: int, num_workers: int, shuffle: bool, balanced: bool = False
+) -> DataLoader[Any]:
     """Returns batches of (images, labels): float32 (batch, 3, height, width) and int64 (batch,).
 
     A shuffled loader drops the last, short batch, unless it is the only one: BatchNorm can't learn from a
-    batch of one.
+    batch of one. `balanced` shows every class equally often.
     """
     return DataLoader(
         images,
         batch_size=batch_size,
-        sampler=EpochSampler(len(images), images.seed) if shuffle else None,
+        sampler=make_sampler(list(images.rows["label"]), images.seed, balanced) if shuffle else None,
         num_workers=num_workers,
         drop_last=shuffle and len(images) >= batch_size,
     )

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from train.errors import UserError
-from train.fitting.batches import EpochBatches, EpochSampler, TransformedImages, make_loader
+from train.fitting.batches import EpochBatches, TransformedImages, make_loader, make_sampler
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.transforms import Transform
 from train.running.processes import from_main
@@ -72,12 +72,16 @@ class Features(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         pictures, views = np.divmod(indices, self.values.shape[1])
         return torch.from_numpy(self.values[pictures, views]), self.labels[pictures]
 
-    def loader(self, batch_size: int, seed: int | None = None) -> DataLoader[Any]:
-        """Returns batches in order, or shuffled by `seed` and epoch and then without the last, short one."""
+    def loader(self, batch_size: int, seed: int | None = None, balanced: bool = False) -> DataLoader[Any]:
+        """Returns batches in order, or shuffled by `seed` and epoch and then without the last, short one.
+
+        `balanced` shows views of every class equally often.
+        """
+        labels = self.labels.repeat_interleave(self.values.shape[1]).tolist()
         return DataLoader(
             self,
             batch_size=batch_size,
-            sampler=None if seed is None else EpochSampler(len(self), seed),
+            sampler=None if seed is None else make_sampler(labels, seed, balanced),
             collate_fn=_as_it_is,
             drop_last=seed is not None and len(self) >= batch_size,
         )
@@ -95,6 +99,7 @@ def feature_loaders(
     views: int,
     batch_size: int,
     num_workers: int,
+    balanced: bool,
     folder: Path,
     stop: StopRequest,
 ) -> tuple[EpochBatches, Any]:
@@ -108,6 +113,7 @@ def feature_loaders(
         views: Views per training picture; a validation picture has the plain one.
         batch_size: Views per step, over all processes.
         num_workers: Processes that decode pictures; 0 decodes in the main process.
+        balanced: Show every class equally often.
         folder: Where the features go, on a disk that all processes see.
         stop: Whether a signal has asked for the end.
 
@@ -124,7 +130,8 @@ def feature_loaders(
         place = folder / split
         found.append(cache_features(accelerator, backbone, looked_at, count, batch_size, num_workers, place, stop))
     train, valid = found
-    return EpochBatches(accelerator, train.loader(batch_size, seed)), accelerator.prepare(valid.loader(batch_size))
+    train_batches = EpochBatches(accelerator, train.loader(batch_size, seed, balanced))
+    return train_batches, accelerator.prepare(valid.loader(batch_size))
 
 
 def cache_features(

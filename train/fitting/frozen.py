@@ -56,7 +56,7 @@ class FrozenBackbone(nn.Module):
         self.model = model
         name = model.pretrained_cfg["architecture"]
         if not isinstance(model.get_classifier(), nn.Module):
-            raise FrozenError(f"{name} has several classifiers: choose another architecture")
+            raise FrozenError(f"{name} has several classifiers, which can't learn alone: set freeze_epochs=0")
         self.classifier = Classifier(model, drop_rate)
         self.eval()
         noise = torch.rand(2, *input_size, generator=torch.Generator().manual_seed(0))

@@ -11,7 +11,7 @@ from train.fitting.data import load_images
 from train.fitting.features import Features, Views, cache_features
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.model import build_model, model_data_config
-from train.fitting.transforms import eval_transform, train_transform
+from train.fitting.transforms import Augmentation, eval_transform, train_transform
 from train.running.stopping import StopRequest
 
 SIZE = 32
@@ -38,7 +38,9 @@ def cache(dataset_folder: Path, tmp_path: Path) -> Callable[..., Features]:
 
 def _images(rows: object, backbone: FrozenBackbone, views: int) -> TransformedImages:
     config = model_data_config(backbone.model, SIZE, "squash")
-    return TransformedImages(rows, Views(eval_transform(config), train_transform(config, 0.4), views), seed=8)
+    return TransformedImages(
+        rows, Views(eval_transform(config), train_transform(config, Augmentation()), views), seed=8
+    )
 
 
 def test_views_are_plain_then_mirrored_then_all_different(dataset_folder: Path, backbone: FrozenBackbone) -> None:

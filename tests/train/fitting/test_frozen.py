@@ -88,7 +88,10 @@ def test_the_halves_do_what_the_whole_does(architecture: str) -> None:
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
-        ("efficientformerv2_s0", r"efficientformerv2_s0 has several classifiers: choose another architecture"),
+        (
+            "efficientformerv2_s0",
+            r"efficientformerv2_s0 has several classifiers, which can't learn alone: set freeze_epochs=0",
+        ),
         ("sequencer2d_s", r"classifier of sequencer2d_s can't learn alone \(.+\): set freeze_epochs=0"),
     ],
 )
