@@ -1,8 +1,12 @@
+import itertools
 import json
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -16,6 +20,8 @@ from train.finetune import fit
 from train.fitting.checkpoint import load_newest_checkpoint
 from train.fitting.loop import DivergedError
 from train.fitting.recipe import Recipe
+from train.fitting.stepper import BatchResult, Stepper
+from train.running.stopping import Stopped
 from train.settings import load_settings
 
 DEBUG = Path(__file__).parents[2] / "recipes" / "debug.yaml"
@@ -195,6 +201,31 @@ def test_a_run_with_every_option_resumes_to_the_bit(
         for run in (tmp_path / "run", all_at_once)
     ]
     assert losses[0] == losses[1]
+
+
+def test_a_signal_within_a_step_of_several_batches_waits_for_its_end(
+    all_at_once: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, calls = Stepper.take, itertools.count(1)
+
+    def signalled(self: Stepper, *words: Any) -> BatchResult:
+        # Stage 1 and the first epoch of stage 2 have six batches each; this is the second one after these.
+        if next(calls) == 14:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take(self, *words)
+
+    monkeypatch.setattr(Stepper, "take", signalled)
+    with pytest.raises(Stopped, match="143"):
+        fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE))
+    monkeypatch.undo()
+    newest = load_newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    assert newest.name == "stage2-epoch002-batch000004"
+    fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE, "resume_from_checkpoint=true"))
+    _assert_equal(tmp_path / "run", all_at_once)
+    ends = [load_newest_checkpoint(run / "checkpoints") for run in (tmp_path / "run", all_at_once)]
+    assert ends[0].progress.losses == ends[1].progress.losses
+    assert all(torch.equal(tensor, ends[1].ema[name]) for name, tensor in ends[0].ema.items())
 
 
 def test_accumulated_batches_are_one_step(all_at_once: Path) -> None:

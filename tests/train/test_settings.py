@@ -90,6 +90,12 @@ def test_settings_that_do_not_go_together(tmp_path: Path) -> None:
     assert "init_from and weights both say where to start from: give one of them" in message
     assert "both 0: nothing to train" in message
     assert "dataset" not in message
+    with pytest.raises(SettingsError) as error:
+        _recipe(tmp_path, "", "streaming=true", "feature_views=4", "class_balance=sampling")
+    message = str(error.value)
+    assert "streaming and feature_views don't go together: set feature_views=0, or freeze_epochs=0" in message
+    assert "a stream can't be sampled by class: set class_balance=weights, or leave streaming away" in message
+    assert _recipe(tmp_path, "", "streaming=true", "feature_views=4", "freeze_epochs=0").streaming
 
 
 def test_every_recipe_of_the_project_loads() -> None:

@@ -1,22 +1,32 @@
 """Stage 1 on cached features."""
 
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_for
+from train import stages
+from train.evaluate import Evaluation, evaluate
 from train.finetune import fit
+from train.fitting.checkpoint import load_newest_checkpoint
 from train.fitting.frozen import FrozenBackbone
+from train.fitting.progress import Progress
 from train.fitting.recipe import Recipe
+from train.fitting.stepper import BatchResult, Stepper
 from train.plan import Stage
 from train.running import keeper
+from train.running.stopping import Stopped
 from train.settings import load_settings
 
 DEBUG = ROOT / "recipes" / "debug.yaml"
@@ -116,21 +126,134 @@ def test_a_run_stopped_while_it_looks_at_the_views_ends_as_the_uninterrupted_one
     _assert_equal(tmp_path / "run", cached_run)
 
 
-def test_two_processes_do_what_one_does(cached_run: Path, dataset_folder: Path, tmp_path: Path) -> None:
-    words = [f"dataset={dataset_folder}", f"output_dir={tmp_path / 'two'}", *WORDS, "drop_rate=0", "epochs=0"]
-    launch = [
-        "--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
-        "--main_process_port=0",
-    ]  # fmt: skip
-    command = [sys.executable, "-m", "accelerate.commands.launch", *launch, "-m", "train", "fit", str(DEBUG), *words]
+EVERY_OPTION = (
+    "ema_decay=0.9", "gradient_accumulation_steps=4", "class_balance=sampling", "mixup=0.4", "cutmix=1",
+    "max_grad_norm=1", "channels_last=true", "label_smoothing=0.1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def every_option(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _fit(dataset_folder, tmp_path_factory.mktemp("options") / "run", *EVERY_OPTION)
+
+
+def test_the_average_is_what_is_validated_and_kept(every_option: Path, dataset_folder: Path) -> None:
+    [best] = [
+        record
+        for record in _records(every_option)
+        if (record["stage"], record["epoch"]) == _validated(every_option / "model")
+    ]
+    judged = Evaluation(
+        dataset=str(dataset_folder), split="validation", num_workers=0, output_dir=every_option / "judged"
+    )
+    metrics = evaluate(str(every_option / "model"), judged)
+    assert metrics["nll"] == pytest.approx(best["validation_loss"], abs=1e-4)
+
+
+def _validated(model: Path) -> tuple[int, int]:
+    validation = json.loads((model / "config.json").read_text())["validation"]
+    return validation["stage"], validation["epoch"]
+
+
+def _assert_goes_on(run: Path, newest: str, dataset: Path, straight: Path) -> None:
+    """A run by EVERY_OPTION is stopped here by a signal, and then ends as the uninterrupted one."""
+    with pytest.raises(Stopped, match="143"):
+        _fit(dataset, run, *EVERY_OPTION)
+    checkpoint = load_newest_checkpoint(run / "checkpoints")
+    assert checkpoint is not None
+    assert checkpoint.name == newest
+    _fit(dataset, run, *EVERY_OPTION, "resume_from_checkpoint=true")
+    _assert_equal(run, straight)
+
+
+# 18 batches of a pass make five steps; the pictures' six batches two.
+@pytest.mark.parametrize(
+    ("batch", "newest"),
+    [(18 * 6 + 2, "stage1-epoch007-batch000004"), (18 * 20 + 1, "stage2-epoch001-batch000004")],
+)
+def test_a_signal_within_a_step_waits_for_its_end(
+    every_option: Path,
+    dataset_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+    newest: str,
+) -> None:
+    take, calls = Stepper.take, itertools.count(1)
+
+    def signalled(self: Stepper, *words: Any) -> BatchResult:
+        if next(calls) == batch:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take(self, *words)
+
+    monkeypatch.setattr(Stepper, "take", signalled)
+    _assert_goes_on(tmp_path / "run", newest, dataset_folder, every_option)
+
+
+def test_a_signal_after_a_pass_that_is_not_kept_costs_nothing(
+    every_option: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = stages.log_epoch
+
+    def signalled(accelerator: Accelerator, progress: Progress) -> None:
+        if len(progress.records) == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        log(accelerator, progress)
+
+    monkeypatch.setattr(stages, "log_epoch", signalled)
+    _assert_goes_on(tmp_path / "run", "stage1-epoch007", dataset_folder, every_option)
+
+
+LAUNCH = [
+    "--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
+    "--main_process_port=0",
+]  # fmt: skip
+
+
+def _launch(dataset: Path, output: Path, *words: str) -> subprocess.Popen[str]:
+    words = (f"dataset={dataset}", f"output_dir={output}", *WORDS, "drop_rate=0", "epochs=0", *words)
+    command = [sys.executable, "-m", "accelerate.commands.launch", *LAUNCH, "-m", "train", "fit", str(DEBUG), *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
-    assert answer.returncode == 0, answer.stderr
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    )
+
+
+@pytest.fixture(scope="module")
+def two(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cached stage of two processes."""
+    run = tmp_path_factory.mktemp("two") / "run"
+    process = _launch(dataset_folder, run)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return run
+
+
+def test_two_processes_do_what_one_does(two: Path, dataset_folder: Path, tmp_path: Path) -> None:
     one = _records(_fit(dataset_folder, tmp_path / "one", "drop_rate=0", "epochs=0"))
-    two = _records(tmp_path / "two")
-    assert len(one) == len(two) == 20
-    for first, second in zip(one, two, strict=True):
+    both = _records(two)
+    assert len(one) == len(both) == 20
+    for first, second in zip(one, both, strict=True):
         assert second == pytest.approx(first, abs=1e-3)
+
+
+def test_two_processes_of_which_one_is_killed_end_as_if_none_had_been(
+    two: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = _launch(dataset_folder, run, "checkpoint_minutes=0.0003")
+    wait_for(lambda: any((run / "checkpoints").glob("stage1-*")), 120)
+    for worker in psutil.Process(process.pid).children():
+        if worker.environ().get("LOCAL_RANK") == "0":
+            worker.kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "[rank" not in err
+    process = _launch(dataset_folder, run, "resume_from_checkpoint=true")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    _assert_equal(run, two)
+    assert not (run / "features").exists()
 
 
 @pytest.mark.parametrize(
