@@ -45,8 +45,9 @@ def test_the_mirror_image_counts_as_much_as_the_picture(
     with torch.inference_mode():
         views = torch.stack([transform(row["image"]) for row in rows])
         mean = (model(views).softmax(1) + model(views.flip(3)).softmax(1)) / 2
-    probs = pq.read_table(tmp_path / "out" / "predictions.parquet")["probs"].to_pylist()
-    np.testing.assert_allclose(probs, mean.numpy(), atol=1e-5)
+    table = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pydict()
+    np.testing.assert_allclose(table["probs"], mean.numpy(), atol=1e-5)
+    np.testing.assert_allclose(np.exp(table["logits"]), mean.numpy(), atol=1e-5)
     assert json.loads((model_folder / "metrics.json").read_text())["test"]["tta"] is False
 
 
