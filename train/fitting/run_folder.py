@@ -15,7 +15,8 @@ from train.fitting.progress import Progress
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
 # is compared, not where it lies; the first weights are in the checkpoint.
 _FREE = {"output_dir", "num_workers", "dataset", "weights", "init_from", "tracker"}
-# Until stage 2 begins, how it will go may still be chosen: by what the learning-rate finder says after stage 1, say.
+# Until a stage has an epoch behind it, how it will go may still be chosen: by what the learning-rate finder says, say.
+_STAGE_1 = {"freeze_epochs", "freeze_max_lr"}
 _STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes"}
 # What the learning-rate finder leaves in a folder that is to hold a run.
 _BEFORE_A_RUN = {"lr_finder.json", "figures"}
@@ -58,9 +59,7 @@ class RunFolder:
                     "or choose another output_dir, or remove it"
                 )
             former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-            begun = any(self.checkpoints.glob("stage2-*"))
-            free = _FREE if begun else _FREE | _STAGE_2
-            differing = [key for key in recipe if key not in free and former.get(key) != recipe[key]]
+            differing = [key for key in recipe if key not in self._free() and former.get(key) != recipe[key]]
             if differing:
                 listed = "; ".join(f"{key}: {former.get(key)} there, {recipe[key]} now" for key in differing)
                 raise RunFolderError(
@@ -68,6 +67,11 @@ class RunFolder:
                 )
         else:
             self.check_is_run_or_free()
+
+    def _free(self) -> set[str]:
+        if any(self.checkpoints.glob("stage2-*")):
+            return _FREE
+        return _FREE | _STAGE_2 | (set() if any(self.checkpoints.glob("stage1-*")) else _STAGE_1)
 
     def check_is_run_or_free(self) -> None:
         """Makes sure that the folder holds a run, or nothing that a run would be mixed up with.
