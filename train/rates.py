@@ -50,7 +50,8 @@ def settled_rate(
         result = search(accelerator, recipe, stage, parts, run, stop)
         if result.suggestion is None:
             raise RateError(
-                f"{stage.rate_key}=auto finds no rate: {result.reason} (see {figure_path(run, stage)}); give a number"
+                f"{stage.rate_key}=auto finds no rate: {result.reason} (see {figure_path(run, stage)}); "
+                f"go on with {stage.rate_key}=NUMBER resume_from_checkpoint=true"
             )
         progress.found_rates[key] = result.suggestion
         accelerator.print(f"{stage.rate_key}={result.suggestion:.2g}, found")

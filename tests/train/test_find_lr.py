@@ -159,13 +159,21 @@ class TestAuto:
         one, other = _weights(tmp_path / "run"), _weights(tmp_path / "whole")
         assert all(torch.equal(one[name], other[name]) for name in other)
 
-    def test_no_suggestion_is_an_error(
-        self, refused: Callable[..., str], dataset_folder: Path, tmp_path: Path
+    def test_no_suggestion_is_an_error_and_a_number_mends_it(
+        self,
+        cli: Callable[..., tuple[int, str, str]],
+        refused: Callable[..., str],
+        dataset_folder: Path,
+        tmp_path: Path,
     ) -> None:
         # Nothing can be learned where every label is as likely as any other.
-        words = _words(dataset_folder, tmp_path / "run", "freeze_max_lr=auto", "label_smoothing=0.999")
-        message = refused("train", "fit", *words)
+        words = _words(dataset_folder, tmp_path / "run", "label_smoothing=0.999", "epochs=1")
+        message = refused("train", "fit", *words, "freeze_max_lr=auto")
         assert "freeze_max_lr=auto finds no rate: the loss falls nowhere" in message
-        assert "give a number" in message
-        # Another try in the same folder is free to give one.
+        assert "go on with freeze_max_lr=NUMBER resume_from_checkpoint=true" in message
         assert (tmp_path / "run" / "figures" / "lr_finder-stage1.png").exists()
+
+        number = (*words, "freeze_max_lr=1e-3", "resume_from_checkpoint=true")
+        assert cli("train", "fit", *number)[0] == 0
+        # From here on the rates are what they were.
+        assert "freeze_max_lr: 0.001 there, 0.002 now" in refused("train", "fit", *number, "freeze_max_lr=2e-3")

@@ -17,10 +17,11 @@ from train.fitting.progress import Progress
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
 # is compared, not where it lies; the first weights are in the checkpoint.
 _FREE = {"output_dir", "num_workers", "dataset", "weights", "init_from", "checkpoint_minutes", "tracker"}
-# Until stage 2 begins, how it will go may still be chosen: by what the learning-rate finder says after stage 1, say.
-_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes"}
 # The order of a stream follows from how many processes read it.
 _FREE_STREAMING = _FREE - {"num_workers"}
+# Until a stage has a checkpoint, how it will go may still be chosen: by what the learning-rate finder says, say.
+_STAGE_1 = {"freeze_epochs", "freeze_max_lr"}
+_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes"}
 
 
 class RunFolderError(UserError):
@@ -88,9 +89,7 @@ class RunFolder:
                     "or choose another output_dir, or remove it"
                 )
             former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-            free = _FREE_STREAMING if recipe["streaming"] else _FREE
-            if not any(self.checkpoints.glob("stage2-*")):
-                free = free | _STAGE_2
+            free = self._free(recipe["streaming"])
             differing = [key for key in recipe if key not in free and former.get(key) != recipe[key]]
             if differing:
                 listed = "; ".join(f"{key}: {former.get(key)} there, {recipe[key]} now" for key in differing)
@@ -99,6 +98,12 @@ class RunFolder:
                 )
         else:
             self.check_is_run_or_free()
+
+    def _free(self, streaming: bool) -> set[str]:
+        free = _FREE_STREAMING if streaming else _FREE
+        if any(self.checkpoints.glob("stage2-*")):
+            return free
+        return free | _STAGE_2 | (set() if any(self.checkpoints.glob("stage1-*")) else _STAGE_1)
 
     def check_is_run_or_free(self) -> None:
         """Makes sure that the folder holds a run, or nothing that a run would be mixed up with.
