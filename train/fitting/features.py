@@ -7,32 +7,23 @@ what a process holds itself is one batch.
 """
 
 import hashlib
-import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
-from train.errors import UserError
 from train.fitting.batches import EpochBatches, TransformedImages, make_loader, make_sampler
+from train.fitting.feature_file import write_features
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.transforms import Transform
 from train.running.processes import from_main
 from train.running.stopping import StopRequest
 from train.running.watching import stoppable
-
-
-class FeaturesError(UserError):
-    """Features that can't be put on disk."""
 
 
 class Views:
@@ -165,7 +156,7 @@ def cache_features(
         pictures = max(1, batch_size // (views * accelerator.num_processes)) * accelerator.num_processes
         loader = accelerator.prepare(make_loader(images, pictures, num_workers, shuffle=False))
         shape = (len(images), views, backbone.num_features)
-        _write(file, shape, _compute(accelerator, backbone, stoppable(loader, stop), views))
+        write_features(file, shape, _compute(accelerator, backbone, stoppable(loader, stop), views))
     return Features(file, images.rows["label"])
 
 
@@ -176,50 +167,6 @@ def _compute(accelerator: Accelerator, backbone: FrozenBackbone, loader: Any, vi
         with accelerator.autocast():
             values = backbone.features(batch.flatten(0, 1))
         yield accelerator.gather_for_metrics(values.float().unflatten(0, (-1, views))).cpu()
-
-
-def _write(file: Path, shape: tuple[int, int, int], parts: Iterator[torch.Tensor]) -> None:
-    draft = file.with_suffix(".draft")
-
-    def begin() -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as opened:
-            np.lib.format.write_array_header_1_0(opened, {"descr": "<f4", "fortran_order": False, "shape": shape})
-
-    def add(values: torch.Tensor) -> None:
-        # Written, not mapped: a full disk is an error here, and the end of the process there.
-        with draft.open("ab") as opened:
-            opened.write(values.numpy().tobytes())
-
-    def finish() -> None:
-        with draft.open("rb") as opened:
-            os.fsync(opened.fileno())
-        draft.replace(file)
-
-    def in_main(work: Callable[[], None]) -> None:
-        with _one_line_errors(draft, shape):
-            from_main(work)
-
-    in_main(begin)
-    title = f"features of {file.stem.partition('-')[0]}"
-    hidden = not PartialState().is_main_process
-    with tqdm(total=shape[0] * shape[1], desc=title, unit="view", disable=hidden) as bar:
-        for values in parts:
-            in_main(partial(add, values))
-            bar.update(len(values) * shape[1])
-    in_main(finish)
-
-
-@contextmanager
-def _one_line_errors(draft: Path, shape: tuple[int, int, int]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise FeaturesError(
-            f"{error.strerror or error}: {4 * math.prod(shape) / 1e6:.0f} MB of features can't be written to "
-            f"{draft.parent}: make room there, or lower feature_views, in another output_dir"
-        ) from error
 
 
 def _digest(model: Any) -> str:
