@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check bench bench-build clean
+.PHONY: install demo test check bench bench-build bench-fit clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -49,11 +49,15 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: bench-build
+bench: bench-build bench-fit
 
 # `dataset_card build` beside decoding alone, on drawn pictures.
 bench-build: .venv/dev
 	$(BIN)/python -m benchmarks.build_dataset $(BENCH_BUILD)
+
+# `train fit` beside fastai, on the drawings: BENCH="--size 128 --rounds 1" is shorter, --help says what else there is.
+bench-fit: .venv/dev $(DATASET)/README.md
+	$(BIN)/python -m benchmarks.fit $(DATASET) $(BENCH)
 
 clean:
 	rm -rf build runs .mypy_cache .pytest_cache .ruff_cache

@@ -13,6 +13,7 @@ COMMANDS = [
     ("dataset_card", "sample"),
     ("dataset_card", "collect"),
     ("dataset_card", "build"),
+    ("train", "lr-find"),
     ("train", "fit"),
     ("train", "evaluate"),
 ]

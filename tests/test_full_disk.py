@@ -51,6 +51,21 @@ def test_fit_goes_on_when_there_is_room(dataset_folder: Path, run_folder: Path, 
     assert (small_disk / "run" / "model" / "model.safetensors").read_bytes() == straight
 
 
+def test_features_that_do_not_fit(dataset_folder: Path, small_disk: Path) -> None:
+    run = small_disk / "run"
+    words = [f"dataset={dataset_folder}", f"output_dir={run}", "feature_views=64", "epochs=0"]
+    answer = _run("train", "fit", "recipes/debug.yaml", *words)
+    assert answer.returncode == 2, answer.stderr
+    last = answer.stderr.splitlines()[-1]
+    assert "No space left on device: " in last
+    assert last.endswith(
+        f"MB of features can't be written to {run / 'features'}: make room there, or lower feature_views, in another "
+        "output_dir"
+    )
+    assert "Traceback" not in answer.stderr
+    assert list((run / "features").iterdir()) == []
+
+
 def test_collect_goes_on_when_there_is_room(openweb: OpenWeb, small_disk: Path) -> None:
     files = [File(f"{number}.png", 1 + number, size=(800, 800), kind="PNG") for number in range(4)]
     assert sum(len(file.original()) for file in files) > 1_000_000

@@ -1,8 +1,10 @@
-"""Command line: `python -m train fit | evaluate | push`."""
+"""Command line: `python -m train lr-find | fit | evaluate | push`."""
 
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ from train.errors import UserError, message_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file such as recipes/resnet34.yaml.")]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings; they win over RECIPE.")]
 
 
@@ -23,11 +26,33 @@ def describe() -> None:
     """Dataset folder -> model folder. RUN/model loads in timm, transformers and app.py."""
 
 
+@app.command("lr-find")
+def lr_find(recipe: RecipeFile, words: Words = None) -> None:
+    """Suggests a learning rate for the stage that comes next in output_dir; nothing is trained for good.
+
+    Example: python -m train lr-find recipes/resnet34.yaml dataset=dances output_dir=runs/first
+    """
+    from train.fitting.recipe import Recipe
+    from train.settings import load_settings
+
+    settings = load_settings(Recipe, recipe, words or [])
+    from train.running.stopping import stopping_at_once
+
+    with stopping_at_once(), _quiet_about_lost_processes():
+        from accelerate import PartialState
+
+        from train.find_lr import find
+        from train.fitting.run_folder import RunFolder
+        from train.rates import figure_path
+
+        stage, result = find(settings)
+    if PartialState().is_main_process:
+        print(f"stage {stage.number}: {result.verdict(stage.rate_key)}")
+        print(f"The curve: {figure_path(RunFolder(settings.output_dir), stage)}")
+
+
 @app.command()
-def fit(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file such as recipes/resnet34.yaml.")],
-    words: Words = None,
-) -> None:
+def fit(recipe: RecipeFile, words: Words = None) -> None:
     """Fine-tunes by RECIPE and writes RUN/model.
 
     Ctrl-C and SIGTERM save and stop (exit codes 130 and 143); a second Ctrl-C stops at once.
@@ -41,11 +66,10 @@ def fit(
     from train.running.stopping import Stopped, stopping_at_once
 
     try:
-        with stopping_at_once():
+        with stopping_at_once(), _quiet_about_lost_processes():
             from accelerate import PartialState
 
             from train.finetune import fit as run_fit
-            from train.running.processes import is_lost_process
 
             run = run_fit(settings)
     except Stopped:
@@ -53,15 +77,23 @@ def fit(
             command = _resume(recipe, words or [])
             print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
         raise
-    except RuntimeError as error:
-        if not is_lost_process(error):
-            raise
-        # The one that is gone has said why, or else the launcher does.
-        sys.exit(1)
     if PartialState().is_main_process:
         following = ["python", "-m", "train", "evaluate", str(run.model), f"dataset={settings.dataset}"]
         print(f"{run.model}: ready for timm, transformers and app.py (checked)")
         print(f"Next: {shlex.join(following)}")
+
+
+@contextmanager
+def _quiet_about_lost_processes() -> Iterator[None]:
+    """Ends this process without a word when another of the run is gone: that one, or the launcher, has said why."""
+    try:
+        yield
+    except RuntimeError as error:
+        from train.running.processes import is_lost_process
+
+        if not is_lost_process(error):
+            raise
+        sys.exit(1)
 
 
 def _resume(recipe: Path, words: list[str]) -> str:
@@ -84,16 +116,11 @@ def evaluate(
 
     from train.evaluate import Evaluation, summary
     from train.evaluate import evaluate as run_evaluate
-    from train.running.processes import is_lost_process
     from train.settings import load_settings
 
     settings = load_settings(Evaluation, None, words or [])
-    try:
+    with _quiet_about_lost_processes():
         metrics = run_evaluate(model, settings)
-    except RuntimeError as error:
-        if not is_lost_process(error):
-            raise
-        sys.exit(1)
     if PartialState().is_main_process:
         print(summary(metrics, settings.split))
 

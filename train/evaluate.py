@@ -40,6 +40,7 @@ class Evaluation(Settings):
         split: Which split of it.
         batch_size: Pictures per step, over all processes.
         num_workers: Processes that decode pictures.
+        tta: Test-time augmentation: the mean of the probabilities for a picture and for its mirror image.
         output_dir: Where the results go; default: into the model folder.
     """
 
@@ -47,6 +48,7 @@ class Evaluation(Settings):
     split: str = "test"
     batch_size: int = Field(32, ge=1)
     num_workers: int = Field(2, ge=0)
+    tta: bool = False
     output_dir: Path | None = None
 
 
@@ -73,9 +75,10 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
 
     images, rows = once_per_node(load)
     with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers):
-        predictions = predict(accelerator, model, rows, settings.batch_size, settings.num_workers)
+        predictions = predict(accelerator, model, rows, settings.batch_size, settings.num_workers, settings.tta)
     metrics = {
         **compute_metrics(predictions),
+        "tta": settings.tta,
         "dataset": images.title,
         "dataset_id": images.repo_id,
         "fingerprint": fingerprint(rows),

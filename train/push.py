@@ -9,7 +9,7 @@ from train.publishing.card import read_metrics, render_card
 from train.publishing.space import space_files
 
 _OURS = ("figures/", "examples/")
-_OPTIONAL = {"model.onnx", "metrics.json", "predictions.parquet"}
+_OPTIONAL = {"model.onnx", "metrics.json", "predictions.parquet", "system.json"}
 
 
 def push_model(

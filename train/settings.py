@@ -83,4 +83,7 @@ def _describe(kind: type[Settings], fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{key}: missing; add {key}=..."
     message = fault["msg"].removeprefix("Value error, ")
+    if not key:
+        # Settings that don't go together.
+        return message
     return f"{key}={fault['input']}: {message[0].lower()}{message[1:]}"

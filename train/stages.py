@@ -1,52 +1,38 @@
 """The story of one stage: epochs under a single one-cycle, with a checkpoint after each and within long ones."""
 
-from dataclasses import dataclass
-from typing import Any
+import math
 
+import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from timm.utils import ModelEmaV3
 from tqdm import tqdm
 
 from train.fitting.batches import EpochBatches, hash_seed
 from train.fitting.checkpoint import Checkpoint
+from train.fitting.features import feature_loaders
+from train.fitting.frozen import Classifier
 from train.fitting.loop import check_finite, train_one_epoch, validate
-from train.fitting.model import freeze_backbone, unfreeze
 from train.fitting.optim import make_one_cycle, make_optimizer
 from train.fitting.progress import EpochRecord, EpochTrace, Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
-from train.fitting.streaming import StreamedBatches
+from train.fitting.state import StageState
+from train.fitting.stepper import Stepper
+from train.fitting.tracking import log_epoch
+from train.parts import Parts, training_transform
+from train.plan import Stage, set_learning
+from train.rates import settled_rate
 from train.running.keeper import Keeper
 from train.running.stopping import StopRequest
 from train.running.watching import WatchedBatches
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One one-cycle: which stage, how long, how fast, and whether only the classifier learns."""
-
-    number: int
-    epochs: int
-    max_lr: float
-    lr_mult: float
-    frozen: bool
-
-
-def stages(recipe: Recipe) -> list[Stage]:
-    """Returns the stages that have epochs."""
-    both = [
-        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, frozen=True),
-        Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, frozen=False),
-    ]
-    return [stage for stage in both if stage.epochs]
 
 
 def run_stage(
     accelerator: Accelerator,
     recipe: Recipe,
     stage: Stage,
-    model: Any,
-    loaders: tuple[EpochBatches | StreamedBatches, Any],
+    parts: Parts,
     run: RunFolder,
     progress: Progress,
     resumed: Checkpoint | None,
@@ -58,8 +44,7 @@ def run_stage(
         accelerator: Knows devices, processes and precision.
         recipe: The run's recipe.
         stage: What to run.
-        model: On the accelerator's device; its weights change in place.
-        loaders: Training batches and validation batches, both shared out among the processes.
+        parts: The model, whose weights change in place, and what it learns from.
         run: Where checkpoints and metrics go.
         progress: What was done before; grows by a record per epoch.
         resumed: The checkpoint to continue from, when this stage is the first to run in this process.
@@ -67,40 +52,64 @@ def run_stage(
 
     Raises:
         DivergedError: The loss is not finite.
+        FrozenError: The architecture's classifier can't learn alone.
+        RateError: The rate is to be found, and no rate can be suggested.
+        FeaturesError: The disk is full.
         KeepError: The disk is full.
         Stopped: A signal has asked for it; what was done is on disk.
     """
-    train_batches, valid_loader = loaders
-    if stage.frozen:
-        freeze_backbone(model)
-    else:
-        unfreeze(model)
-    optimizer = make_optimizer(model, stage.max_lr, stage.lr_mult, recipe.weight_decay)
+    model, objective = parts.model, parts.objective
+    train_batches, valid_loader = parts.train_batches, parts.valid_loader
+    if resumed:
+        model.load_state_dict(resumed.model)
+    max_lr = settled_rate(accelerator, recipe, stage, parts, run, progress, stop)
+    learner = set_learning(recipe, stage, model)
+    if stage.views:
+        assert isinstance(train_batches, EpochBatches), "the recipe has no views with a stream"
+        train_batches, valid_loader = feature_loaders(
+            accelerator,
+            learner,
+            train_batches.images,
+            valid_loader.dataset,
+            stage.views,
+            recipe.batch_size,
+            recipe.num_workers,
+            recipe.class_balance == "sampling",
+            run.features,
+            stop,
+        )
+        learner, objective = learner.classifier, objective.without_mixing()
+    accumulation = recipe.gradient_accumulation_steps
+    optimizer = make_optimizer(model, max_lr, stage.lr_mult, recipe.weight_decay)
     scheduler = make_one_cycle(
         optimizer,
-        stage.epochs * len(train_batches),
+        stage.epochs * math.ceil(len(train_batches) / accumulation),
         recipe.pct_start,
         recipe.div_factor,
         recipe.final_div_factor,
     )
+    ema = ModelEmaV3(model, recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
+    state = StageState(model, optimizer, scheduler, accelerator.scaler, ema)
     done = progress.epochs_done(stage.number)
     begun = resumed.trace if resumed else None
-    if resumed:
-        model.load_state_dict(resumed.model)
-        if done or begun:
-            optimizer.load_state_dict(resumed.optimizer)
-            scheduler.load_state_dict(resumed.scheduler)
-            if accelerator.scaler:
-                accelerator.scaler.load_state_dict(resumed.scaler)
-    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
+    if resumed and (done or begun):
+        state.restore(resumed)
+    prepared, prepared_optimizer = accelerator.prepare(learner, optimizer)
+    if recipe.compile and not stage.views:
+        # Around the model, not in place: what is published is the plain one.
+        prepared = torch.compile(prepared)
+    stepper = Stepper(accelerator, prepared, prepared_optimizer, objective, accumulation, recipe.max_grad_norm)
+    judged = prepared
+    if ema:
+        judged = Classifier(ema.module, 0.0) if stage.views else ema.module
     # A stream has no place to go on from but its start.
     minutes = None if recipe.streaming else recipe.checkpoint_minutes
-    keeper = Keeper(accelerator, run, (model, optimizer, scheduler), progress, stop, minutes)
+    keeper = Keeper(accelerator, run, state, progress, stop, minutes)
 
     with tqdm(
         total=stage.epochs * len(train_batches),
         initial=done * len(train_batches) + (begun.batches if begun else 0),
-        unit="step",
+        unit="batch",
         disable=not accelerator.is_main_process,
     ) as bar:
         for epoch in range(done, stage.epochs):
@@ -108,22 +117,14 @@ def run_stage(
             # Whatever is random in an epoch follows from its number, so that a resumed run repeats nothing.
             epoch_seed = hash_seed(recipe.seed, stage.number, epoch) % 2**32
             trace, begun = begun or EpochTrace(stage.number, epoch + 1), None
+            if not stage.views:
+                train_batches.images.transform = training_transform(recipe, parts.data_config, stage.side(epoch))
             train_batches.start(epoch_seed, trace.batches)
             keeper.begin(trace)
-            train_one_epoch(
-                accelerator,
-                prepared,
-                WatchedBatches(train_batches, keeper.wish, keeper.act),
-                prepared_optimizer,
-                scheduler,
-                recipe.label_smoothing,
-                title,
-                bar,
-                epoch_seed,
-                trace,
-            )
+            watched = WatchedBatches(train_batches, keeper.wish, keeper.act)
+            train_one_epoch(stepper, watched, state, title, bar, epoch_seed, trace)
             watched = WatchedBatches(valid_loader, keeper.wish, keeper.act)
-            logits, labels = validate(accelerator, prepared, watched, f"{title}, validation")
+            logits, labels = validate(accelerator, judged, watched, f"{title}, validation")
             check_finite(logits, title)
             record = EpochRecord(
                 stage=stage.number,
@@ -134,10 +135,16 @@ def run_stage(
                 validation_accuracy=(logits.argmax(1) == labels).double().mean().item(),
                 max_lr=max(trace.rates),
                 seconds=keeper.seconds,
+                steps=len(trace.losses),
             )
             progress.add(record, trace.losses, trace.rates, trace.momenta)
-            if accelerator.is_main_process:
+            log_epoch(accelerator, progress)
+            over = progress.is_over(stage.number, stage.epochs, recipe.patience)
+            keeps = over or stage.keeps(epoch + 1)
+            if accelerator.is_main_process and keeps:
                 bar.write(record.table_row(best=progress.best is record))
-            keeper.keep_epoch()
+            keeper.end_epoch(keeps)
+            if over:
+                break
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()

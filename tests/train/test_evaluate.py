@@ -7,10 +7,14 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import timm
+import torch
 from huggingface_hub import ModelCard
 
 from train.evaluate import Evaluation, as_numbered, evaluate
 from train.fitting.data import load_images
+from train.fitting.transforms import eval_transform
+from train.judging.predict import load_model
 
 
 def test_metrics_and_predictions_agree(model_folder: Path) -> None:
@@ -25,6 +29,26 @@ def test_metrics_and_predictions_agree(model_folder: Path) -> None:
     low, high = metrics["accuracy_interval"]
     assert low <= metrics["accuracy"] <= high
     np.testing.assert_allclose([sum(probs) for probs in table["probs"]], 1)
+
+
+def test_the_mirror_image_counts_as_much_as_the_picture(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    metrics = evaluate(
+        str(model_folder),
+        Evaluation(dataset=str(dataset_folder), num_workers=0, tta=True, output_dir=tmp_path / "out"),
+    )
+    assert metrics["tta"] is True
+    model, _ = load_model(str(model_folder))
+    transform = eval_transform(timm.data.resolve_model_data_config(model))
+    rows = load_images(str(dataset_folder)).split("test")
+    with torch.inference_mode():
+        views = torch.stack([transform(row["image"]) for row in rows])
+        mean = (model(views).softmax(1) + model(views.flip(3)).softmax(1)) / 2
+    table = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pydict()
+    np.testing.assert_allclose(table["probs"], mean.numpy(), atol=1e-5)
+    np.testing.assert_allclose(np.exp(table["logits"]), mean.numpy(), atol=1e-5)
+    assert json.loads((model_folder / "metrics.json").read_text())["test"]["tta"] is False
 
 
 def test_another_split_is_added(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
+import itertools
 import json
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -11,9 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dataset_card.build import build
+from train.evaluate import Evaluation, evaluate
 from train.finetune import fit
+from train.fitting.checkpoint import load_newest_checkpoint
 from train.fitting.loop import DivergedError
 from train.fitting.recipe import Recipe
+from train.fitting.stepper import BatchResult, Stepper
+from train.running.stopping import Stopped
 from train.settings import load_settings
 
 DEBUG = Path(__file__).parents[2] / "recipes" / "debug.yaml"
@@ -39,6 +47,7 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
     assert files == {
         "recipe.yaml",
         "data.json",
+        "system.json",
         "metrics.jsonl",
         "checkpoints/best.safetensors",
         "checkpoints/stage2-epoch001.safetensors",
@@ -49,6 +58,7 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "model/config.json",
         "model/model.safetensors",
         "model/recipe.yaml",
+        "model/system.json",
         "model/metrics.json",
         "model/predictions.parquet",
         "model/figures/training.png",
@@ -145,11 +155,255 @@ def _one_epoch(dataset_folder: Path, output: Path, *words: str) -> float:
     "word",
     [
         "label_smoothing=0.3", "lr_mult=0.9", "weight_decay=0.5", "drop_rate=0.5", "min_scale=0.9", "crop_mode=squash",
-        "pct_start=0.5", "div_factor=5", "final_div_factor=2",
+        "pct_start=0.5", "div_factor=5", "final_div_factor=2", "max_rotate=45", "max_zoom=2", "max_warp=0.6",
+        "p_affine=0", "max_lighting=0.6", "p_lighting=0", "random_erasing=1", "image_sizes=32", "mixup=0.4",
+        "cutmix=1", "class_balance=sampling", "gradient_accumulation_steps=2", "max_grad_norm=0.1", "ema_decay=0.9",
     ],
 )  # fmt: skip
 def test_every_setting_acts(plain_loss: float, dataset_folder: Path, tmp_path: Path, word: str) -> None:
     assert _one_epoch(dataset_folder, tmp_path / "run", word) != plain_loss
+
+
+ALL_AT_ONCE = (
+    "freeze_epochs=1", "epochs=3", "ema_decay=0.9", "gradient_accumulation_steps=4", "mixup=0.4", "cutmix=1",
+    "random_erasing=0.5", "class_balance=sampling", "max_grad_norm=1", "drop_rate=0.2", "channels_last=true",
+    "image_sizes=32,48,64", "label_smoothing=0.1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def all_at_once(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fit(_recipe(dataset_folder, tmp_path_factory.mktemp("all") / "run", *ALL_AT_ONCE)).path
+
+
+@pytest.mark.parametrize("last", ["stage1-epoch001", "stage2-epoch002"])
+def test_a_run_with_every_option_resumes_to_the_bit(
+    all_at_once: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    from train.running import keeper
+
+    save = keeper.save_checkpoint
+
+    def stop_after(folder: Path, checkpoint: object) -> Path:
+        path = save(folder, checkpoint)
+        if path.stem == last:
+            raise KeyboardInterrupt
+        return path
+
+    monkeypatch.setattr(keeper, "save_checkpoint", stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE))
+    monkeypatch.undo()
+    fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE, "resume_from_checkpoint=true", "num_workers=2"))
+    _assert_equal(tmp_path / "run", all_at_once)
+    # Weights, their average and the optimizer's moments after the last epoch, whichever epoch is kept.
+    one, other = (
+        load_file(run / "checkpoints" / "stage2-epoch003.safetensors") for run in (tmp_path / "run", all_at_once)
+    )
+    assert one.keys() == other.keys()
+    assert {name.partition(".")[0] for name in one} == {"model", "ema", "optimizer"}
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def test_a_signal_within_a_step_of_several_batches_waits_for_its_end(
+    all_at_once: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, calls = Stepper.take, itertools.count(1)
+
+    def signalled(self: Stepper, *words: Any) -> BatchResult:
+        # Stage 1 and the first epoch of stage 2 have six batches each; this is the second one after these.
+        if next(calls) == 14:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take(self, *words)
+
+    monkeypatch.setattr(Stepper, "take", signalled)
+    with pytest.raises(Stopped, match="143"):
+        fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE))
+    monkeypatch.undo()
+    newest = load_newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    assert newest.name == "stage2-epoch002-batch000004"
+    fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE, "resume_from_checkpoint=true"))
+    _assert_equal(tmp_path / "run", all_at_once)
+    ends = [load_newest_checkpoint(run / "checkpoints") for run in (tmp_path / "run", all_at_once)]
+    assert ends[0].progress.losses == ends[1].progress.losses
+    assert all(torch.equal(tensor, ends[1].ema[name]) for name, tensor in ends[0].ema.items())
+
+
+def test_accumulated_batches_are_one_step(all_at_once: Path) -> None:
+    checkpoint = load_newest_checkpoint(all_at_once / "checkpoints")
+    assert checkpoint is not None
+    # 48 pictures in batches of 8: of six batches, four make a step and the two that are left another.
+    assert len(checkpoint.progress.losses) == 2 * (1 + 3)
+    rates = checkpoint.progress.rates
+    # Each cycle ends where it should, at its last step.
+    assert rates[-1] == pytest.approx(1e-3 / 25 / 1e4)
+    assert max(rates[2:]) == pytest.approx(1e-3)
+
+
+def test_the_average_is_what_is_validated_and_kept(dataset_folder: Path, tmp_path: Path) -> None:
+    run = fit(_recipe(dataset_folder, tmp_path / "run", "freeze_epochs=0", "epochs=1", "ema_decay=0.9"))
+    checkpoint = load_newest_checkpoint(run.checkpoints)
+    assert checkpoint is not None
+    [record] = checkpoint.progress.records
+    assert checkpoint.ema.keys() == checkpoint.model.keys()
+    assert not torch.equal(checkpoint.ema["fc.weight"], checkpoint.model["fc.weight"])
+    for kept in (load_file(run.best), _weights(run.path)):
+        assert all(torch.equal(tensor, checkpoint.ema[name]) for name, tensor in kept.items())
+    words = {"dataset": str(dataset_folder), "split": "validation", "output_dir": tmp_path / "judged"}
+    metrics = evaluate(str(run.model), Evaluation(**words, num_workers=0))
+    assert metrics["accuracy"] == record.validation_accuracy
+    assert metrics["nll"] == pytest.approx(record.validation_loss, abs=1e-6)
+
+
+def test_weights_of_rare_classes(dataset_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "uneven"
+    folder.mkdir()
+    for split, rows in datasets.load_dataset(str(dataset_folder)).items():
+        kept = [i for i, label in enumerate(rows["label"]) if label or i % 2 or split != "train"]
+        rows.select(kept).to_parquet(folder / f"{split}.parquet")
+    losses = [
+        _one_epoch(folder, tmp_path / str(i), *words) for i, words in enumerate([(), ("class_balance=weights",)])
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_a_stage_ends_when_patience_does(dataset_folder: Path, tmp_path: Path) -> None:
+    # At such a rate nothing gets better after the first epochs.
+    words = ("freeze_epochs=6", "epochs=1", "freeze_max_lr=30", "seed=3", "patience=1")
+    run = fit(_recipe(dataset_folder, tmp_path / "run", *words))
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert 2 <= sum(line["stage"] == 1 for line in lines) < 6
+    assert sum(line["stage"] == 2 for line in lines) == 1
+    before = run.metrics.read_bytes()
+    fit(_recipe(dataset_folder, tmp_path / "run", *words, "resume_from_checkpoint=true"))
+    assert run.metrics.read_bytes() == before
+
+
+@pytest.mark.parametrize("architecture", ["resnet34", "test_vit", "test_convnext"])
+def test_any_architecture_of_timm(dataset_folder: Path, tmp_path: Path, architecture: str) -> None:
+    # Ends with the proof that every loader reads the model folder.
+    run = fit(_recipe(dataset_folder, tmp_path / "run", f"architecture={architecture}", "epochs=1", "lr_mult=0.7"))
+    config = json.loads((run.model / "config.json").read_text())
+    assert (config["architecture"], config["pretrained_cfg"]["input_size"]) == (architecture, [3, 64, 64])
+    first = load_file(run.checkpoints / "stage1-epoch001.safetensors")
+    second = load_file(run.checkpoints / "stage2-epoch001.safetensors")
+    moments = [name for name in first if name.endswith(".exp_avg")]
+    # Frozen, the classifier's weight and bias learn; then everything does.
+    assert len(moments) == 2
+    moved = {name for name in first if name.startswith("model.") and not torch.equal(first[name], second[name])}
+    assert len(moved) > 20
+
+
+def test_an_architecture_of_one_size_refuses_others(
+    refused: Callable[..., str], dataset_folder: Path, tmp_path: Path
+) -> None:
+    words = [
+        f"dataset={dataset_folder}",
+        f"output_dir={tmp_path / 'run'}",
+        "architecture=test_vit",
+        "image_sizes=32,64",
+    ]
+    assert "test_vit sees pictures of one size only" in refused("train", "fit", DEBUG, *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_compiled_it_learns_the_same(plain_loss: float, dataset_folder: Path, tmp_path: Path) -> None:
+    graphs = []
+
+    def run_as_it_is(graph: torch.fx.GraphModule, _inputs: list[torch.Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    # The real one takes a minute for what this test needs to see.
+    usual = torch.compiler.get_default_backend()
+    torch.compiler.set_default_backend(run_as_it_is)
+    try:
+        loss = _one_epoch(dataset_folder, tmp_path / "run", "compile=true")
+    finally:
+        torch.compiler.set_default_backend(usual)
+        torch.compiler.reset()
+    assert graphs
+    assert loss == pytest.approx(plain_loss, abs=1e-4)
+
+
+def test_system_facts_lie_beside_the_weights(run_folder: Path) -> None:
+    [facts] = json.loads((run_folder / "model" / "system.json").read_text())
+    assert facts["packages"]["torch"] == torch.__version__.partition("+")[0]
+    assert (facts["device"], facts["processes"], facts["mixed_precision"]) == ("cpu", 1, "no")
+    assert facts["commit"] is None or len(facts["commit"].split()[0]) == 40
+
+
+class TestFormerModel:
+    def _dataset(self, dataset_folder: Path, target: Path, names: list[str], new: list[str] | None = None) -> Path:
+        """Keeps the classes of these names, in this order, called `new`."""
+        target.mkdir()
+        for split, rows in datasets.load_dataset(str(dataset_folder)).items():
+            old = rows.features["label"].names
+            kept = rows.select([i for i, label in enumerate(rows["label"]) if old[label] in names])
+            labels = [names.index(old[label]) for label in kept["label"]]
+            feature = datasets.ClassLabel(names=new or names)
+            kept = kept.remove_columns("label").add_column("label", labels).cast_column("label", feature)
+            kept.to_parquet(target / f"{split}.parquet")
+        return target
+
+    def test_rows_of_the_classifier_follow_the_names(
+        self, dataset_folder: Path, model_folder: Path, tmp_path: Path
+    ) -> None:
+        names = ["odissi", "kathak", "manipuri"]
+        dataset = self._dataset(dataset_folder, tmp_path / "three", names)
+        # So small a rate leaves the weights as they were.
+        words = (f"init_from={model_folder}", "freeze_epochs=1", "epochs=0", "freeze_max_lr=1e-12", "weight_decay=0")
+        fit(_recipe(dataset, tmp_path / "run", *words))
+        former, now = load_file(model_folder / "model.safetensors"), _weights(tmp_path / "run")
+        known = json.loads((model_folder / "config.json").read_text())["label_names"]
+        rows = [known.index(name) for name in names]
+        torch.testing.assert_close(now["fc.weight"], former["fc.weight"][rows], atol=1e-7, rtol=0)
+        torch.testing.assert_close(now["fc.bias"], former["fc.bias"][rows], atol=1e-7, rtol=0)
+        assert torch.equal(now["layer1.0.conv1.weight"], former["layer1.0.conv1.weight"])
+        card = (tmp_path / "run" / "model" / "README.md").read_text()
+        assert "test_resnet from a former model of its maker's" in card
+
+    def test_a_run_goes_on_without_looking_at_the_former_weights_again(
+        self, dataset_folder: Path, model_folder: Path, tmp_path: Path
+    ) -> None:
+        former = shutil.copytree(model_folder, tmp_path / "former")
+        words = (f"init_from={former}", "epochs=1")
+        fit(_recipe(dataset_folder, tmp_path / "run", *words))
+        before = _weights(tmp_path / "run")
+        shutil.move(former, tmp_path / "moved")
+        words = (f"init_from={tmp_path / 'moved'}", "epochs=1", "resume_from_checkpoint=true")
+        fit(_recipe(dataset_folder, tmp_path / "run", *words))
+        assert all(torch.equal(before[name], tensor) for name, tensor in _weights(tmp_path / "run").items())
+
+    def test_classes_that_it_does_not_know(
+        self, refused: Callable[..., str], dataset_folder: Path, model_folder: Path, tmp_path: Path
+    ) -> None:
+        dataset = self._dataset(dataset_folder, tmp_path / "new", ["odissi", "kathak"], ["odissi", "tango"])
+        words = [f"dataset={dataset}", f"output_dir={tmp_path / 'run'}", f"init_from={model_folder}"]
+        message = refused("train", "fit", DEBUG, *words)
+        assert "does not know tango: it knows bharatanatyam" in message
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("word", "message"),
+        [
+            ("architecture=resnet18", "is a test_resnet and the recipe says resnet18: set architecture=test_resnet"),
+            ("init_from=/no/where", "/no/where is neither a folder nor a Hub id"),
+        ],
+    )
+    def test_models_that_do_not_fit(
+        self,
+        refused: Callable[..., str],
+        dataset_folder: Path,
+        model_folder: Path,
+        tmp_path: Path,
+        word: str,
+        message: str,
+    ) -> None:
+        words = [f"dataset={dataset_folder}", f"output_dir={tmp_path / 'run'}", f"init_from={model_folder}", word]
+        assert message in refused("train", "fit", DEBUG, *words)
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_run_goes_on_without_its_first_weights(dataset_folder: Path, tmp_path: Path) -> None:

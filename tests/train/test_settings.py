@@ -63,6 +63,41 @@ def test_nothing_to_train_is_a_fault(tmp_path: Path) -> None:
         _recipe(tmp_path, "epochs: 0\nfreeze_epochs: 0\n")
 
 
+@pytest.mark.parametrize(("word", "sizes"), [("96,128", (96, 128)), ("[64]", (64,)), ("[]", ()), ("", ())])
+def test_lists_are_given_in_one_word(tmp_path: Path, word: str, sizes: tuple[int, ...]) -> None:
+    assert _recipe(tmp_path, "", f"image_sizes={word}").image_sizes == sizes
+    assert _recipe(tmp_path, "image_sizes: [32, 64]\n").image_sizes == (32, 64)
+
+
+def test_rates_are_numbers_or_auto(tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path, "freeze_max_lr: auto\n", "max_lr=3e-4")
+    assert (recipe.freeze_max_lr, recipe.max_lr) == ("auto", 3e-4)
+    with pytest.raises(SettingsError) as error:
+        _recipe(tmp_path, "freeze_max_lr: fast\n", "max_lr=-1", "image_sizes=96,9", "class_balance=both")
+    for fault in (
+        "freeze_max_lr=fast: should be a number above 0, or auto",
+        "max_lr=-1: should be a number above 0, or auto",
+        "image_sizes.1=9: input should be greater than or equal to 32",
+        "class_balance=both: input should be 'weights' or 'sampling'",
+    ):
+        assert fault in str(error.value)
+
+
+def test_settings_that_do_not_go_together(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as error:
+        _recipe(tmp_path, "", "init_from=runs/first/model", "weights=w.safetensors", "epochs=0", "freeze_epochs=0")
+    message = str(error.value)
+    assert "init_from and weights both say where to start from: give one of them" in message
+    assert "both 0: nothing to train" in message
+    assert "dataset" not in message
+    with pytest.raises(SettingsError) as error:
+        _recipe(tmp_path, "", "streaming=true", "feature_views=4", "class_balance=sampling")
+    message = str(error.value)
+    assert "streaming and feature_views don't go together: set feature_views=0, or freeze_epochs=0" in message
+    assert "a stream can't be sampled by class: set class_balance=weights, or leave streaming away" in message
+    assert _recipe(tmp_path, "", "streaming=true", "feature_views=4", "freeze_epochs=0").streaming
+
+
 def test_every_recipe_of_the_project_loads() -> None:
     files = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
     assert len(files) == 3

@@ -27,6 +27,10 @@ LAUNCH = [
     "--dynamo_backend=no", "--main_process_port=0",
 ]  # fmt: skip
 DEBUG = "recipes/debug.yaml"
+# Of an epoch's eight batches, steps have three, three and two.
+WORDS = [
+    "batch_size=6", "gradient_accumulation_steps=3", "ema_decay=0.9", "class_balance=weights", "max_grad_norm=1",
+]  # fmt: skip
 
 
 def _launch(*words: object) -> subprocess.Popen[str]:
@@ -49,14 +53,14 @@ def _assert_no_traceback(err: str) -> None:
 def two(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A run of two processes, both stages, and what it printed. Eight pictures are validated in batches of six."""
     run = tmp_path_factory.mktemp("two") / "run"
-    process = _launch("fit", DEBUG, f"dataset={dataset_folder}", f"output_dir={run}", "batch_size=6")
+    process = _launch("fit", DEBUG, f"dataset={dataset_folder}", f"output_dir={run}", *WORDS)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return run, out
 
 
 def test_two_processes_do_what_one_does(dataset_folder: Path, two: tuple[Path, str], tmp_path: Path) -> None:
-    words = [f"dataset={dataset_folder}", f"output_dir={tmp_path / 'one'}", "batch_size=6"]
+    words = [f"dataset={dataset_folder}", f"output_dir={tmp_path / 'one'}", *WORDS]
     fit(load_settings(Recipe, ROOT / DEBUG, words))
     texts = [(folder / "metrics.jsonl").read_text() for folder in (tmp_path / "one", two[0])]
     one, other = ([json.loads(line) for line in text.splitlines()] for text in texts)

@@ -1,7 +1,7 @@
 """Batches of tensors whose randomness follows from (seed, epoch, picture) alone."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import datasets
@@ -83,21 +83,50 @@ class EpochSampler(Sampler[int]):
         yield from torch.randperm(self.length, generator=generator)[self.start :].tolist()
 
 
+class BalancedSampler(EpochSampler):
+    """As many indices per epoch, in which every class comes equally often: rare ones repeat, frequent ones rest."""
+
+    def __init__(self, labels: Sequence[int], seed: int) -> None:
+        """Samples indices of `labels`, the classes' numbers."""
+        super().__init__(len(labels), seed)
+        self.labels = torch.tensor(labels)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yields the epoch's indices."""
+        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch))
+        members = [(self.labels == label).nonzero().flatten() for label in self.labels.unique()]
+        share = -(-self.length // len(members))
+        chosen = [
+            # Each picture once before any comes again.
+            torch.cat([of[torch.randperm(len(of), generator=generator)] for _ in range(-(-share // len(of)))])[:share]
+            for of in members
+        ]
+        order = torch.randperm(share * len(members), generator=generator)[: self.length]
+        yield from torch.cat(chosen)[order][self.start :].tolist()
+
+
+def make_sampler(labels: Sequence[int], seed: int, balanced: bool) -> EpochSampler:
+    """Returns a sampler of indices of `labels`: every one once, or every class equally often."""
+    return BalancedSampler(labels, seed) if balanced else EpochSampler(len(labels), seed)
+
+
 def hash_seed(*numbers: int) -> int:
     """Mixes numbers into one 63-bit seed, so that neighbours share nothing."""
     return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
 
 
-def make_loader(images: TransformedImages, batch_size: int, num_workers: int, shuffle: bool) -> DataLoader[Any]:
+def make_loader(
+    images: TransformedImages, batch_size: int, num_workers: int, shuffle: bool, balanced: bool = False
+) -> DataLoader[Any]:
     """Returns batches of (images, labels): float32 (batch, 3, height, width) and int64 (batch,).
 
     A shuffled loader drops the last, short batch, unless it is the only one: BatchNorm can't learn from a
-    batch of one.
+    batch of one. `balanced` shows every class equally often.
     """
     return DataLoader(
         images,
         batch_size=batch_size,
-        sampler=EpochSampler(len(images), images.seed) if shuffle else None,
+        sampler=make_sampler(list(images.rows["label"]), images.seed, balanced) if shuffle else None,
         num_workers=num_workers,
         drop_last=shuffle and len(images) >= batch_size,
     )
@@ -106,11 +135,11 @@ def make_loader(images: TransformedImages, batch_size: int, num_workers: int, sh
 class EpochBatches:
     """A split's batches in a new order every epoch, from any batch on; what is done is not even decoded."""
 
-    def __init__(self, accelerator: Accelerator, images: TransformedImages, batch_size: int, num_workers: int) -> None:
-        """Shares batches of `batch_size` pictures out among the accelerator's processes."""
-        loader = make_loader(images, batch_size, num_workers, shuffle=True)
-        self.images, self.batch_size = images, batch_size
+    def __init__(self, accelerator: Accelerator, loader: DataLoader[Any]) -> None:
+        """Shares a shuffled loader's batches out among the accelerator's processes."""
+        self.images: Any = loader.dataset
         self.sampler: Any = loader.sampler
+        self.batch_size: Any = loader.batch_size
         self.loader = accelerator.prepare(loader)
 
     def start(self, epoch_seed: int, done: int) -> None:
@@ -120,7 +149,7 @@ class EpochBatches:
         self.images.set_epoch(epoch_seed)
         self.sampler.start = done * self.batch_size
 
-    def sample(self) -> TransformedImages:
+    def sample(self) -> Any:
         """Returns pictures to look at: all of them, by index."""
         return self.images
 
@@ -129,5 +158,5 @@ class EpochBatches:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
-        """Yields (images, labels), this process's part of each batch, on its device."""
+        """Yields (images or their features, labels), this process's part of each batch, on its device."""
         return iter(self.loader)

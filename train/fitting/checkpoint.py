@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file with all that a run needs to go on, to the bit.
 
-Nothing is pickled: tensors lie under `model.*` and `optimizer.*`, the rest is JSON in the file's header, and with it
-a checksum over both. Random states need no place here, since every step seeds its own (see `train.fitting.batches`).
+Nothing is pickled: tensors lie under `model.*`, `optimizer.*` and `ema.*`, the rest is JSON in the file's header, and
+with it a checksum over both. Random states need no place here, since every step seeds its own (see
+`train.fitting.batches`).
 """
 
 import errno
@@ -13,7 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Checkpoint:
         scaler: The state of fp16's loss scaler, empty without one.
         progress: The epochs that are done.
         trace: The epoch that is not done, up to an optimizer's update; None between epochs.
+        ema: The averaged weights, empty without an average.
     """
 
     model: dict[str, torch.Tensor]
@@ -53,6 +55,7 @@ class Checkpoint:
     scaler: dict[str, Any]
     progress: Progress
     trace: EpochTrace | None = None
+    ema: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,6 +72,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     The file appears whole, by rename, or not at all.
     """
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
+    tensors |= {f"ema.{name}": tensor for name, tensor in checkpoint.ema.items()}
     numbers: dict[str, Any] = {}
     for index, state in checkpoint.optimizer["state"].items():
         for key, value in state.items():
@@ -188,10 +192,15 @@ def _load(path: Path) -> Checkpoint:
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     return Checkpoint(
-        model={n.removeprefix("model."): t for n, t in tensors.items() if n not in optimizer},
+        model=_under("model.", tensors),
         optimizer={"state": state, "param_groups": header["param_groups"]},
         scheduler=header["scheduler"],
         scaler=header["scaler"],
         progress=Progress.from_json(header["progress"]),
         trace=EpochTrace(**header["trace"]) if header["trace"] else None,
+        ema=_under("ema.", tensors),
     )
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,6 +1,7 @@
 """A timm model with a fresh classifier, and which of its layers learn."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from timm.data import resolve_data_config
 from torch import nn
 
+from hub.model_folder import WEIGHTS, ModelFolder
 from train.errors import UserError, first_line
 
 
@@ -23,8 +25,18 @@ class WeightsError(UserError):
     """Weights that can't be fetched or don't fit the architecture."""
 
 
+class FormerModelError(UserError):
+    """A former model that can't be continued: of another architecture, or without some of the classes."""
+
+
 def build_model(
-    architecture: str, num_classes: int, image_size: int, pretrained: bool, weights: Path | None, drop_rate: float
+    architecture: str,
+    num_classes: int,
+    image_size: int,
+    pretrained: bool,
+    weights: Path | None,
+    drop_rate: float,
+    preparation: dict[str, Any] | None = None,
 ) -> nn.Module:
     """Builds a timm model whose classifier is new and whose backbone starts as asked.
 
@@ -35,6 +47,7 @@ def build_model(
         pretrained: Take timm's weights from the Hub (or its cache).
         weights: A safetensors file with the backbone's weights in timm's names; wins over `pretrained`.
         drop_rate: Dropout before the classifier.
+        preparation: `mean`, `std` and the like, where they are not those of the architecture.
 
     Raises:
         ModelError: Unknown architecture.
@@ -48,7 +61,12 @@ def build_model(
     sized = {"img_size": image_size} if timm.get_pretrained_cfg(architecture).fixed_input_size else {}
     try:
         model = timm.create_model(
-            architecture, pretrained=fetch, num_classes=num_classes, drop_rate=drop_rate, **sized
+            architecture,
+            pretrained=fetch,
+            num_classes=num_classes,
+            drop_rate=drop_rate,
+            pretrained_cfg_overlay=preparation,
+            **sized,
         )
     except (OSError, httpx.HTTPError, RuntimeError) as error:
         if not fetch:
@@ -94,9 +112,54 @@ def load_backbone(model: nn.Module, architecture: str, weights: Path) -> None:
     model.load_state_dict(floats, strict=False)
 
 
+def check_former(former: ModelFolder, architecture: str, label_names: Sequence[str]) -> None:
+    """Makes sure that a former model can go on with this architecture and these classes.
+
+    Raises:
+        FormerModelError: Another architecture, or classes that it does not know.
+    """
+    theirs = former.config["architecture"]
+    if theirs != architecture.partition(".")[0]:
+        raise FormerModelError(
+            f"init_from={former.path} is a {theirs} and the recipe says {architecture}: set architecture={theirs}"
+        )
+    if strangers := [name for name in label_names if name not in former.label_names]:
+        raise FormerModelError(
+            f"init_from={former.path} does not know {', '.join(strangers)}: it knows {', '.join(former.label_names)}; "
+            "start from other weights, or rename the classes"
+        )
+
+
+def load_former(model: nn.Module, former: ModelFolder, label_names: Sequence[str]) -> None:
+    """Loads a former model, classifier included; the classifier's rows are matched by the classes' names.
+
+    Raises:
+        FormerModelError: Its weights don't fit: another size of pictures, say.
+    """
+    rows = [former.label_names.index(name) for name in label_names]
+    classifier = classifier_names(model)
+    state = {
+        name: tensor[rows] if name in classifier else tensor
+        for name, tensor in load_file(former.path / WEIGHTS).items()
+    }
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise FormerModelError(
+            f"init_from={former.path} does not fit ({' '.join(str(error).split())[:200]}): "
+            f"use its image_size, {former.config['pretrained_cfg']['input_size'][-1]}"
+        ) from None
+
+
+def classifier_modules(model: Any) -> list[nn.Module]:
+    """Returns the classifier; distilled architectures have two."""
+    classifier = model.get_classifier()
+    return list(classifier) if isinstance(classifier, tuple) else [classifier]
+
+
 def classifier_names(model: Any) -> set[str]:
     """Returns the state-dict names of the classifier's weights."""
-    inside = {id(parameter) for parameter in model.get_classifier().parameters()}
+    inside = {id(parameter) for module in classifier_modules(model) for parameter in module.parameters()}
     return {name for name, parameter in model.named_parameters() if id(parameter) in inside}
 
 
@@ -113,7 +176,8 @@ def model_data_config(model: nn.Module, image_size: int, crop_mode: str) -> dict
 def freeze_backbone(model: Any) -> None:
     """Leaves only the classifier to learn: no gradient is computed for anything else."""
     model.requires_grad_(False)
-    model.get_classifier().requires_grad_(True)
+    for module in classifier_modules(model):
+        module.requires_grad_(True)
 
 
 def unfreeze(model: nn.Module) -> None:
@@ -129,7 +193,8 @@ def set_training_mode(model: Any) -> None:
     """
     frozen = not all(parameter.requires_grad for parameter in model.parameters())
     model.train(not frozen)
-    model.get_classifier().train()
+    for module in classifier_modules(model):
+        module.train()
 
 
 def cpu_state(model: nn.Module) -> dict[str, torch.Tensor]:

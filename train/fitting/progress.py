@@ -17,6 +17,7 @@ class EpochRecord:
         validation_accuracy: 0 to 1.
         max_lr: The classifier's highest rate within the epoch.
         seconds: Wall-clock time of training and validation.
+        steps: Updates of the optimizer.
     """
 
     stage: int
@@ -27,6 +28,7 @@ class EpochRecord:
     validation_accuracy: float
     max_lr: float
     seconds: float
+    steps: int
 
     def table_row(self, best: bool) -> str:
         """Returns the line that `fit` prints, under `TABLE_HEAD`; a star marks the best epoch so far."""
@@ -47,7 +49,8 @@ class EpochTrace:
         stage: 1 (frozen backbone) or 2.
         epoch: Counted from 1 within the stage.
         batches: How many of its batches are done.
-        losses: A mean over the batch per step; `rates` and `momenta` likewise.
+        losses: A mean over its pictures per step; `rates` and `momenta` likewise.
+        pending: Losses of batches whose step is not complete; a checkpoint has none.
         rates: The classifier's.
         momenta: The classifier's.
         right: Pictures classified correctly, in all processes.
@@ -59,6 +62,7 @@ class EpochTrace:
     epoch: int
     batches: int = 0
     losses: list[float] = field(default_factory=list)
+    pending: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     momenta: list[float] = field(default_factory=list)
     right: int = 0
@@ -78,16 +82,30 @@ class EpochTrace:
 
 @dataclass
 class Progress:
-    """What has been done. `losses`, `rates` and `momenta` have one number per step, over both stages."""
+    """What has been done.
+
+    Attributes:
+        records: One per epoch.
+        losses: One per step, over both stages; so are `rates` and `momenta`.
+        found_rates: What the learning-rate finder suggested, by stage number as text (as JSON has it).
+    """
 
     records: list[EpochRecord] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     momenta: list[float] = field(default_factory=list)
+    found_rates: dict[str, float] = field(default_factory=dict)
 
     def epochs_done(self, stage: int) -> int:
         """Returns how many epochs of a stage are complete."""
         return sum(record.stage == stage for record in self.records)
+
+    def is_over(self, stage: int, epochs: int, patience: int | None) -> bool:
+        """Tells whether a stage has had its epochs, or has not improved within its last `patience` ones."""
+        records = [record for record in self.records if record.stage == stage]
+        if len(records) >= epochs:
+            return True
+        return patience is not None and bool(records) and len(records) - max(records, key=_worth).epoch >= patience
 
     def add(self, record: EpochRecord, losses: list[float], rates: list[float], momenta: list[float]) -> None:
         """Adds an epoch and its steps."""
@@ -99,7 +117,7 @@ class Progress:
     @property
     def best(self) -> EpochRecord | None:
         """The epoch whose model is kept: highest validation accuracy, then lowest loss, then the earliest."""
-        return max(self.records, key=lambda r: (r.validation_accuracy, -r.validation_loss), default=None)
+        return max(self.records, key=_worth, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain lists and dicts."""
@@ -109,3 +127,7 @@ class Progress:
     def from_json(cls, values: dict[str, Any]) -> "Progress":
         """Restores what `to_json` gave."""
         return cls(**{**values, "records": [EpochRecord(**record) for record in values["records"]]})
+
+
+def _worth(record: EpochRecord) -> tuple[float, float]:
+    return record.validation_accuracy, -record.validation_loss

@@ -16,9 +16,12 @@ from train.fitting.progress import Progress
 
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
 # is compared, not where it lies; the first weights are in the checkpoint.
-_FREE = {"output_dir", "num_workers", "dataset", "weights", "checkpoint_minutes"}
+_FREE = {"output_dir", "num_workers", "dataset", "weights", "init_from", "checkpoint_minutes", "tracker"}
 # The order of a stream follows from how many processes read it.
 _FREE_STREAMING = _FREE - {"num_workers"}
+# Until a stage has a checkpoint, how it will go may still be chosen: by what the learning-rate finder says, say.
+_STAGE_1 = {"freeze_epochs", "freeze_max_lr"}
+_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes"}
 
 
 class RunFolderError(UserError):
@@ -36,7 +39,10 @@ class RunFolder:
         self.data = path / "data.json"
         self.checkpoints = path / "checkpoints"
         self.best = path / "checkpoints" / "best.safetensors"
+        self.features = path / "features"
         self.metrics = path / "metrics.jsonl"
+        self.lr_finder = path / "lr_finder.json"
+        self.system = path / "system.json"
         self.figures = path / "figures"
         self.model = path / "model"
 
@@ -83,15 +89,48 @@ class RunFolder:
                     "or choose another output_dir, or remove it"
                 )
             former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-            free = _FREE_STREAMING if recipe["streaming"] else _FREE
+            free = self._free(recipe["streaming"])
             differing = [key for key in recipe if key not in free and former.get(key) != recipe[key]]
             if differing:
                 listed = "; ".join(f"{key}: {former.get(key)} there, {recipe[key]} now" for key in differing)
                 raise RunFolderError(
                     f"{self.path} holds a run with another recipe ({listed}): choose another output_dir, or remove it"
                 )
-        elif self.path.exists() and set(self.path.iterdir()) - {self.lock, _draft(self.recipe)}:
+        else:
+            self.check_is_run_or_free()
+
+    def _free(self, streaming: bool) -> set[str]:
+        free = _FREE_STREAMING if streaming else _FREE
+        if any(self.checkpoints.glob("stage2-*")):
+            return free
+        return free | _STAGE_2 | (set() if any(self.checkpoints.glob("stage1-*")) else _STAGE_1)
+
+    def check_is_run_or_free(self) -> None:
+        """Makes sure that the folder holds a run, or nothing that a run would be mixed up with.
+
+        Raises:
+            RunFolderError: It holds something else.
+        """
+        if self.recipe.exists() or not self.path.exists():
+            return
+        # The learning-rate finder may have been here.
+        if set(self.path.iterdir()) - {self.lock, _draft(self.recipe), self.lr_finder, self.figures}:
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
+
+    def check_same_model(self, architecture: str, label_names: list[str]) -> None:
+        """Makes sure that the run's weights are of this architecture and for these classes.
+
+        Raises:
+            RunFolderError: They are not.
+        """
+        there = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))["architecture"]
+        names = json.loads(self.data.read_text(encoding="utf-8"))["label_names"]
+        if there != architecture:
+            raise RunFolderError(
+                f"{self.path} holds a run of {there}, not of {architecture}: set architecture={there}"
+            )
+        if names != label_names:
+            raise RunFolderError(f"{self.path} holds a run on other classes: {', '.join(names)}")
 
     def check_data(self, data: dict[str, Any]) -> None:
         """Makes sure that a run that is continued sees the pictures and labels that it began with.
@@ -122,6 +161,16 @@ class RunFolder:
         _write(self.recipe, yaml.safe_dump(recipe, sort_keys=False))
         self.checkpoints.mkdir(exist_ok=True)
         _write(self.data, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+    def add_system(self, facts: dict[str, Any]) -> None:
+        """Adds to `system.json`, a list with what the run ran on each time that it was started or continued."""
+        former = json.loads(self.system.read_text(encoding="utf-8")) if self.system.exists() else []
+        _write(self.system, json.dumps([*former, facts], indent=2) + "\n")
+
+    def add_finding(self, stage: int, finding: dict[str, Any]) -> None:
+        """Adds to `lr_finder.json` what the learning-rate finder has seen of a stage."""
+        former = json.loads(self.lr_finder.read_text(encoding="utf-8")) if self.lr_finder.exists() else {}
+        _write(self.lr_finder, json.dumps({**former, f"stage{stage}": finding}, indent=2) + "\n")
 
     def write_metrics(self, progress: Progress) -> None:
         """Writes `metrics.jsonl`, a line per epoch done."""

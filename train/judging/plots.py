@@ -1,15 +1,16 @@
 """Figures of a run and of a model. Each function writes one PNG file."""
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from train.fitting.lr_finder import LRFinderResult
 from train.fitting.progress import Progress
 
 mpl.use("agg")
@@ -26,7 +27,13 @@ _STYLE: Any = {
 }
 
 
-def plot_train_batch(path: Path, images: Any, label_names: Sequence[str], data_config: dict[str, Any]) -> None:
+def plot_train_batch(
+    path: Path,
+    images: Any,
+    label_names: Sequence[str],
+    data_config: dict[str, Any],
+    mix: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor],
+) -> None:
     """Shows what the model sees in training: 24 augmented pictures with their labels.
 
     Args:
@@ -34,27 +41,36 @@ def plot_train_batch(path: Path, images: Any, label_names: Sequence[str], data_c
         images: Gives (float32 tensor of shape (3, height, width), label) by index.
         label_names: Class names, in the order of their numbers.
         data_config: Its `mean` and `std` undo the normalisation.
+        mix: Mixes a batch in place, given labels and a seed; returns labels, or each class's share in each picture.
     """
     mean, std = np.array(data_config["mean"]), np.array(data_config["std"])
     # Spread over the split, whatever its order.
     chosen = np.unique(np.linspace(0, len(images) - 1, 24).astype(int)).tolist()
+    pictures, labels = zip(*(images[index] for index in chosen), strict=True)
+    batch = torch.stack(pictures)
+    targets = mix(batch, torch.tensor(labels), 0)
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(-(-len(chosen) // 8), 8, figsize=(11, 1.55 * -(-len(chosen) // 8)), squeeze=False)
-        for axis, index in itertools.zip_longest(axes.flat, chosen):
+        for axis in axes.flat:
             axis.axis("off")
-            if index is not None:
-                picture, label = images[index]
-                axis.imshow(np.clip(picture.permute(1, 2, 0).numpy() * std + mean, 0, 1))
-                axis.set_title(label_names[label], fontsize=7, fontweight="normal", loc="center", pad=3)
+        for axis, picture, target in zip(axes.flat, batch, targets, strict=False):
+            axis.imshow(np.clip(picture.permute(1, 2, 0).numpy() * std + mean, 0, 1))
+            axis.set_title(_label_of(target, label_names), fontsize=7, fontweight="normal", loc="center", pad=3)
         _save(figure, path)
+
+
+def _label_of(target: torch.Tensor, label_names: Sequence[str]) -> str:
+    if target.ndim == 0:
+        return label_names[int(target)]
+    shares = sorted(((share, name) for share, name in zip(target.tolist(), label_names, strict=True)), reverse=True)
+    return "\n".join(f"{name} {share:.0%}" for share, name in shares if share > 0)
 
 
 def plot_training(path: Path, progress: Progress) -> None:
     """Shows a run: loss per step and per epoch, accuracy per epoch, learning rate and momentum per step."""
     steps = np.arange(1, len(progress.losses) + 1)
-    per_epoch = len(steps) // len(progress.records)
-    ends = per_epoch * np.arange(1, len(progress.records) + 1)
-    first_stage_ends = per_epoch * progress.epochs_done(1)
+    ends = np.cumsum([record.steps for record in progress.records])
+    first_stage_ends = sum(record.steps for record in progress.records if record.stage == 1)
     with plt.rc_context(_STYLE):
         figure, (loss, accuracy, rate) = plt.subplots(1, 3, figsize=(11, 3))
         loss.plot(steps, progress.losses, color=_BLUE, alpha=0.35, lw=0.8, label="training, per step")
@@ -64,7 +80,7 @@ def plot_training(path: Path, progress: Progress) -> None:
         accuracy.plot(ends, [r.train_accuracy for r in progress.records], color=_BLUE, label="training, augmented")
         accuracy.plot(ends, [r.validation_accuracy for r in progress.records], color=_ORANGE, label="validation")
         if progress.best:
-            kept = per_epoch * (1 + progress.records.index(progress.best))
+            kept = ends[progress.records.index(progress.best)]
             accuracy.plot(kept, progress.best.validation_accuracy, "*", color=_ORANGE, ms=11, label="kept")
         accuracy.set(title="Accuracy", xlabel="step", ylim=(0, 1))
         accuracy.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
@@ -82,6 +98,24 @@ def plot_training(path: Path, progress: Progress) -> None:
                 axis.axvline(first_stage_ends, color=_GREY, lw=0.8, ls=":")
         for axis in (loss, accuracy):
             axis.legend(frameon=False, fontsize=7)
+        _save(figure, path)
+
+
+def plot_lr_finder(path: Path, result: LRFinderResult) -> None:
+    """Shows the loss over the learning rate, and the suggestion or why there is none."""
+    with plt.rc_context(_STYLE):
+        figure, axis = plt.subplots(figsize=(5.5, 3.2))
+        axis.plot(result.rates, result.losses, color=_BLUE)
+        if result.suggestion:
+            at = result.rates.index(result.suggestion)
+            axis.plot(result.suggestion, result.losses[at], "o", color=_ORANGE, label=f"{result.suggestion:.1e}")
+            axis.legend(frameon=False)
+        title = "Learning rate finder" if result.suggestion else f"No suggestion: {result.reason}"
+        axis.set(title=title, xlabel="learning rate of the classifier", ylabel="training loss, smoothed", xscale="log")
+        if result.losses:
+            # A loss that diverges would flatten everything else.
+            low, first = min(result.losses), result.losses[0]
+            axis.set(ylim=(low - 0.1 * first, max(1.5 * first, low)))
         _save(figure, path)
 
 

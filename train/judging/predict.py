@@ -1,5 +1,6 @@
 """Predictions of a model on a split: made once, kept in a file, read by everything that judges."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import timm
+import torch
 from accelerate import Accelerator
+from torch import nn
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 from train.errors import first_line
@@ -67,8 +70,22 @@ def load_model(name: str) -> tuple[Any, ModelFolder]:
     return model.eval(), folder
 
 
+class WithMirrorImage(nn.Module):
+    """A model that looks at a picture and at its mirror image."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wraps a model that gives logits of shape (batch, classes)."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns logarithms of the mean of both probabilities: logits again, of shape (batch, classes)."""
+        both = torch.stack([self.model(view).float().log_softmax(-1) for view in (images, images.flip(-1))])
+        return both.logsumexp(0) - math.log(2)
+
+
 def predict(
-    accelerator: Accelerator, model: Any, rows: datasets.Dataset, batch_size: int, num_workers: int
+    accelerator: Accelerator, model: Any, rows: datasets.Dataset, batch_size: int, num_workers: int, tta: bool = False
 ) -> Predictions:
     """Runs a model over a split, with the preparation of pictures that its config asks for.
 
@@ -78,13 +95,15 @@ def predict(
         rows: Has `image`, `label` (numbered as the model's label names) and maybe `sha256`.
         batch_size: Pictures per step over all processes.
         num_workers: Processes that decode pictures.
+        tta: Take the mean of the probabilities for a picture and for its mirror image.
     """
+    label_names = model.pretrained_cfg["label_names"]
     data_config = timm.data.resolve_model_data_config(model)
     images = TransformedImages(rows, eval_transform(data_config), seed=0)
-    model, loader = accelerator.prepare(model, make_loader(images, batch_size, num_workers, shuffle=False))
-    logits, labels = validate(accelerator, model, WatchedBatches(loader), "Predicting")
+    looking = WithMirrorImage(model) if tta else model
+    prepared, loader = accelerator.prepare(looking, make_loader(images, batch_size, num_workers, shuffle=False))
+    logits, labels = validate(accelerator, prepared, WatchedBatches(loader), "Predicting")
     names = rows["sha256"] if "sha256" in rows.column_names else [""] * len(rows)
-    label_names = accelerator.unwrap_model(model).pretrained_cfg["label_names"]
     return Predictions(list(names), labels.numpy(), logits.numpy(), list(label_names))
 
 

@@ -84,6 +84,10 @@ def read_examples(folder: Path) -> list[dict[str, str]]:
 
 
 def _base_model(recipe: dict[str, Any]) -> str | None:
+    former = recipe.get("init_from")
+    if former:
+        # A folder's name says nothing to others.
+        return None if Path(former).is_dir() else former.partition("@")[0]
     if not recipe["pretrained"] or recipe["weights"]:
         return None
     return timm.get_pretrained_cfg(recipe["architecture"]).hf_hub_id

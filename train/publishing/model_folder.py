@@ -75,6 +75,7 @@ def write_model_folder(
             )
         drop_model_args(draft / "config.json")
         shutil.copy(run.recipe, draft / "recipe.yaml")
+        shutil.copy(run.system, draft / "system.json")
         (draft / "figures").mkdir()
         shutil.copy(run.figures / "training.png", draft / "figures")
         write_examples(draft / "examples", images)
@@ -97,9 +98,14 @@ def count_licenses(rows: datasets.Dataset) -> dict[str, int]:
 
 
 def drop_model_args(config: Path) -> None:
-    """Removes `model_args`, which timm writes and transformers 5 takes for keyword arguments of its own."""
+    """Removes from `model_args`, which timm writes, what transformers 5 takes from elsewhere and then has twice.
+
+    Only a size that the architecture is built for stays: without it, transformers builds another one.
+    """
     values = json.loads(config.read_text(encoding="utf-8"))
-    values.pop("model_args", None)
+    kept = {key: value for key, value in values.pop("model_args", {}).items() if key == "img_size"}
+    if kept:
+        values["model_args"] = kept
     config.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -1,15 +1,15 @@
 """Keeps a run on disk: after every epoch, every so many minutes within one, and when it is asked to stop."""
 
 import time
-from typing import Any
 
+import torch
 from accelerate import Accelerator
 
 from train.errors import UserError
-from train.fitting.checkpoint import Checkpoint, save_checkpoint
-from train.fitting.model import cpu_state
+from train.fitting.checkpoint import save_checkpoint
 from train.fitting.progress import EpochTrace, Progress
 from train.fitting.run_folder import RunFolder
+from train.fitting.state import StageState
 from train.running.processes import from_main
 from train.running.stopping import Stopped, StopRequest
 
@@ -27,7 +27,7 @@ class Keeper:
         self,
         accelerator: Accelerator,
         run: RunFolder,
-        parts: tuple[Any, Any, Any],
+        state: StageState,
         progress: Progress,
         stop: StopRequest,
         minutes: float | None,
@@ -35,17 +35,20 @@ class Keeper:
         """Watches over a stage.
 
         Args:
-            accelerator: Knows processes and fp16's loss scaler.
+            accelerator: Knows processes.
             run: Where checkpoints and metrics go.
-            parts: The model, the optimizer and the scheduler.
+            state: What changes while the stage runs.
             progress: The epochs that are done.
             stop: Whether a signal has asked for the end.
             minutes: Time between checkpoints within an epoch; None when no run can go on from there.
         """
-        self.accelerator, self.run, self.parts, self.progress = accelerator, run, parts, progress
+        self.accelerator, self.run, self.state, self.progress = accelerator, run, state, progress
         self.stop, self.minutes, self.saved = stop, minutes, time.monotonic()
         self.trace: EpochTrace | None = None
         self.began = 0.0
+        # Of the best epoch, until they are on disk; and whether an epoch is not.
+        self.best: dict[str, torch.Tensor] = {}
+        self.behind = False
 
     def begin(self, trace: EpochTrace) -> None:
         """Notes that the epoch of this trace runs from now on."""
@@ -57,9 +60,14 @@ class Keeper:
         return time.monotonic() - self.began
 
     def wish(self) -> int:
-        """Returns what this process wants before the next batch: 0, a checkpoint (1), or to stop (128 + signal)."""
-        if self.stop.number:
-            return 128 + self.stop.number
+        """Returns what this process wants before the next batch: 0, a checkpoint (1), or to stop (128 + signal).
+
+        Within a step of several batches it wants nothing: gradients are in no checkpoint.
+        """
+        if self.trace and self.trace.pending:
+            return 0
+        if self.stop.wish:
+            return self.stop.wish
         due = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
         return _SAVE if due and self.accelerator.is_main_process else 0
 
@@ -74,33 +82,32 @@ class Keeper:
         if self.minutes is not None and self.trace.batches:
             self.trace.seconds = self.seconds
             from_main(lambda: self._write(self.trace))
+        elif self.behind:
+            from_main(lambda: self._write(None))
         if agreed != _SAVE:
             raise Stopped(agreed)
 
-    def keep_epoch(self) -> None:
-        """Puts an epoch on disk. The checkpoint comes last: what it counts as done, a resumed run does not do again.
+    def end_epoch(self, keeps: bool) -> None:
+        """Puts the epoch that is now done on disk; one that is not kept is held in memory where it is the best.
 
         Raises:
             KeepError: The disk is full or closed.
         """
-        self.trace = None
-        from_main(lambda: self._write(None))
+        self.trace, self.behind = None, True
+        if self.accelerator.is_main_process and self.progress.best is self.progress.records[-1]:
+            self.best = self.state.judged_weights()
+        if keeps:
+            from_main(lambda: self._write(None))
+            self.behind = False
 
     def _write(self, trace: EpochTrace | None) -> None:
-        model, optimizer, scheduler = self.parts
-        scaler = self.accelerator.scaler
-        checkpoint = Checkpoint(
-            cpu_state(model),
-            optimizer.state_dict(),
-            scheduler.state_dict(),
-            scaler.state_dict() if scaler else {},
-            self.progress,
-            trace,
-        )
+        """Writes a checkpoint, last of all: what it counts as done, a resumed run does not do again."""
+        checkpoint = self.state.checkpoint(self.progress, trace)
         try:
+            if self.best:
+                self.run.save_best(self.best)
+                self.best = {}
             if trace is None:
-                if self.progress.best is self.progress.records[-1]:
-                    self.run.save_best(checkpoint.model)
                 self.run.write_metrics(self.progress)
             save_checkpoint(self.run.checkpoints, checkpoint)
         except OSError as error:

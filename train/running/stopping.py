@@ -28,6 +28,11 @@ class StopRequest:
     number: int = 0
     when: float = 0.0
 
+    @property
+    def wish(self) -> int:
+        """The exit code that is wished for, 128 + the signal's number; 0 for going on."""
+        return 128 + self.number if self.number else 0
+
 
 @contextmanager
 def stop_requests(accelerator: "Accelerator") -> Iterator[StopRequest]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from train.errors import UserError
 from train.running.processes import agree, raise_everywhere
+from train.running.stopping import Stopped, StopRequest
 
 _FAULT = 1000
 
@@ -55,3 +56,16 @@ class WatchedBatches:
             if agreed:
                 self.act(agreed)
             yield batch
+
+
+def stoppable(loader: Any, stop: StopRequest) -> WatchedBatches:
+    """Returns a loader's batches, before each of which the run ends if it is to: there is nothing to save.
+
+    Raises:
+        Stopped: While they are looked at, in every process, once one has got a signal.
+    """
+
+    def end(agreed: int) -> None:
+        raise Stopped(agreed)
+
+    return WatchedBatches(loader, lambda: stop.wish, end)

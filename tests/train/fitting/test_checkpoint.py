@@ -30,7 +30,7 @@ def _make() -> tuple[torch.nn.Module, torch.optim.Optimizer, object]:
 
 def _checkpoint(epoch: int, parts: tuple[torch.nn.Module, torch.optim.Optimizer, object] | None = None) -> Checkpoint:
     model, optimizer, scheduler = parts or _make()
-    progress = Progress([EpochRecord(1, epoch, 1.5, 0.25, 1.4, 0.5, 1e-2, 3.0)], [1.5], [1e-2], [0.9])
+    progress = Progress([EpochRecord(1, epoch, 1.5, 0.25, 1.4, 0.5, 1e-2, 3.0, 1)], [1.5], [1e-2], [0.9])
     return Checkpoint(model.state_dict(), optimizer.state_dict(), scheduler.state_dict(), {}, progress)  # type: ignore[attr-defined]
 
 

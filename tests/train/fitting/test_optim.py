@@ -29,6 +29,26 @@ def test_discriminative_rates(model: torch.nn.Module) -> None:
     assert (decay["fc.weight"], decay["fc.bias"], decay["layer1.0.bn1.weight"]) == (0.1, 0.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "groups", "classifier"), [("test_vit", 8, "head"), ("test_convnext", 6, "head.fc")]
+)
+def test_other_architectures_have_groups_too(architecture: str, groups: int, classifier: str) -> None:
+    model = build_model(architecture, 8, 64, False, None, 0.0)
+    found = layer_groups(model)
+    assert len(found) == groups
+    assert any(name == f"{classifier}.weight" for name, _ in found[-1])
+    assert {name for group in found for name, _ in group} == {name for name, _ in model.named_parameters()}
+
+
+def test_position_embeddings_do_not_decay() -> None:
+    model = build_model("test_vit", 8, 64, False, None, 0.0)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    optimizer = make_optimizer(model, 1.0, 0.5, 0.1)
+    still = {names[id(p)] for group in optimizer.param_groups if not group["weight_decay"] for p in group["params"]}
+    assert "pos_embed" in still
+    assert "blocks.0.attn.qkv.weight" not in still
+
+
 def test_only_what_learns_has_optimizer_state(model: torch.nn.Module) -> None:
     freeze_backbone(model)
     optimizer = make_optimizer(model, 1e-2, 0.5, 0.1)

@@ -2,7 +2,7 @@ from train.fitting.progress import EpochRecord, Progress
 
 
 def _record(stage: int, epoch: int, accuracy: float, loss: float) -> EpochRecord:
-    return EpochRecord(stage, epoch, 1.0, 0.5, loss, accuracy, 1e-3, 1.0)
+    return EpochRecord(stage, epoch, 1.0, 0.5, loss, accuracy, 1e-3, 1.0, 4)
 
 
 def test_the_best_is_most_accurate_then_lowest_loss_then_earliest() -> None:
@@ -18,3 +18,17 @@ def test_json_and_back() -> None:
     progress = Progress()
     progress.add(_record(1, 1, 0.5, 1.0), [1.0, 0.5], [0.1, 0.2], [0.9, 0.8])
     assert Progress.from_json(progress.to_json()) == progress
+
+
+def test_a_stage_is_over_after_its_epochs_or_when_patience_ends() -> None:
+    progress = Progress()
+    assert not progress.is_over(1, 5, patience=1)
+    for epoch, accuracy in enumerate((0.5, 0.7, 0.6), 1):
+        progress.add(_record(1, epoch, accuracy, 1.0), [1.0], [0.1], [0.9])
+    assert progress.is_over(1, 3, None)
+    assert not progress.is_over(1, 5, None)
+    assert progress.is_over(1, 5, patience=1)
+    assert not progress.is_over(1, 5, patience=2)
+    # Each stage has patience of its own.
+    progress.add(_record(2, 1, 0.4, 1.0), [1.0], [0.1], [0.9])
+    assert not progress.is_over(2, 5, patience=1)

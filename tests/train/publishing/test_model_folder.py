@@ -38,6 +38,9 @@ def test_model_args_are_dropped_and_nothing_else(tmp_path: Path) -> None:
     path.write_text('{"architecture": "resnet34", "model_args": {"num_classes": 8}, "label_names": ["ಕಥಕ್"]}')
     drop_model_args(path)
     assert json.loads(path.read_text()) == {"architecture": "resnet34", "label_names": ["ಕಥಕ್"]}
+    path.write_text('{"model_args": {"num_classes": 8, "img_size": 64}}')
+    drop_model_args(path)
+    assert json.loads(path.read_text()) == {"model_args": {"img_size": 64}}
 
 
 def test_one_example_per_class_with_its_licence(tmp_path: Path) -> None:

@@ -1,0 +1,135 @@
+"""One run of fastai as its documentation has it, in fastai's environment; the last line is JSON.
+
+Imports nothing of Nritya: it runs where that is not installed.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import torch
+from fastai.vision.all import (
+    Callback,
+    CategoryBlock,
+    DataBlock,
+    GrandparentSplitter,
+    ImageBlock,
+    Normalize,
+    Resize,
+    ResizeMethod,
+    accuracy,
+    aug_transforms,
+    get_image_files,
+    imagenet_stats,
+    parent_label,
+    resnet34,
+    set_seed,
+    vision_learner,
+)
+from safetensors.torch import load_file
+
+BEGAN = float(os.environ["BENCH_BEGAN"])
+# Where torchvision's ResNet lies in fastai's body, a Sequential without the classifier.
+BODY = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
+
+
+class Clock(Callback):
+    """Notes when each epoch and step of each call of `fit` ended."""
+
+    def __init__(self) -> None:
+        self.stages: list[dict] = []
+
+    def before_fit(self) -> None:
+        """Opens a stage."""
+        self.stages.append({"began": time.time(), "epochs": [], "steps": []})
+
+    def before_epoch(self) -> None:
+        """Starts the epoch's clock, and forgets the steps of the one before."""
+        self.epoch_began = time.time()
+        self.stages[-1]["steps"] = []
+
+    def after_step(self) -> None:
+        """Notes a step of the optimizer."""
+        self.first_step = getattr(self, "first_step", time.time())
+        self.stages[-1]["steps"].append(time.time())
+
+    def after_epoch(self) -> None:
+        """Stops the epoch's clock."""
+        self.stages[-1]["epochs"].append(time.time() - self.epoch_began)
+
+    def after_fit(self) -> None:
+        """Closes the stage."""
+        self.stages[-1]["seconds"] = time.time() - self.stages[-1]["began"]
+
+
+def main() -> None:
+    """Trains by `fine_tune`, fastai's own recipe, and prints what was measured."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("images", type=Path, help="holds train/LABEL/ and validation/LABEL/")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--freeze-epochs", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--predict", type=Path, help="a folder LABEL/ of pictures: their classes are printed, too")
+    options = parser.parse_args()
+
+    set_seed(options.seed)
+    block = DataBlock(
+        blocks=(ImageBlock, CategoryBlock),
+        get_items=get_image_files,
+        splitter=GrandparentSplitter("train", "validation"),
+        get_y=parent_label,
+        # The whole picture, as our recipe has it.
+        item_tfms=Resize(options.size, ResizeMethod.Squish),
+        batch_tfms=[*aug_transforms(), Normalize.from_stats(*imagenet_stats)],
+    )
+    loaders = block.dataloaders(options.images, bs=options.batch_size, num_workers=options.workers)
+    clock = Clock()
+    learner = vision_learner(loaders, resnet34, pretrained=False, metrics=accuracy, cbs=clock)
+    if options.weights:
+        load_backbone(learner.model[0], options.weights)
+    with learner.no_bar(), learner.no_logging():
+        learner.fine_tune(options.epochs, freeze_epochs=options.freeze_epochs)
+    values = [row[-1] for row in learner.recorder.values]
+    answer = {
+        "first_step": clock.first_step - BEGAN,
+        "stages": {
+            str(number): {
+                "seconds": stage["seconds"],
+                "epochs": stage["epochs"],
+                "images_per_second": (len(stage["steps"]) - 1)
+                * options.batch_size
+                / (stage["steps"][-1] - stage["steps"][0]),
+            }
+            for number, stage in enumerate(clock.stages, 1)
+        },
+        "validation_accuracy": values[-1],
+    }
+    if options.predict:
+        files = sorted(get_image_files(options.predict))
+        with learner.no_bar():
+            probs, _ = learner.get_preds(dl=loaders.test_dl(files))
+        answer["answers"] = {
+            f"{file.parent.name}/{file.name}": loaders.vocab[number]
+            for file, number in zip(files, probs.argmax(1).tolist(), strict=True)
+        }
+    print(json.dumps(answer))
+
+
+def load_backbone(body: torch.nn.Module, weights: Path) -> None:
+    """Fills fastai's body with a ResNet in timm's names, which are torchvision's."""
+    state = {}
+    for name, tensor in load_file(weights).items():
+        part, _, rest = name.partition(".")
+        if part in BODY:
+            state[f"{BODY[part]}.{rest}"] = tensor.float() if tensor.is_floating_point() else tensor
+    body.load_state_dict(state)
+
+
+if __name__ == "__main__":
+    main()

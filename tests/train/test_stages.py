@@ -1,0 +1,266 @@
+"""Stage 1 on cached features."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT, wait_for
+from train import stages
+from train.evaluate import Evaluation, evaluate
+from train.finetune import fit
+from train.fitting.checkpoint import load_newest_checkpoint
+from train.fitting.frozen import FrozenBackbone
+from train.fitting.progress import Progress
+from train.fitting.recipe import Recipe
+from train.fitting.stepper import BatchResult, Stepper
+from train.plan import Stage
+from train.running import keeper
+from train.running.stopping import Stopped
+from train.settings import load_settings
+
+DEBUG = ROOT / "recipes" / "debug.yaml"
+WORDS = ("feature_views=3", "freeze_epochs=20", "epochs=1", "drop_rate=0.2")
+
+
+def _fit(dataset: Path, output: Path, *words: str) -> Path:
+    fit(load_settings(Recipe, DEBUG, [f"dataset={dataset}", f"output_dir={output}", *WORDS, *words]))
+    return output
+
+
+@pytest.fixture(scope="module")
+def cached_run(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _fit(dataset_folder, tmp_path_factory.mktemp("cached") / "run")
+
+
+def _records(run: Path) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+def _assert_equal(one: Path, other: Path) -> None:
+    first, second = (load_file(run / "model" / "model.safetensors") for run in (one, other))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert _records(one) == _records(other)
+
+
+def test_a_line_of_metrics_per_pass_and_no_features_left_over(cached_run: Path) -> None:
+    assert [(record["stage"], record["epoch"]) for record in _records(cached_run)] == [
+        *((1, epoch) for epoch in range(1, 21)),
+        (2, 1),
+    ]
+    assert not (cached_run / "features").exists()
+
+
+def test_the_classifier_learns_from_the_passes(cached_run: Path) -> None:
+    passes = _records(cached_run)[:20]
+    assert passes[-1]["train_loss"] < passes[0]["train_loss"]
+    first = load_file(cached_run / "checkpoints" / "stage1-epoch020.safetensors")
+    assert first["optimizer.0.exp_avg"].shape == first["model.fc.weight"].shape
+    # Weight and bias, and nothing of the backbone.
+    assert {name.split(".")[1] for name in first if name.startswith("optimizer.")} == {"0", "1"}
+
+
+def test_each_view_is_looked_at_once_whatever_the_number_of_passes(
+    dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    features = FrozenBackbone.features
+
+    def count(self: FrozenBackbone, images: torch.Tensor) -> torch.Tensor:
+        seen.append(len(images))
+        return features(self, images)
+
+    monkeypatch.setattr(FrozenBackbone, "features", count)
+    _fit(dataset_folder, tmp_path / "run", "epochs=0")
+    # The two are what the halves are tried on.
+    assert sum(seen) == 2 + 3 * 48 + 8
+
+
+@pytest.mark.parametrize("last", ["stage1-epoch004", "stage1-epoch020"])
+def test_a_resumed_run_ends_as_the_uninterrupted_one(
+    cached_run: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    save = keeper.save_checkpoint
+
+    def stop_after(folder: Path, checkpoint: object) -> Path:
+        path = save(folder, checkpoint)
+        if path.stem == last:
+            raise KeyboardInterrupt
+        return path
+
+    monkeypatch.setattr(keeper, "save_checkpoint", stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        _fit(dataset_folder, tmp_path / "run")
+    monkeypatch.undo()
+    _fit(dataset_folder, tmp_path / "run", "resume_from_checkpoint=true")
+    _assert_equal(tmp_path / "run", cached_run)
+    assert not (tmp_path / "run" / "features").exists()
+
+
+def test_a_run_stopped_while_it_looks_at_the_views_ends_as_the_uninterrupted_one(
+    cached_run: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, calls = FrozenBackbone.features, iter(range(20))
+
+    def stop(self: FrozenBackbone, images: torch.Tensor) -> torch.Tensor:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return features(self, images)
+
+    monkeypatch.setattr(FrozenBackbone, "features", stop)
+    with pytest.raises(KeyboardInterrupt):
+        _fit(dataset_folder, tmp_path / "run")
+    monkeypatch.undo()
+    _fit(dataset_folder, tmp_path / "run", "resume_from_checkpoint=true", "num_workers=2")
+    _assert_equal(tmp_path / "run", cached_run)
+
+
+EVERY_OPTION = (
+    "ema_decay=0.9", "gradient_accumulation_steps=4", "class_balance=sampling", "mixup=0.4", "cutmix=1",
+    "max_grad_norm=1", "channels_last=true", "label_smoothing=0.1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def every_option(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _fit(dataset_folder, tmp_path_factory.mktemp("options") / "run", *EVERY_OPTION)
+
+
+def test_the_average_is_what_is_validated_and_kept(every_option: Path, dataset_folder: Path) -> None:
+    [best] = [
+        record
+        for record in _records(every_option)
+        if (record["stage"], record["epoch"]) == _validated(every_option / "model")
+    ]
+    judged = Evaluation(
+        dataset=str(dataset_folder), split="validation", num_workers=0, output_dir=every_option / "judged"
+    )
+    metrics = evaluate(str(every_option / "model"), judged)
+    assert metrics["nll"] == pytest.approx(best["validation_loss"], abs=1e-4)
+
+
+def _validated(model: Path) -> tuple[int, int]:
+    validation = json.loads((model / "config.json").read_text())["validation"]
+    return validation["stage"], validation["epoch"]
+
+
+def _assert_goes_on(run: Path, newest: str, dataset: Path, straight: Path) -> None:
+    """A run by EVERY_OPTION is stopped here by a signal, and then ends as the uninterrupted one."""
+    with pytest.raises(Stopped, match="143"):
+        _fit(dataset, run, *EVERY_OPTION)
+    checkpoint = load_newest_checkpoint(run / "checkpoints")
+    assert checkpoint is not None
+    assert checkpoint.name == newest
+    _fit(dataset, run, *EVERY_OPTION, "resume_from_checkpoint=true")
+    _assert_equal(run, straight)
+
+
+# 18 batches of a pass make five steps; the pictures' six batches two.
+@pytest.mark.parametrize(
+    ("batch", "newest"),
+    [(18 * 6 + 2, "stage1-epoch007-batch000004"), (18 * 20 + 1, "stage2-epoch001-batch000004")],
+)
+def test_a_signal_within_a_step_waits_for_its_end(
+    every_option: Path,
+    dataset_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+    newest: str,
+) -> None:
+    take, calls = Stepper.take, itertools.count(1)
+
+    def signalled(self: Stepper, *words: Any) -> BatchResult:
+        if next(calls) == batch:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take(self, *words)
+
+    monkeypatch.setattr(Stepper, "take", signalled)
+    _assert_goes_on(tmp_path / "run", newest, dataset_folder, every_option)
+
+
+def test_a_signal_after_a_pass_that_is_not_kept_costs_nothing(
+    every_option: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = stages.log_epoch
+
+    def signalled(accelerator: Accelerator, progress: Progress) -> None:
+        if len(progress.records) == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        log(accelerator, progress)
+
+    monkeypatch.setattr(stages, "log_epoch", signalled)
+    _assert_goes_on(tmp_path / "run", "stage1-epoch007", dataset_folder, every_option)
+
+
+LAUNCH = [
+    "--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
+    "--main_process_port=0",
+]  # fmt: skip
+
+
+def _launch(dataset: Path, output: Path, *words: str) -> subprocess.Popen[str]:
+    words = (f"dataset={dataset}", f"output_dir={output}", *WORDS, "drop_rate=0", "epochs=0", *words)
+    command = [sys.executable, "-m", "accelerate.commands.launch", *LAUNCH, "-m", "train", "fit", str(DEBUG), *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    )
+
+
+@pytest.fixture(scope="module")
+def two(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cached stage of two processes."""
+    run = tmp_path_factory.mktemp("two") / "run"
+    process = _launch(dataset_folder, run)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return run
+
+
+def test_two_processes_do_what_one_does(two: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    one = _records(_fit(dataset_folder, tmp_path / "one", "drop_rate=0", "epochs=0"))
+    both = _records(two)
+    assert len(one) == len(both) == 20
+    for first, second in zip(one, both, strict=True):
+        assert second == pytest.approx(first, abs=1e-3)
+
+
+def test_two_processes_of_which_one_is_killed_end_as_if_none_had_been(
+    two: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = _launch(dataset_folder, run, "checkpoint_minutes=0.0003")
+    wait_for(lambda: any((run / "checkpoints").glob("stage1-*")), 120)
+    for worker in psutil.Process(process.pid).children():
+        if worker.environ().get("LOCAL_RANK") == "0":
+            worker.kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "[rank" not in err
+    process = _launch(dataset_folder, run, "resume_from_checkpoint=true")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    _assert_equal(run, two)
+    assert not (run / "features").exists()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "kept"),
+    [(1, [1]), (4, [1, 2, 3, 4]), (25, [3, 6, 9, 12, 15, 18, 21, 24, 25]), (100, [*range(10, 101, 10)])],
+)
+def test_ten_of_many_passes_are_kept(epochs: int, kept: list[int]) -> None:
+    stage = Stage(1, epochs, 1e-2, 1.0, frozen=True, views=2)
+    assert [epoch for epoch in range(1, epochs + 1) if stage.keeps(epoch)] == kept
+    assert all(Stage(1, epochs, 1e-2, 1.0, frozen=True).keeps(epoch) for epoch in range(1, epochs + 1))

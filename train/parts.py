@@ -1,0 +1,176 @@
+"""What every story of training builds from a recipe."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+
+from hub.model_folder import ModelFolder, open_model_folder
+from train.errors import UserError
+from train.fitting.batches import EpochBatches, TransformedImages, make_loader
+from train.fitting.data import LabelledImages
+from train.fitting.model import build_model, check_former, load_former, model_data_config
+from train.fitting.objective import Objective, rareness
+from train.fitting.recipe import Recipe
+from train.fitting.streaming import StreamedBatches
+from train.fitting.tracking import check_tracker
+from train.fitting.transforms import Augmentation, Transform, eval_transform, train_transform
+from train.running.batchnorm import synchronise_batchnorm
+from train.running.processes import check_processes, from_main, on_cpus
+
+
+class SetupError(UserError):
+    """A recipe that this machine or this dataset can't run."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A run's model, and what it learns from.
+
+    Attributes:
+        model: On the accelerator's device; the stages change its weights in place.
+        data_config: How pictures are prepared for it, in timm's terms.
+        objective: Gives the loss.
+        train_batches: Shared out among the processes, in an order of its own for every epoch.
+        valid_loader: Shared out among the processes.
+    """
+
+    model: Any
+    data_config: dict[str, Any]
+    objective: Objective
+    train_batches: EpochBatches | StreamedBatches
+    valid_loader: Any
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """Returns the accelerator; `batch_size` counts pictures over all processes.
+
+    Raises:
+        TrackerError: There is no such tracker, or it is not installed.
+        SetupError: fp16 without a GPU.
+        ProcessesError: A batch that can't be divided among the processes.
+    """
+    if recipe.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise SetupError("mixed_precision=fp16 needs a GPU and there is none: use bf16 or no")
+    if recipe.tracker:
+        check_tracker(recipe.tracker)
+    accelerator = Accelerator(
+        cpu=on_cpus(),
+        log_with=recipe.tracker,
+        project_dir=recipe.output_dir / "logs",
+        mixed_precision=recipe.mixed_precision,
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        # Ours steps once per update; a prepared scheduler would step once per process.
+        step_scheduler_with_optimizer=False,
+    )
+    check_processes(recipe.batch_size)
+    return accelerator
+
+
+def make_parts(recipe: Recipe, accelerator: Accelerator, images: LabelledImages, resumed: bool) -> Parts:
+    """Builds everything; `resumed` says that a checkpoint will fill in the model's weights.
+
+    Raises:
+        UserError: Unknown architecture, or weights that can't be had or don't fit.
+    """
+    model = from_main(lambda: start_model(recipe, images.label_names, resumed))
+    model = synchronise_batchnorm(model).to(accelerator.device)
+    data_config = model_data_config(model, recipe.image_size, recipe.crop_mode)
+    valid_images = TransformedImages(images.split("validation"), eval_transform(data_config), recipe.seed)
+    return Parts(
+        model,
+        data_config,
+        make_objective(recipe, images),
+        make_train_batches(recipe, accelerator, images, data_config),
+        accelerator.prepare(make_loader(valid_images, recipe.batch_size, recipe.num_workers, shuffle=False)),
+    )
+
+
+def start_model(recipe: Recipe, label_names: list[str], resumed: bool) -> Any:
+    """Builds the model that a run begins with.
+
+    Args:
+        recipe: Says where its weights come from.
+        label_names: The dataset's classes.
+        resumed: A checkpoint will fill in the weights: the first ones need not be at hand any more.
+
+    Raises:
+        UserError: Unknown architecture, or weights that can't be had or don't fit.
+    """
+    former = open_model_folder(recipe.init_from) if recipe.init_from is not None else None
+    if former:
+        check_former(former, recipe.architecture, label_names)
+    model: Any = build_model(
+        recipe.architecture,
+        len(label_names),
+        recipe.image_size,
+        pretrained=recipe.pretrained and not resumed and not former,
+        weights=None if resumed else recipe.weights,
+        drop_rate=recipe.drop_rate,
+        preparation=_preparation(former) if former else None,
+    )
+    if any(side != recipe.image_size for side in recipe.image_sizes) and model.pretrained_cfg["fixed_input_size"]:
+        raise SetupError(f"{recipe.architecture} sees pictures of one size only: leave image_sizes away")
+    if former and not resumed:
+        load_former(model, former, label_names)
+    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
+
+
+def _preparation(former: ModelFolder) -> dict[str, Any]:
+    # Those of its own first weights, which the architecture's name alone does not tell.
+    return {key: former.config["pretrained_cfg"][key] for key in ("mean", "std", "interpolation")}
+
+
+def make_train_batches(
+    recipe: Recipe, accelerator: Accelerator, images: LabelledImages, data_config: dict[str, Any]
+) -> EpochBatches | StreamedBatches:
+    """Returns the training pictures as batches, augmented as the recipe says."""
+    transform = training_transform(recipe, data_config)
+    rows = images.split("train")
+    if images.stream is None:
+        pictures = TransformedImages(rows, transform, recipe.seed)
+        balanced = recipe.class_balance == "sampling"
+        loader = make_loader(pictures, recipe.batch_size, recipe.num_workers, shuffle=True, balanced=balanced)
+        return EpochBatches(accelerator, loader)
+    return StreamedBatches(
+        accelerator,
+        images.stream,
+        len(rows),
+        transform,
+        recipe.seed,
+        recipe.batch_size,
+        recipe.num_workers,
+        recipe.shuffle_buffer,
+    )
+
+
+def training_transform(recipe: Recipe, data_config: dict[str, Any], side: int | None = None) -> Transform:
+    """Returns the recipe's augmentation, for squares of `side` pixels if that is not the model's own size."""
+    sized = {**data_config, "input_size": (3, side, side)} if side else data_config
+    return train_transform(
+        sized,
+        Augmentation(
+            min_scale=recipe.min_scale,
+            max_rotate=recipe.max_rotate,
+            max_zoom=recipe.max_zoom,
+            max_warp=recipe.max_warp,
+            p_affine=recipe.p_affine,
+            max_lighting=recipe.max_lighting,
+            p_lighting=recipe.p_lighting,
+            random_erasing=recipe.random_erasing,
+        ),
+    )
+
+
+def make_objective(recipe: Recipe, images: LabelledImages) -> Objective:
+    """Returns what the recipe minimises."""
+    number = len(images.label_names)
+    balanced = recipe.class_balance == "weights"
+    return Objective(
+        number,
+        recipe.label_smoothing,
+        recipe.mixup,
+        recipe.cutmix,
+        rareness(list(images.split("train")["label"]), number) if balanced else None,
+    )

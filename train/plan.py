@@ -1,0 +1,67 @@
+"""Which stages a recipe asks for: each a one-cycle, over the classifier alone or over everything."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from train.fitting.frozen import FrozenBackbone
+from train.fitting.model import freeze_backbone, unfreeze
+from train.fitting.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One one-cycle: which stage, how long, how fast, and whether only the classifier learns.
+
+    Attributes:
+        number: 1 or 2.
+        epochs: How many.
+        max_lr: The classifier's highest rate, or "auto".
+        lr_mult: Each layer group learns at this share of the rate of the one above.
+        frozen: Whether only the classifier learns.
+        views: Views per picture whose features are cached, so that epochs are passes over these; 0 for none.
+        sides: Sizes to train at, one after the other; empty for the model's own throughout.
+    """
+
+    number: int
+    epochs: int
+    max_lr: float | Literal["auto"]
+    lr_mult: float
+    frozen: bool
+    views: int = 0
+    sides: tuple[int, ...] = ()
+
+    @property
+    def rate_key(self) -> str:
+        """The recipe's name of `max_lr`."""
+        return "freeze_max_lr" if self.frozen else "max_lr"
+
+    def side(self, epoch: int) -> int | None:
+        """Returns the size of an epoch's pictures, counted from 0; None for the model's own."""
+        return self.sides[epoch * len(self.sides) // self.epochs] if self.sides else None
+
+    def keeps(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 1, is shown and put on disk: of cheap ones every tenth part of the stage."""
+        return not self.views or epoch == self.epochs or epoch % math.ceil(self.epochs / 10) == 0
+
+
+def stages(recipe: Recipe) -> list[Stage]:
+    """Returns the stages that have epochs."""
+    both = [
+        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, frozen=True, views=recipe.feature_views),
+        Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, frozen=False, sides=recipe.image_sizes),
+    ]
+    return [stage for stage in both if stage.epochs]
+
+
+def set_learning(recipe: Recipe, stage: Stage, model: Any) -> Any:
+    """Freezes what is frozen in a stage; returns the model that learns, of which `model` has the weights.
+
+    Raises:
+        FrozenError: The architecture's classifier can't learn alone.
+    """
+    if not stage.frozen:
+        unfreeze(model)
+        return model
+    freeze_backbone(model)
+    return FrozenBackbone(model, recipe.drop_rate, (3, recipe.image_size, recipe.image_size))
