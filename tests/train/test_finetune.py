@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dataset_card.build import build
+from tests.train.conftest import interrupted_after
 from train.evaluate import Evaluation, evaluate
 from train.finetune import fit
 from train.fitting.checkpoint import load_newest_checkpoint
@@ -86,22 +87,10 @@ def test_one_seed_one_model_to_the_bit(run_folder: Path, dataset_folder: Path, t
 
 @pytest.mark.parametrize("last", ["stage1-epoch001", "stage2-epoch001", "stage2-epoch002"])
 def test_a_resumed_run_ends_as_the_uninterrupted_one(
-    run_folder: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+    run_folder: Path, dataset_folder: Path, tmp_path: Path, last: str
 ) -> None:
-    from train.running import keeper
-
-    save = keeper.save_checkpoint
-
-    def stop_after(folder: Path, checkpoint: object) -> Path:
-        path = save(folder, checkpoint)
-        if path.stem == last:
-            raise KeyboardInterrupt
-        return path
-
-    monkeypatch.setattr(keeper, "save_checkpoint", stop_after)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_after(last):
         fit(_recipe(dataset_folder, tmp_path / "run"))
-    monkeypatch.undo()
     fit(_recipe(dataset_folder, tmp_path / "run", "resume_from_checkpoint=true"))
     _assert_equal(tmp_path / "run", run_folder)
     keys = ("stage", "epoch", "train_loss", "validation_loss")
@@ -178,22 +167,10 @@ def all_at_once(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.parametrize("last", ["stage1-epoch001", "stage2-epoch002"])
 def test_a_run_with_every_option_resumes_to_the_bit(
-    all_at_once: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+    all_at_once: Path, dataset_folder: Path, tmp_path: Path, last: str
 ) -> None:
-    from train.running import keeper
-
-    save = keeper.save_checkpoint
-
-    def stop_after(folder: Path, checkpoint: object) -> Path:
-        path = save(folder, checkpoint)
-        if path.stem == last:
-            raise KeyboardInterrupt
-        return path
-
-    monkeypatch.setattr(keeper, "save_checkpoint", stop_after)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_after(last):
         fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE))
-    monkeypatch.undo()
     fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE, "resume_from_checkpoint=true", "num_workers=2"))
     _assert_equal(tmp_path / "run", all_at_once)
     # Weights, their average and the optimizer's moments after the last epoch, whichever epoch is kept.

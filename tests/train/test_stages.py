@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT, wait_for
+from tests.train.conftest import interrupted_after
 from train import stages
 from train.evaluate import Evaluation, evaluate
 from train.finetune import fit
@@ -25,7 +26,6 @@ from train.fitting.progress import Progress
 from train.fitting.recipe import Recipe
 from train.fitting.stepper import BatchResult, Stepper
 from train.plan import Stage
-from train.running import keeper
 from train.running.stopping import Stopped
 from train.settings import load_settings
 
@@ -89,20 +89,10 @@ def test_each_view_is_looked_at_once_whatever_the_number_of_passes(
 
 @pytest.mark.parametrize("last", ["stage1-epoch004", "stage1-epoch020"])
 def test_a_resumed_run_ends_as_the_uninterrupted_one(
-    cached_run: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+    cached_run: Path, dataset_folder: Path, tmp_path: Path, last: str
 ) -> None:
-    save = keeper.save_checkpoint
-
-    def stop_after(folder: Path, checkpoint: object) -> Path:
-        path = save(folder, checkpoint)
-        if path.stem == last:
-            raise KeyboardInterrupt
-        return path
-
-    monkeypatch.setattr(keeper, "save_checkpoint", stop_after)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_after(last):
         _fit(dataset_folder, tmp_path / "run")
-    monkeypatch.undo()
     _fit(dataset_folder, tmp_path / "run", "resume_from_checkpoint=true")
     _assert_equal(tmp_path / "run", cached_run)
     assert not (tmp_path / "run" / "features").exists()
