@@ -2,23 +2,18 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 
 from tqdm import tqdm
 
-from dataset_card.choosing.conflicts import label_conflicts
 from dataset_card.choosing.corrections import apply_corrections, read_corrections
-from dataset_card.choosing.duplicates import exact_duplicates, near_duplicate_groups
 from dataset_card.choosing.former import Former, former_seed, read_former, write_former
 from dataset_card.choosing.groups import event_of, join_groups
+from dataset_card.choosing.pile import Pile, leave_out
 from dataset_card.choosing.removed import may_stay, read_removed, write_removed
 from dataset_card.choosing.splits import SPLITS, assign_splits
-from dataset_card.knowing.licenses import why_not_publish
-from dataset_card.knowing.provenance import Provenance, read_provenance
+from dataset_card.knowing.provenance import read_provenance
 from dataset_card.knowing.taxonomy import name_classes, write_class_facts
 from dataset_card.reading.images import Photo, inspect_photo
 from dataset_card.reading.listing import PhotosFolderError, list_photos
@@ -103,51 +98,6 @@ def build(
         write_class_balance(folder, contents)
         write_card(folder, dataset_name(out), contents, leak_report(contents.rows))
     return BuildReport(contents, notes + unknown_pictures(corrected.unknown))
-
-
-@dataclass(frozen=True)
-class Pile:
-    """Pictures on their way into the dataset, with what is known about each of them."""
-
-    photos: list[Photo]
-    near: list[str]
-    origin: list[Provenance]
-
-    @classmethod
-    def of(cls, chosen: list[Photo], photos: Path, provenance: dict[str, Provenance]) -> "Pile":
-        """Finds near-duplicates and origins."""
-        files = [photo.path.relative_to(photos).as_posix() for photo in chosen]
-        return cls(chosen, near_duplicate_groups(chosen), [provenance.get(file, Provenance(file)) for file in files])
-
-    def only(self, stay: Sequence[bool]) -> "Pile":
-        """Returns the pictures that may stay."""
-        return Pile(
-            list(compress(self.photos, stay)), list(compress(self.near, stay)), list(compress(self.origin, stay))
-        )
-
-
-def leave_out(
-    pile: Pile, former: Former, confirmed: frozenset[str], only_redistributable: bool
-) -> tuple[Pile, list[Rejected]]:
-    """Leaves out pictures whose label is in doubt, copies and, if asked, what must not be published."""
-    stay, conflicts = label_conflicts(pile.photos, pile.near, confirmed)
-    pile = pile.only(stay)
-    # A picture keeps its name, and with it its split; then the copy counts whose licence is known.
-    preferred = [
-        (photo.sha256 in former.splits, why_not_publish(record.license, record.author) is None)
-        for photo, record in zip(pile.photos, pile.origin, strict=True)
-    ]
-    stay, copies = exact_duplicates(pile.photos, preferred)
-    pile = pile.only(stay)
-    if not only_redistributable:
-        return pile, conflicts + copies
-    refusals = [why_not_publish(record.license, record.author) for record in pile.origin]
-    unpublishable = [
-        Rejected(photo.path, photo.label, "must not be published", why, photo.sha256)
-        for photo, why in zip(pile.photos, refusals, strict=True)
-        if why
-    ]
-    return pile.only([why is None for why in refusals]), conflicts + copies + unpublishable
 
 
 def split_up(pile: Pile, seed: int, former: Former) -> dict[str, list[Row]]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_card.errors import UserError
+from dataset_card.knowing.dances import DANCES
 from dataset_card.knowing.licenses import UNKNOWN, license_of
-from dataset_card.knowing.taxonomy import DANCES
 from dataset_card.sources.shelf import STAGING
 
 AGAIN = "run the same command again later, what is here is not fetched twice"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dataset_card.errors import UserError
-from dataset_card.knowing.taxonomy import DANCES, Dance, dance_of
+from dataset_card.knowing.dances import DANCES, Dance
+from dataset_card.knowing.taxonomy import dance_of
 from dataset_card.sources.commons import Commons
 from dataset_card.sources.crawl import Bing
 from dataset_card.sources.finding import Finding

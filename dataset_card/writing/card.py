@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dataset_card.choosing.duplicates import NEAR_DISTANCE
 from dataset_card.choosing.splits import RATIOS
+from dataset_card.knowing.dances import DANCES
 from dataset_card.knowing.licenses import license_of
 from dataset_card.knowing.provenance import DRAWING
-from dataset_card.knowing.taxonomy import DANCES
 from dataset_card.writing.captions import MOST_CLASSES, captions
 from dataset_card.writing.leaks import Leaks
 from dataset_card.writing.markdown import link, plain
