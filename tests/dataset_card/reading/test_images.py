@@ -1,5 +1,7 @@
 import io
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +92,24 @@ def test_refusals_say_why(save_image: Callable[..., Path], tmp_path: Path, name:
     with pytest.raises(RefusedError, match=reason) as refusal:
         inspect_photo(path, "kathak", 1024)
     assert refusal.value.reason == reason
+
+
+def test_a_file_that_may_not_be_read_says_so(save_image: Callable[..., Path]) -> None:
+    # Away from pytest's folders, which nobody but their owner may enter.
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        path = shutil.copy(save_image("a.png"), Path(name) / "a.png")
+        path.chmod(0)
+        who = os.geteuid()
+        if who == 0:
+            # Root may read everything.
+            os.seteuid(65534)
+        try:
+            with pytest.raises(RefusedError, match="cannot be read") as refusal:
+                inspect_photo(path, "kathak", 1024)
+        finally:
+            os.seteuid(who)
+    assert refusal.value.detail == "Permission denied"
 
 
 @pytest.mark.parametrize(("max_side", "size"), [(1024, (600, 300)), (200, (200, 100))])
