@@ -24,8 +24,10 @@ _TEXTS = [
     "sha256", "group", "license", "license_url", "title", "author", "author_url", "source",
     "source_url", "retrieved_at", "sha1",
 ]  # fmt: skip
-# Small enough that streaming a few pictures does not fetch a whole shard.
+# Small enough that streaming a few pictures does not fetch a whole shard, and that what is written is still in the
+# processor's cache.
 _ROWS_PER_GROUP = 100
+_GROUP_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,13 @@ def write_split(folder: Path, split: str, contents: Contents, num_proc: int) -> 
     data.mkdir(exist_ok=True)
     parts: list[Path] = []
     writer: pq.ParquetWriter | None = None
-    size = 0
+    size = waiting = 0
     batch: list[dict[str, Any]] = []
     for record in tqdm(_records(rows, contents, num_proc), total=len(rows), desc=f"Writing {split}", unit="picture"):
         if writer and size + len(record["image"]["bytes"]) > SHARD_BYTES:
             _flush(writer, batch, schema)
             writer.close()
-            writer, size = None, 0
+            writer, size, waiting = None, 0, 0
         if writer is None:
             parts.append(data / f"{split}-{len(parts):05d}.part")
             writer = pq.ParquetWriter(
@@ -119,8 +121,10 @@ def write_split(folder: Path, split: str, contents: Contents, num_proc: int) -> 
             )
         batch.append(record)
         size += len(record["image"]["bytes"])
-        if len(batch) == _ROWS_PER_GROUP:
+        waiting += len(record["image"]["bytes"])
+        if len(batch) == _ROWS_PER_GROUP or waiting >= _GROUP_BYTES:
             _flush(writer, batch, schema)
+            waiting = 0
     if writer:
         _flush(writer, batch, schema)
         writer.close()
