@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--bf16", action="store_true")
     options = parser.parse_args()
 
     import timm
@@ -31,7 +32,9 @@ def main() -> None:
     for _ in range(options.steps):
         model.zero_grad()
         # The loss is read, as a loop must that shows it and stops when it is no number.
-        loss = F.cross_entropy(model(images), labels)
+        with torch.autocast(device, torch.bfloat16, enabled=options.bf16):
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels)
         loss.backward()
         loss.item()
         ends.append(time.time())

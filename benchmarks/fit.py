@@ -17,6 +17,7 @@ from typing import Any
 import datasets
 
 from benchmarks.sides import ROOT, export_images, fastai_python, run_side
+from train.running.precision import native_precision
 
 Round = dict[str, dict[str, Any]]
 
@@ -61,8 +62,8 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--views", type=int, default=4, help="whose features are cached, in the row that says so")
     parser.add_argument("--passes", type=int, default=40, help="over these")
+    parser.add_argument("--precision", choices=("auto", "bf16", "no"), default="auto", help="ours")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of our recipe")
-    parser.add_argument("--channels-last", action="store_true", help="the layout of the bare loop")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench-fit", help="where things are put")
     parser.add_argument("--ours-only", action="store_true", help="without fastai")
     return parser.parse_args(words)
@@ -76,7 +77,7 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
     ours = [
         python, "-m", "benchmarks.side_ours", "recipes/resnet34.yaml", f"dataset={options.dataset.resolve()}", *start,
         f"architecture={options.architecture}", f"image_size={options.size}",
-        f"batch_size={options.batch_size}", f"num_workers={options.workers}",
+        f"batch_size={options.batch_size}", f"num_workers={options.workers}", f"mixed_precision={options.precision}",
         *options.set,
     ]  # fmt: skip
     commands: dict[str, list[str | Path]] = {}
@@ -90,10 +91,10 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
         *ours, f"output_dir={work / 'runs' / 'ours'}", "feature_views=0", f"freeze_epochs={options.freeze_epochs}",
         f"epochs={options.epochs}", "freeze_max_lr=1e-2",
     ]  # fmt: skip
-    commands["bare"] = [
-        python, "-m", "benchmarks.bare", "--architecture", options.architecture, *sizes, "--steps", "13",
-        *(["--channels-last"] if options.channels_last else []),
-    ]  # fmt: skip
+    bare = [python, "-m", "benchmarks.bare", "--architecture", options.architecture, *sizes, "--steps", "13"]
+    precision = native_precision() if options.precision == "auto" else options.precision
+    commands["bare, same settings"] = [*bare, "--channels-last", *(["--bf16"] if precision == "bf16" else [])]
+    commands["bare, torch's defaults"] = bare
     commands["cached"] = [
         *ours, f"output_dir={work / 'runs' / 'cached'}", f"feature_views={options.views}",
         f"freeze_epochs={options.passes}", "epochs=0",
@@ -130,9 +131,13 @@ def table(rounds: list[Round], options: argparse.Namespace) -> str:
             lambda r: statistics.median(r["ours"]["stages"]["2"]["epochs"]),
             lambda r: statistics.median(r["fastai"]["stages"]["2"]["epochs"]), False,
         ),
-        (
-            "unfrozen, pictures/s", "bare",
-            lambda r: r["ours"]["stages"]["2"]["images_per_second"], lambda r: r["bare"]["images_per_second"], True,
+        *(
+            (
+                "unfrozen, pictures/s", bare,
+                lambda r: r["ours"]["stages"]["2"]["images_per_second"],
+                lambda r, bare=bare: r[bare]["images_per_second"], True,
+            )
+            for bare in ("bare, same settings", "bare, torch's defaults")
         ),
         (
             "start to first step, s", "fastai",

@@ -8,7 +8,6 @@ from typing import Any
 
 import datasets
 import numpy as np
-from accelerate import Accelerator, DataLoaderConfiguration
 from pydantic import Field
 
 from train.errors import UserError
@@ -18,7 +17,7 @@ from train.judging.plots import plot_confusion_matrix
 from train.judging.predict import Predictions, load_model, predict, write_predictions
 from train.publishing.card import read_metrics, write_card
 from train.running.memory import plain_memory_errors
-from train.running.processes import check_processes, from_main, on_cpus, once_per_node
+from train.running.processes import check_processes, from_main, make_accelerator, once_per_node
 from train.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     if settings.output_dir is None and not Path(model_id).is_dir():
         raise OutputError(f"{model_id} is no folder here: say where the results go with output_dir=FOLDER")
     output = settings.output_dir or Path(model_id)
-    accelerator = Accelerator(cpu=on_cpus(), dataloader_config=DataLoaderConfiguration(split_batches=True))
+    accelerator = make_accelerator("no")
     check_processes(settings.batch_size)
     model, folder = load_model(model_id)
 

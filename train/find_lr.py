@@ -11,7 +11,7 @@ from train.fitting.lr_finder import LRFinderResult
 from train.fitting.progress import Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
-from train.parts import make_accelerator, make_parts
+from train.parts import make_parts, recipe_accelerator
 from train.plan import Stage, stages
 from train.rates import search
 from train.running.memory import plain_memory_errors
@@ -32,7 +32,7 @@ def find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
         UserError: The recipe, the dataset, the weights or the output folder can't be used, another process is at
             work there, or memory is full.
     """
-    accelerator = make_accelerator(recipe)
+    accelerator = recipe_accelerator(recipe)
     run = RunFolder(recipe.output_dir)
     with ExitStack() as stack, plain_memory_errors(**recipe.memory()):
         from_main(lambda: stack.enter_context(run.locked()))

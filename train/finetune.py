@@ -15,7 +15,7 @@ from train.fitting.run_folder import RunFolder
 from train.fitting.system import system_facts
 from train.fitting.tracking import start_tracking
 from train.judging.plots import plot_train_batch, plot_training
-from train.parts import Parts, SetupError, make_accelerator, make_parts
+from train.parts import Parts, SetupError, make_parts, recipe_accelerator
 from train.plan import stages
 from train.publishing.model_folder import write_model_folder
 from train.running.memory import plain_memory_errors
@@ -32,7 +32,7 @@ def fit(recipe: Recipe) -> RunFolder:
             work there, memory or disk is full, or the loss diverged.
         Stopped: SIGINT or SIGTERM has come; the run can be resumed where it was.
     """
-    accelerator = make_accelerator(recipe)
+    accelerator = recipe_accelerator(recipe)
     run = RunFolder(recipe.output_dir)
     with ExitStack() as stack, plain_memory_errors(**recipe.memory()):
         from_main(lambda: stack.enter_context(run.locked()))
@@ -93,7 +93,7 @@ def _fit(recipe: Recipe, accelerator: Accelerator, run: RunFolder) -> None:
 
 def show_batch(run: RunFolder, parts: Parts, label_names: list[str]) -> None:
     """Draws what the model will see in training."""
-    pictures = parts.train_batches.sample()
+    pictures = parts.train_batches.sample(24)
     figure = run.figures / "train_batch.png"
     plot_train_batch(figure, pictures, label_names, parts.data_config, parts.objective.targets)
 

@@ -1,23 +1,30 @@
 """What every story of training builds from a recipe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator
 
 from hub.model_folder import ModelFolder, open_model_folder
 from train.errors import UserError
-from train.fitting.batches import EpochBatches, TransformedImages, make_loader
+from train.fitting.augment import Augmentation, Augmenter, square_side, square_transform
+from train.fitting.batches import PictureBatches, make_loader
 from train.fitting.data import LabelledImages
 from train.fitting.model import build_model, check_former, load_former, model_data_config
 from train.fitting.objective import Objective, rareness
+from train.fitting.pictures import TrainingImages, TransformedImages
 from train.fitting.recipe import Recipe
+from train.fitting.sampling import make_sampler
 from train.fitting.streaming import StreamedBatches
 from train.fitting.tracking import check_tracker
-from train.fitting.transforms import Augmentation, Transform, eval_transform, train_transform
+from train.fitting.transforms import eval_transform
 from train.running.batchnorm import synchronise_batchnorm
-from train.running.processes import check_processes, from_main, on_cpus
+from train.running.memory import keep_freed_memory
+from train.running.precision import native_precision
+from train.running.processes import check_processes, from_main, make_accelerator
+from train.running.stopping import StopRequest
 
 
 class SetupError(UserError):
@@ -39,11 +46,11 @@ class Parts:
     model: Any
     data_config: dict[str, Any]
     objective: Objective
-    train_batches: EpochBatches | StreamedBatches
+    train_batches: PictureBatches | StreamedBatches
     valid_loader: Any
 
 
-def make_accelerator(recipe: Recipe) -> Accelerator:
+def recipe_accelerator(recipe: Recipe) -> Accelerator:
     """Returns the accelerator; `batch_size` counts pictures over all processes.
 
     Raises:
@@ -55,12 +62,12 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
         raise SetupError("mixed_precision=fp16 needs a GPU and there is none: use bf16 or no")
     if recipe.tracker:
         check_tracker(recipe.tracker)
-    accelerator = Accelerator(
-        cpu=on_cpus(),
+    if not torch.accelerator.is_available():
+        keep_freed_memory()
+    accelerator = make_accelerator(
+        native_precision() if recipe.mixed_precision == "auto" else recipe.mixed_precision,
         log_with=recipe.tracker,
         project_dir=recipe.output_dir / "logs",
-        mixed_precision=recipe.mixed_precision,
-        dataloader_config=DataLoaderConfiguration(split_batches=True),
         # Ours steps once per update; a prepared scheduler would step once per process.
         step_scheduler_with_optimizer=False,
     )
@@ -77,13 +84,13 @@ def make_parts(recipe: Recipe, accelerator: Accelerator, images: LabelledImages,
     model = from_main(lambda: start_model(recipe, images.label_names, resumed))
     model = synchronise_batchnorm(model).to(accelerator.device)
     data_config = model_data_config(model, recipe.image_size, recipe.crop_mode)
-    valid_images = TransformedImages(images.split("validation"), eval_transform(data_config), recipe.seed)
+    valid_images = TransformedImages(images.split("validation"), eval_transform(data_config))
     return Parts(
         model,
         data_config,
         make_objective(recipe, images),
         make_train_batches(recipe, accelerator, images, data_config),
-        accelerator.prepare(make_loader(valid_images, recipe.batch_size, recipe.num_workers, shuffle=False)),
+        accelerator.prepare(make_loader(valid_images, recipe.batch_size, recipe.num_workers)),
     )
 
 
@@ -124,20 +131,25 @@ def _preparation(former: ModelFolder) -> dict[str, Any]:
 
 def make_train_batches(
     recipe: Recipe, accelerator: Accelerator, images: LabelledImages, data_config: dict[str, Any]
-) -> EpochBatches | StreamedBatches:
+) -> PictureBatches | StreamedBatches:
     """Returns the training pictures as batches, augmented as the recipe says."""
-    transform = training_transform(recipe, data_config)
-    rows = images.split("train")
+    rows, labels = images.split("train"), list(images.split("train")["label"])
+    largest = max(recipe.image_size, *recipe.image_sizes, 0)
+    square = square_transform(data_config, square_side(largest, recipe.min_scale))
+    draw = partial(make_augmentation(recipe).draw, recipe.crop_mode)
+    augmenter = Augmenter(data_config)
     if images.stream is None:
-        pictures = TransformedImages(rows, transform, recipe.seed)
-        balanced = recipe.class_balance == "sampling"
-        loader = make_loader(pictures, recipe.batch_size, recipe.num_workers, shuffle=True, balanced=balanced)
-        return EpochBatches(accelerator, loader)
+        pictures = TrainingImages(rows, square, draw, recipe.seed)
+        sampler = make_sampler(labels, recipe.seed, recipe.class_balance == "sampling")
+        loader = make_loader(pictures, recipe.batch_size, recipe.num_workers, sampler)
+        return PictureBatches(accelerator, loader, augmenter)
     return StreamedBatches(
         accelerator,
         images.stream,
         len(rows),
-        transform,
+        square,
+        draw,
+        augmenter,
         recipe.seed,
         recipe.batch_size,
         recipe.num_workers,
@@ -145,22 +157,20 @@ def make_train_batches(
     )
 
 
-def training_transform(recipe: Recipe, data_config: dict[str, Any], side: int | None = None) -> Transform:
-    """Returns the recipe's augmentation, for squares of `side` pixels if that is not the model's own size."""
-    sized = {**data_config, "input_size": (3, side, side)} if side else data_config
-    return train_transform(
-        sized,
-        Augmentation(
-            min_scale=recipe.min_scale,
-            max_rotate=recipe.max_rotate,
-            max_zoom=recipe.max_zoom,
-            max_warp=recipe.max_warp,
-            p_affine=recipe.p_affine,
-            max_lighting=recipe.max_lighting,
-            p_lighting=recipe.p_lighting,
-            random_erasing=recipe.random_erasing,
-        ),
-    )
+def hold_pictures(recipe: Recipe, parts: Parts, stop: StopRequest) -> None:
+    """Decodes the training pictures once, if the recipe says so, they are not streamed and they fit.
+
+    Raises:
+        DatasetError: One can't be decoded.
+        Stopped: A signal has asked for it.
+    """
+    if recipe.cache_images and isinstance(parts.train_batches, PictureBatches):
+        parts.train_batches.hold(stop)
+
+
+def make_augmentation(recipe: Recipe) -> Augmentation:
+    """Returns how far the recipe lets training pictures be changed."""
+    return Augmentation(**{field.name: getattr(recipe, field.name) for field in fields(Augmentation)})
 
 
 def make_objective(recipe: Recipe, images: LabelledImages) -> Objective:

@@ -20,7 +20,7 @@ class Stage:
         lr_mult: Each layer group learns at this share of the rate of the one above.
         frozen: Whether only the classifier learns.
         views: Views per picture whose features are cached, so that epochs are passes over these; 0 for none.
-        sides: Sizes to train at, one after the other; empty for the model's own throughout.
+        sides: Sizes to train at, one after the other.
     """
 
     number: int
@@ -28,17 +28,17 @@ class Stage:
     max_lr: float | Literal["auto"]
     lr_mult: float
     frozen: bool
+    sides: tuple[int, ...]
     views: int = 0
-    sides: tuple[int, ...] = ()
 
     @property
     def rate_key(self) -> str:
         """The recipe's name of `max_lr`."""
         return "freeze_max_lr" if self.frozen else "max_lr"
 
-    def side(self, epoch: int) -> int | None:
-        """Returns the size of an epoch's pictures, counted from 0; None for the model's own."""
-        return self.sides[epoch * len(self.sides) // self.epochs] if self.sides else None
+    def side(self, epoch: int) -> int:
+        """Returns the size of an epoch's pictures; epochs are counted from 0."""
+        return self.sides[epoch * len(self.sides) // self.epochs]
 
     def keeps(self, epoch: int) -> bool:
         """Whether an epoch, counted from 1, is shown and put on disk: of cheap ones every tenth part of the stage."""
@@ -47,9 +47,10 @@ class Stage:
 
 def stages(recipe: Recipe) -> list[Stage]:
     """Returns the stages that have epochs."""
+    own = (recipe.image_size,)
     both = [
-        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, frozen=True, views=recipe.feature_views),
-        Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, frozen=False, sides=recipe.image_sizes),
+        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, True, own, recipe.feature_views),
+        Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, False, recipe.image_sizes or own),
     ]
     return [stage for stage in both if stage.epochs]
 

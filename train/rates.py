@@ -9,15 +9,15 @@ from typing import Any
 from accelerate import Accelerator
 
 from train.errors import UserError
-from train.fitting.batches import hash_seed
 from train.fitting.lr_finder import LRFinderResult, find_lr
 from train.fitting.optim import make_optimizer
 from train.fitting.progress import Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
+from train.fitting.sampling import hash_seed
 from train.fitting.stepper import Stepper
 from train.judging.plots import plot_lr_finder
-from train.parts import Parts, training_transform
+from train.parts import Parts, hold_pictures
 from train.plan import Stage, set_learning
 from train.running.processes import from_main
 from train.running.stopping import StopRequest
@@ -78,7 +78,8 @@ def search(
         recipe.gradient_accumulation_steps,
         recipe.max_grad_norm,
     )
-    parts.train_batches.images.transform = training_transform(recipe, parts.data_config, stage.side(0))
+    parts.train_batches.augmenter.side = stage.side(0)
+    hold_pictures(recipe, parts, stop)
     seed = hash_seed(recipe.seed, stage.number, -1)
     result = find_lr(stepper, _endless(parts.train_batches, seed, stop), seed)
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)

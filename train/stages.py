@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from tqdm import tqdm
 
-from train.fitting.batches import EpochBatches, hash_seed
+from train.fitting.batches import EpochBatches, PictureBatches
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.features import feature_loaders
 from train.fitting.frozen import Classifier
@@ -17,10 +17,12 @@ from train.fitting.optim import make_one_cycle, make_optimizer
 from train.fitting.progress import EpochRecord, EpochTrace, Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
+from train.fitting.sampling import hash_seed
 from train.fitting.state import StageState
 from train.fitting.stepper import Stepper
+from train.fitting.streaming import StreamedBatches
 from train.fitting.tracking import log_epoch
-from train.parts import Parts, training_transform
+from train.parts import Parts, hold_pictures
 from train.plan import Stage, set_learning
 from train.rates import settled_rate
 from train.running.keeper import Keeper
@@ -59,17 +61,18 @@ def run_stage(
         Stopped: A signal has asked for it; what was done is on disk.
     """
     model, objective = parts.model, parts.objective
-    train_batches, valid_loader = parts.train_batches, parts.valid_loader
+    valid_loader = parts.valid_loader
+    train_batches: EpochBatches | StreamedBatches = parts.train_batches
     if resumed:
         model.load_state_dict(resumed.model)
     max_lr = settled_rate(accelerator, recipe, stage, parts, run, progress, stop)
     learner = set_learning(recipe, stage, model)
     if stage.views:
-        assert isinstance(train_batches, EpochBatches), "the recipe has no views with a stream"
+        assert isinstance(train_batches, PictureBatches), "the recipe has no views with a stream"
         train_batches, valid_loader = feature_loaders(
             accelerator,
             learner,
-            train_batches.images,
+            train_batches,
             valid_loader.dataset,
             stage.views,
             recipe.batch_size,
@@ -79,6 +82,8 @@ def run_stage(
             stop,
         )
         learner, objective = learner.classifier, objective.without_mixing()
+    else:
+        hold_pictures(recipe, parts, stop)
     accumulation = recipe.gradient_accumulation_steps
     optimizer = make_optimizer(model, max_lr, stage.lr_mult, recipe.weight_decay)
     scheduler = make_one_cycle(
@@ -118,7 +123,7 @@ def run_stage(
             epoch_seed = hash_seed(recipe.seed, stage.number, epoch) % 2**32
             trace, begun = begun or EpochTrace(stage.number, epoch + 1), None
             if not stage.views:
-                train_batches.images.transform = training_transform(recipe, parts.data_config, stage.side(epoch))
+                parts.train_batches.augmenter.side = stage.side(epoch)
             train_batches.start(epoch_seed, trace.batches)
             keeper.begin(trace)
             watched = WatchedBatches(train_batches, keeper.wish, keeper.act)

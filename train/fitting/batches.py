@@ -1,134 +1,39 @@
-"""Batches of tensors whose randomness follows from (seed, epoch, picture) alone."""
+"""Batches of pictures, and where they fit, pictures that are decoded once and held on the device."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Iterator
 from typing import Any
 
-import datasets
+import psutil
 import torch
 from accelerate import Accelerator
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
-from train.errors import first_line
-from train.fitting.data import DatasetError
+from train.fitting.augment import Augmenter
+from train.fitting.pictures import TrainingImages
+from train.fitting.sampling import EpochSampler, spread
+from train.running.processes import agree
+from train.running.stopping import StopRequest
+from train.running.watching import stoppable
 
-
-class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
-    """A split as tensors; what is random about picture `i` in epoch `e` depends on (seed, e, i) alone.
-
-    So a run is the same to the bit whatever the number of workers or processes, and wherever it is resumed.
-    """
-
-    def __init__(self, rows: datasets.Dataset, transform: Callable[[Image.Image], torch.Tensor], seed: int) -> None:
-        """Wraps `rows`, whose pictures `transform` turns into float32 tensors of shape (3, height, width)."""
-        self.rows, self.transform, self.seed, self.epoch = rows, transform, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate's loader at the start of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Returns the number of pictures."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        """Returns a picture as float32 of shape (3, height, width), and its label.
-
-        Raises:
-            DatasetError: It can't be decoded; names the split, the row and, where there is one, its sha256.
-        """
-        try:
-            row: dict[str, Any] = self.rows[index]
-            if row["image"] is None:
-                raise OSError("there is none")
-        except (OSError, SyntaxError, ValueError) as error:
-            named = f", sha256 {self._sha256(index)}" if "sha256" in self.rows.column_names else ""
-            raise unreadable(f"row {index} of {self.rows.split}{named}", error) from None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash_seed(self.seed, self.epoch, index))
-            return self.transform(row["image"]), row["label"]
-
-    def _sha256(self, index: int) -> str:
-        return self.rows.select_columns(["sha256"])[index]["sha256"]
-
-
-def unreadable(which: str, error: Exception) -> DatasetError:
-    """Returns the error that a picture can't be decoded."""
-    return DatasetError(f"the picture of {which} can't be read ({first_line(error)}): remove it and build again")
-
-
-class EpochSampler(Sampler[int]):
-    """A permutation per epoch that depends on (seed, epoch) alone.
-
-    Attributes:
-        start: How many of its indices are left out, because they are done.
-    """
-
-    def __init__(self, length: int, seed: int) -> None:
-        """Samples every index below `length` once per epoch."""
-        self.length, self.seed, self.epoch, self.start = length, seed, 0, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate's loader at the start of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Returns the number of indices of a whole epoch."""
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        """Yields the epoch's permutation, from `start` on."""
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch))
-        yield from torch.randperm(self.length, generator=generator)[self.start :].tolist()
-
-
-class BalancedSampler(EpochSampler):
-    """As many indices per epoch, in which every class comes equally often: rare ones repeat, frequent ones rest."""
-
-    def __init__(self, labels: Sequence[int], seed: int) -> None:
-        """Samples indices of `labels`, the classes' numbers."""
-        super().__init__(len(labels), seed)
-        self.labels = torch.tensor(labels)
-
-    def __iter__(self) -> Iterator[int]:
-        """Yields the epoch's indices."""
-        generator = torch.Generator().manual_seed(hash_seed(self.seed, self.epoch))
-        members = [(self.labels == label).nonzero().flatten() for label in self.labels.unique()]
-        share = -(-self.length // len(members))
-        chosen = [
-            # Each picture once before any comes again.
-            torch.cat([of[torch.randperm(len(of), generator=generator)] for _ in range(-(-share // len(of)))])[:share]
-            for of in members
-        ]
-        order = torch.randperm(share * len(members), generator=generator)[: self.length]
-        yield from torch.cat(chosen)[order][self.start :].tolist()
-
-
-def make_sampler(labels: Sequence[int], seed: int, balanced: bool) -> EpochSampler:
-    """Returns a sampler of indices of `labels`: every one once, or every class equally often."""
-    return BalancedSampler(labels, seed) if balanced else EpochSampler(len(labels), seed)
-
-
-def hash_seed(*numbers: int) -> int:
-    """Mixes numbers into one 63-bit seed, so that neighbours share nothing."""
-    return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
+# Of the device's free memory: the rest is for the model's activations.
+_MOST = 0.25
 
 
 def make_loader(
-    images: TransformedImages, batch_size: int, num_workers: int, shuffle: bool, balanced: bool = False
+    images: Any, batch_size: int, num_workers: int, sampler: EpochSampler | None = None
 ) -> DataLoader[Any]:
-    """Returns batches of (images, labels): float32 (batch, 3, height, width) and int64 (batch,).
+    """Returns batches of what `images` gives; in order, or as a sampler says.
 
-    A shuffled loader drops the last, short batch, unless it is the only one: BatchNorm can't learn from a
-    batch of one. `balanced` shows every class equally often.
+    A sampled loader drops the last, short batch, unless it is the only one: BatchNorm can't learn from a batch of one.
     """
     return DataLoader(
         images,
         batch_size=batch_size,
-        sampler=make_sampler(list(images.rows["label"]), images.seed, balanced) if shuffle else None,
+        sampler=sampler,
         num_workers=num_workers,
-        drop_last=shuffle and len(images) >= batch_size,
+        drop_last=sampler is not None and len(images) >= batch_size,
     )
 
 
@@ -136,7 +41,7 @@ class EpochBatches:
     """A split's batches in a new order every epoch, from any batch on; what is done is not even decoded."""
 
     def __init__(self, accelerator: Accelerator, loader: DataLoader[Any]) -> None:
-        """Shares a shuffled loader's batches out among the accelerator's processes."""
+        """Shares the batches of a loader with an `EpochSampler` out among the accelerator's processes."""
         self.images: Any = loader.dataset
         self.sampler: Any = loader.sampler
         self.batch_size: Any = loader.batch_size
@@ -149,10 +54,6 @@ class EpochBatches:
         self.images.set_epoch(epoch_seed)
         self.sampler.start = done * self.batch_size
 
-    def sample(self) -> Any:
-        """Returns pictures to look at: all of them, by index."""
-        return self.images
-
     def __len__(self) -> int:
         """Returns the number of batches of a whole epoch."""
         return len(self.loader)
@@ -160,3 +61,99 @@ class EpochBatches:
     def __iter__(self) -> Iterator[Any]:
         """Yields (images or their features, labels), this process's part of each batch, on its device."""
         return iter(self.loader)
+
+
+class PictureBatches(EpochBatches):
+    """Training pictures, changed in batches on the device.
+
+    Attributes:
+        augmenter: Its `side` may be changed between epochs.
+    """
+
+    def __init__(self, accelerator: Accelerator, loader: DataLoader[Any], augmenter: Augmenter) -> None:
+        """Takes a loader of `TrainingImages`."""
+        super().__init__(accelerator, loader)
+        self.accelerator, self.augmenter, self.num_workers = accelerator, augmenter, loader.num_workers
+        self.squares: torch.Tensor | None = None
+
+    def hold(self, stop: StopRequest) -> None:
+        """Decodes all pictures once and keeps them on the device, in every process, where they fit; else does nothing.
+
+        Raises:
+            DatasetError: One can't be decoded.
+            Stopped: A signal has asked for it.
+        """
+        if self.squares is not None:
+            return
+        device = self.accelerator.device
+        (first, _), _ = self.images[0]
+        if agree(int(len(self.images) * first.nbytes > _MOST * _free_memory(self.accelerator))):
+            return
+        squares = torch.empty((len(self.images), *first.shape), dtype=first.dtype, device=device)
+        aspects: list[float] = []
+        loader = stoppable(make_loader(_Undrawn(self.images), self.batch_size, self.num_workers), stop)
+        with tqdm(total=len(squares), desc="decoding", unit="picture", disable=not self.accelerator.is_main_process,
+                  leave=False, delay=1) as bar:  # fmt: skip
+            for some, shapes in loader:
+                squares[len(aspects) : len(aspects) + len(some)] = some.to(device)
+                aspects += shapes.tolist()
+                bar.update(len(some))
+        self.squares = squares
+        held = _Held(self.images, aspects)
+        self.loader = self.accelerator.prepare(make_loader(held, self.batch_size, 0, self.sampler))
+
+    def sample(self, count: int) -> list[tuple[torch.Tensor, int]]:
+        """Returns changed pictures to look at, spread over the split whatever its order: (picture, label)."""
+        chosen = [self.images[index] for index in spread(len(self.images), count)]
+        return augmented(self.augmenter, chosen, self.accelerator.device)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields (images, labels), this process's part of each batch, on its device."""
+        for (pictures, changes), labels in self.loader:
+            squares = pictures if self.squares is None else self.squares[pictures]
+            yield self.augmenter(squares, changes), labels
+
+
+def augmented(
+    augmenter: Augmenter, items: list[tuple[tuple[torch.Tensor, torch.Tensor], int]], device: torch.device
+) -> list[tuple[torch.Tensor, int]]:
+    """Returns what a model would see of some training pictures, in main memory, each with its label."""
+    squares, changes = (torch.stack([item[0][part] for item in items]).to(device) for part in (0, 1))
+    return list(zip(augmenter(squares, changes).cpu(), [label for _, label in items], strict=True))
+
+
+class _Undrawn(Dataset[tuple[torch.Tensor, float]]):
+    """The squares of training pictures and their aspects, without anything random."""
+
+    def __init__(self, images: TrainingImages) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, float]:
+        square, shape, _ = self.images.read(index)
+        return square, shape
+
+
+class _Held(Dataset[tuple[tuple[int, torch.Tensor], int]]):
+    """Training pictures that lie decoded elsewhere: the place of each there, what happens to it, and its label."""
+
+    def __init__(self, images: TrainingImages, aspects: list[float]) -> None:
+        self.images, self.aspects, self.labels = images, aspects, list(images.rows["label"])
+
+    def set_epoch(self, epoch: int) -> None:
+        self.images.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[tuple[int, torch.Tensor], int]:
+        return (index, self.images.changes(self.aspects[index], index)), self.labels[index]
+
+
+def _free_memory(accelerator: Accelerator) -> float:
+    """Returns the bytes that are free for this process, on its device."""
+    if accelerator.device.type == "cuda":
+        return torch.cuda.mem_get_info(accelerator.device)[0]
+    return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -14,30 +14,44 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from train.fitting.batches import EpochBatches, TransformedImages, make_loader, make_sampler
+from train.fitting.augment import Augmenter
+from train.fitting.batches import EpochBatches, PictureBatches, make_loader
 from train.fitting.feature_file import write_features
 from train.fitting.frozen import FrozenBackbone
+from train.fitting.pictures import TrainingImages, TransformedImages
+from train.fitting.sampling import make_sampler
 from train.fitting.transforms import Transform
 from train.running.processes import from_main
 from train.running.stopping import StopRequest
 from train.running.watching import stoppable
 
 
-class Views:
-    """A transform that gives several views of one picture: plain, mirrored, then augmented ones."""
+class ViewedImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], int]]):
+    """Pictures as they are judged, and as they are before they are changed, each with what happens to it how often."""
 
-    def __init__(self, plain: Transform, augmented: Transform, count: int) -> None:
-        """Takes the evaluation and the training transform; `count` is 1 or more."""
-        self.plain, self.augmented, self.count = plain, augmented, count
+    def __init__(self, plain: Transform, images: TrainingImages, count: int) -> None:
+        """Takes the evaluation transform, the pictures, and how many changed views of each are wanted."""
+        self.plain, self.images, self.count = plain, images, count
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        """Returns float32 of shape (views, 3, height, width)."""
-        plain = self.plain(image)
-        views = [plain, plain.flip(-1)][: self.count]
-        return torch.stack(views + [self.augmented(image) for _ in range(2, self.count)])
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], int]:
+        """Returns float32 (3, height, width), uint8 (3, side, side) and float32 (count, 15), and the label.
+
+        Raises:
+            DatasetError: The picture can't be decoded.
+        """
+        image, label = self.images.image(index)
+        changes = [self.images.changes(image.width / image.height, index, view) for view in range(self.count)]
+        return (
+            self.plain(image),
+            self.images.square(image) if changes else torch.empty(0),
+            torch.stack(changes) if changes else torch.empty(0),
+        ), label
 
 
 class Features(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -85,7 +99,7 @@ def _as_it_is(batch: Any) -> Any:
 def feature_loaders(
     accelerator: Accelerator,
     backbone: FrozenBackbone,
-    train_images: TransformedImages,
+    train_batches: PictureBatches,
     valid_images: TransformedImages,
     views: int,
     batch_size: int,
@@ -99,7 +113,7 @@ def feature_loaders(
     Args:
         accelerator: Knows devices, processes and precision.
         backbone: On the accelerator's device.
-        train_images: With the training transform.
+        train_batches: The training pictures and how they are changed.
         valid_images: With the evaluation transform, which also gives the plain views of the training pictures.
         views: Views per training picture; a validation picture has the plain one.
         batch_size: Views per step, over all processes.
@@ -113,22 +127,25 @@ def feature_loaders(
         FeaturesError: The disk is full.
         Stopped: A signal has asked for it.
     """
-    seed = train_images.seed
+    images, augmenter = train_batches.images, train_batches.augmenter
     found = []
-    for split, images, count in (("train", train_images, views), ("validation", valid_images, 1)):
-        views_of = Views(valid_images.transform, train_images.transform, count)
-        looked_at = TransformedImages(images.rows, views_of, seed)
+    for split, rows, count in (("train", images.rows, views), ("validation", valid_images.rows, 1)):
+        of_split = TrainingImages(rows, images.square, images.draw, images.seed)
+        viewed = ViewedImages(valid_images.transform, of_split, max(0, count - 2))
         place = folder / split
-        found.append(cache_features(accelerator, backbone, looked_at, count, batch_size, num_workers, place, stop))
+        found.append(
+            cache_features(accelerator, backbone, augmenter, viewed, count, batch_size, num_workers, place, stop)
+        )
     train, valid = found
-    train_batches = EpochBatches(accelerator, train.loader(batch_size, seed, balanced))
-    return train_batches, accelerator.prepare(valid.loader(batch_size))
+    shuffled = EpochBatches(accelerator, train.loader(batch_size, images.seed, balanced))
+    return shuffled, accelerator.prepare(valid.loader(batch_size))
 
 
 def cache_features(
     accelerator: Accelerator,
     backbone: FrozenBackbone,
-    images: TransformedImages,
+    augmenter: Augmenter,
+    images: ViewedImages,
     views: int,
     batch_size: int,
     num_workers: int,
@@ -143,8 +160,9 @@ def cache_features(
     Args:
         accelerator: Knows devices, processes and precision.
         backbone: On the accelerator's device; not prepared, for there is nothing to learn.
-        images: Their transform is a `Views`.
-        views: How many it gives.
+        augmenter: Makes the changed views.
+        images: The pictures.
+        views: How many: the plain one, then its mirror image, then changed ones.
         batch_size: Views per step, over all processes.
         num_workers: Processes that decode pictures; 0 decodes in the main process.
         place: The file, on a disk that all processes see, less the end of its name.
@@ -154,19 +172,40 @@ def cache_features(
     if not from_main(file.exists):
         # One decoded picture serves all of its views.
         pictures = max(1, batch_size // (views * accelerator.num_processes)) * accelerator.num_processes
-        loader = accelerator.prepare(make_loader(images, pictures, num_workers, shuffle=False))
+        loader = accelerator.prepare(make_loader(images, pictures, num_workers))
         shape = (len(images), views, backbone.num_features)
-        write_features(file, shape, _compute(accelerator, backbone, stoppable(loader, stop), views))
-    return Features(file, images.rows["label"])
+        write_features(file, shape, _compute(accelerator, backbone, augmenter, stoppable(loader, stop), views))
+    return Features(file, images.images.rows["label"])
 
 
-def _compute(accelerator: Accelerator, backbone: FrozenBackbone, loader: Any, views: int) -> Iterator[torch.Tensor]:
+def _compute(
+    accelerator: Accelerator, backbone: FrozenBackbone, augmenter: Augmenter, loader: Any, views: int
+) -> Iterator[torch.Tensor]:
     """Yields float32 of shape (pictures, views, features): every picture once, in the dataset's order."""
     backbone.eval()
-    for batch, _ in loader:
+    for (plain, squares, changes), _ in loader:
+        values = views_of(augmenter, plain, squares, changes)[:, :views]
         with accelerator.autocast():
-            values = backbone.features(batch.flatten(0, 1))
-        yield accelerator.gather_for_metrics(values.float().unflatten(0, (-1, views))).cpu()
+            features = backbone.features(values.flatten(0, 1))
+        yield accelerator.gather_for_metrics(features.float().unflatten(0, (-1, views))).cpu()
+
+
+def views_of(augmenter: Augmenter, plain: torch.Tensor, squares: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
+    """Returns plain pictures, their mirror images and their changed views.
+
+    Args:
+        augmenter: Makes the changed ones.
+        plain: Float32 of shape (batch, 3, height, width).
+        squares: uint8 of shape (batch, 3, side, side); unused where there are no changes.
+        changes: Float32 of shape (batch, count, 15), or empty.
+
+    Returns:
+        Float32 of shape (batch, 2 + count, 3, height, width).
+    """
+    views = [plain, plain.flip(-1)]
+    if changes.numel():
+        views += [augmenter(squares, drawn) for drawn in changes.unbind(1)]
+    return torch.stack(views, 1)
 
 
 def _digest(model: Any) -> str:

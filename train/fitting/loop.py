@@ -9,9 +9,9 @@ from torch import nn
 from tqdm import tqdm
 
 from train.errors import UserError
-from train.fitting.batches import hash_seed
 from train.fitting.model import set_training_mode
 from train.fitting.progress import EpochTrace
+from train.fitting.sampling import hash_seed
 from train.fitting.state import StageState
 from train.fitting.stepper import Stepper
 

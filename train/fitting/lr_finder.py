@@ -14,8 +14,8 @@ from accelerate import Accelerator
 from torch import nn
 from tqdm import tqdm
 
-from train.fitting.batches import hash_seed
 from train.fitting.model import set_training_mode
+from train.fitting.sampling import hash_seed
 from train.fitting.stepper import Stepper
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100

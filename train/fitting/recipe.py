@@ -10,7 +10,7 @@ from train.settings import Settings
 
 # YAML reads a bare `no` as False.
 MixedPrecision = Annotated[
-    Literal["no", "bf16", "fp16"], BeforeValidator(lambda value: "no" if value is False else value)
+    Literal["auto", "no", "bf16", "fp16"], BeforeValidator(lambda value: "no" if value is False else value)
 ]
 
 
@@ -90,11 +90,14 @@ class Recipe(Settings):
         patience: A stage ends early when validation has not improved for this many epochs (of cached features:
             passes).
         seed: One seed, one result, to the bit, on one machine.
-        mixed_precision: "no", "bf16" or (on GPUs) "fp16".
+        mixed_precision: "no", "bf16" or (on GPUs) "fp16"; "auto" takes bf16 where the device computes in it by
+            itself, as do GPUs since Ampere and processors with AVX512-BF16.
         channels_last: Keep colours innermost in memory; often faster, on CPUs with AVX-512, too.
         compile: Compile the model with torch.compile: minutes at first, then faster steps on GPUs. Passes over
             cached features are not compiled.
         num_workers: Processes that decode pictures; 0 decodes in the main process.
+        cache_images: Decode training pictures once, and keep them on the device where they take at most a quarter of
+            its free memory. The result is the same to the bit.
         checkpoint_minutes: A checkpoint within an epoch, after a whole step, whenever this much time has passed
             since the last one.
         streaming: Read training pictures from the dataset's parquet shards as they are needed, without storing
@@ -147,6 +150,7 @@ class Recipe(Settings):
     channels_last: bool = False
     compile: bool = False
     num_workers: int = Field(2, ge=0)
+    cache_images: bool = True
     checkpoint_minutes: float = Field(10.0, gt=0)
     streaming: bool = False
     shuffle_buffer: int = Field(1000, ge=1)

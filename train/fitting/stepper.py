@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from torch import nn
 
 from train.fitting.objective import Objective
@@ -60,7 +59,7 @@ class Stepper:
             completes: Whether this is the last of them.
         """
         accelerator = self.accelerator
-        set_seed(seed % 2**32, device_specific=True)
+        _set_chance(accelerator, seed % 2**32)
         with nullcontext() if completes else accelerator.no_sync(self.model):
             answer = self.objective(self.model, *batch, seed)
             accelerator.backward(answer.loss / share)
@@ -73,3 +72,14 @@ class Stepper:
         sums = torch.stack([loss, answer.right.float(), torch.full_like(loss, answer.pictures)])
         total, right, pictures = accelerator.reduce(sums, "sum").tolist()
         return BatchResult(total / accelerator.num_processes, int(right), int(pictures))
+
+
+def _set_chance(accelerator: Accelerator, seed: int) -> None:
+    """Seeds what torch draws from, in each process differently.
+
+    Not by `torch.manual_seed`: without a GPU it notes every call, for when one should come, with where it was made.
+    """
+    own = (seed + accelerator.process_index) % 2**32
+    torch.default_generator.manual_seed(own)
+    if accelerator.device.type != "cpu":
+        torch.get_device_module(accelerator.device).manual_seed(own)

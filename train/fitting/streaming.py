@@ -14,30 +14,37 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from hub.errors import CLIENT_ERRORS, redact
 from train.errors import first_line
-from train.fitting.batches import hash_seed, unreadable
+from train.fitting.augment import Augmenter
+from train.fitting.batches import augmented
 from train.fitting.data import DatasetError
+from train.fitting.pictures import Draw, unreadable
+from train.fitting.sampling import hash_seed
 
-_SAMPLE = 24
+_GLIMPSE = 24
 
 
-class StreamedImages(IterableDataset[tuple[torch.Tensor, int]]):
-    """A stream as tensors, without end; what is random about it depends on (seed, epoch, reader, place) alone."""
+class StreamedImages(IterableDataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
+    """A stream for an `Augmenter`, without end; its chance depends on (seed, epoch, reader, place) alone."""
 
     def __init__(
-        self, stream: datasets.IterableDataset, transform: Callable[[Image.Image], torch.Tensor], seed: int
+        self,
+        stream: datasets.IterableDataset,
+        square: Callable[[Image.Image], torch.Tensor],
+        draw: Draw,
+        seed: int,
     ) -> None:
-        """Wraps a shuffled stream whose pictures `transform` turns into float32 of shape (3, height, width)."""
+        """Wraps a shuffled stream whose pictures `square` turns into uint8 of shape (3, side, side)."""
         # Decoded here, so that a picture that can't be is named.
         self.stream = stream.cast_column("image", datasets.Image(mode="RGB", decode=False))
-        self.transform, self.seed, self.epoch = transform, seed, 0
+        self.square, self.draw, self.seed, self.epoch = square, draw, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Makes the next iteration that of another epoch."""
         self.epoch = epoch
         self.stream.set_epoch(epoch)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, int]]:
-        """Yields (picture, label) without end: shards differ in length, and no process may run dry before another.
+    def __iter__(self) -> Iterator[tuple[tuple[torch.Tensor, torch.Tensor], int]]:
+        """Yields ((square, changes), label) without end: shards differ in length, and no process may run dry first.
 
         Raises:
             DatasetError: A picture can't be decoded, or the connection broke.
@@ -49,9 +56,8 @@ class StreamedImages(IterableDataset[tuple[torch.Tensor, int]]):
             for row in self._rows():
                 seed = hash_seed(self.seed, self.epoch, worker.id if worker else 0, place)
                 place += 1
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(seed)
-                    yield self.transform(_decode(row)), row["label"]
+                image = _decode(row)
+                yield (self.square(image), self.draw(image.width / image.height, seed)), row["label"]
             if place == began:
                 return
 
@@ -87,7 +93,9 @@ class StreamedBatches:
         accelerator: Accelerator,
         stream: datasets.IterableDataset,
         rows: int,
-        transform: Callable[[Image.Image], torch.Tensor],
+        square: Callable[[Image.Image], torch.Tensor],
+        draw: Draw,
+        augmenter: Augmenter,
         seed: int,
         batch_size: int,
         num_workers: int,
@@ -100,12 +108,12 @@ class StreamedBatches:
         """
         if rows < batch_size:
             raise DatasetError(f"{rows} pictures to stream are less than a batch (batch_size={batch_size}): lower it")
-        self.steps, self.device = rows // batch_size, accelerator.device
+        self.steps, self.device, self.augmenter = rows // batch_size, accelerator.device, augmenter
         shuffled = stream.shuffle(seed=seed, buffer_size=shuffle_buffer)
         share = split_dataset_by_node(shuffled, accelerator.process_index, accelerator.num_processes)
-        self.images = StreamedImages(share, transform, hash_seed(seed, accelerator.process_index))
+        self.images = StreamedImages(share, square, draw, hash_seed(seed, accelerator.process_index))
         # Not from the share: its buffer would have to be filled before the first picture comes.
-        self.glimpse = StreamedImages(stream.shuffle(seed=seed, buffer_size=_SAMPLE), transform, seed)
+        self.glimpse = StreamedImages(stream.shuffle(seed=seed, buffer_size=_GLIMPSE), square, draw, seed)
         readers = min(num_workers, max(1, stream.num_shards // accelerator.num_processes))
         self.loader = DataLoader(
             self.images, batch_size=batch_size // accelerator.num_processes, num_workers=readers, drop_last=True
@@ -116,9 +124,10 @@ class StreamedBatches:
         assert done == 0, "an epoch of a stream is resumed at its beginning"
         self.images.set_epoch(epoch_seed)
 
-    def sample(self) -> list[tuple[torch.Tensor, int]]:
-        """Returns pictures to look at: some of the first ones of the shards."""
-        return list(islice(self.glimpse, _SAMPLE))
+    def sample(self, count: int) -> list[tuple[torch.Tensor, int]]:
+        """Returns changed pictures to look at, some of the first ones of the shards: (picture, label)."""
+        chosen = list(islice(self.glimpse, count))
+        return augmented(self.augmenter, chosen, self.device)
 
     def __len__(self) -> int:
         """Returns the number of batches of an epoch."""
@@ -127,4 +136,5 @@ class StreamedBatches:
     def __iter__(self) -> Iterator[Any]:
         """Yields (images, labels), this process's part of each batch, on its device."""
         for batch in islice(self.loader, self.steps):
-            yield send_to_device(batch, self.device)
+            (squares, changes), labels = send_to_device(batch, self.device)
+            yield self.augmenter(squares, changes), labels

@@ -17,8 +17,9 @@ from torch import nn
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 from train.errors import first_line
-from train.fitting.batches import TransformedImages, make_loader
+from train.fitting.batches import make_loader
 from train.fitting.loop import validate
+from train.fitting.pictures import TransformedImages
 from train.fitting.transforms import eval_transform
 from train.running.processes import once_per_node
 from train.running.watching import WatchedBatches
@@ -99,9 +100,9 @@ def predict(
     """
     label_names = model.pretrained_cfg["label_names"]
     data_config = timm.data.resolve_model_data_config(model)
-    images = TransformedImages(rows, eval_transform(data_config), seed=0)
+    images = TransformedImages(rows, eval_transform(data_config))
     looking = WithMirrorImage(model) if tta else model
-    prepared, loader = accelerator.prepare(looking, make_loader(images, batch_size, num_workers, shuffle=False))
+    prepared, loader = accelerator.prepare(looking, make_loader(images, batch_size, num_workers))
     logits, labels = validate(accelerator, prepared, WatchedBatches(loader), "Predicting")
     names = rows["sha256"] if "sha256" in rows.column_names else [""] * len(rows)
     return Predictions(list(names), labels.numpy(), logits.numpy(), list(label_names))

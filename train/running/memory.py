@@ -1,5 +1,6 @@
-"""Out of memory, in one line that names the settings to lower."""
+"""Main memory: kept between steps, and where there is too little, a line that names the settings to lower."""
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,10 +11,25 @@ from train.errors import UserError
 # torch has no class of its own for main memory: this is what its allocator says.
 _NO_MAIN_MEMORY = "can't allocate memory"
 _KILLED_LOADER = "DataLoader worker (pid"
+# Of glibc's malloc.h, and the most that it allows.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGEST_TRIM, _LARGEST_MMAP = 2**31 - 1, 32 * 2**20
 
 
 class OutOfMemoryError(UserError):
     """A batch that doesn't fit into memory."""
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep the memory that it frees, which the next step asks for again; glibc only.
+
+    By default every large tensor is given back to the system and got anew, page by page: on two cores a tenth of the
+    time of a ResNet34's step.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, _LARGEST_TRIM)
+        mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP)
 
 
 @contextmanager

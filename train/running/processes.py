@@ -3,10 +3,11 @@
 import logging
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator, DataLoaderConfiguration, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from train.errors import UserError, message_of
@@ -26,6 +27,23 @@ def on_cpus() -> bool:
     accelerate must be told: where it finds no GPU, each process would take itself for the only one.
     """
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
+
+
+def make_accelerator(mixed_precision: str, **settings: Any) -> Accelerator:
+    """Returns an accelerator that splits batches among the processes, whatever the one before it in this process was.
+
+    Args:
+        mixed_precision: "no", "bf16" or "fp16".
+        settings: More for `Accelerator`.
+    """
+    # The precision of the first would be everybody's, and another one is refused.
+    AcceleratorState._reset_state()
+    return Accelerator(
+        cpu=on_cpus(),
+        mixed_precision=mixed_precision,
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        **settings,
+    )
 
 
 def check_processes(batch_size: int) -> None:

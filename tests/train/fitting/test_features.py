@@ -1,17 +1,20 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 
-from train.fitting.batches import TransformedImages
+from train.fitting.augment import Augmentation, Augmenter, square_transform
 from train.fitting.data import load_images
-from train.fitting.features import Features, Views, cache_features
+from train.fitting.features import Features, ViewedImages, cache_features, views_of
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.model import build_model, model_data_config
-from train.fitting.transforms import Augmentation, eval_transform, train_transform
+from train.fitting.pictures import TrainingImages
+from train.fitting.transforms import eval_transform
 from train.running.stopping import StopRequest
 
 SIZE = 32
@@ -29,30 +32,36 @@ def cache(dataset_folder: Path, tmp_path: Path) -> Callable[..., Features]:
 
     def make(backbone: FrozenBackbone, views: int = 4, num_workers: int = 0, batch_size: int = 8) -> Features:
         return cache_features(
-            Accelerator(cpu=True), backbone, _images(rows, backbone, views), views, batch_size, num_workers,
-            tmp_path / "features" / "train", StopRequest(),
+            Accelerator(cpu=True), backbone, _augmenter(backbone), _images(rows, backbone, views), views, batch_size,
+            num_workers, tmp_path / "features" / "train", StopRequest(),
         )  # fmt: skip
 
     return make
 
 
-def _images(rows: object, backbone: FrozenBackbone, views: int) -> TransformedImages:
+def _augmenter(backbone: FrozenBackbone) -> Augmenter:
+    return Augmenter(model_data_config(backbone.model, SIZE, "squash"))
+
+
+def _images(rows: Any, backbone: FrozenBackbone, views: int) -> ViewedImages:
     config = model_data_config(backbone.model, SIZE, "squash")
-    return TransformedImages(
-        rows, Views(eval_transform(config), train_transform(config, Augmentation()), views), seed=8
-    )
+    images = TrainingImages(rows, square_transform(config, 40), partial(Augmentation().draw, "squash"), seed=8)
+    return ViewedImages(eval_transform(config), images, max(0, views - 2))
+
+
+def _views(images: ViewedImages, backbone: FrozenBackbone, index: int) -> torch.Tensor:
+    return views_of(_augmenter(backbone), *(part[None] for part in images[index][0]))[0]
 
 
 def test_views_are_plain_then_mirrored_then_all_different(dataset_folder: Path, backbone: FrozenBackbone) -> None:
     rows = load_images(str(dataset_folder)).split("train")
-    config = model_data_config(backbone.model, SIZE, "squash")
-    views, _ = _images(rows, backbone, 5)[3]
+    views = _views(_images(rows, backbone, 5), backbone, 3)
     assert views.shape == (5, 3, SIZE, SIZE)
-    plain = eval_transform(config)(rows[3]["image"])
+    plain = eval_transform(model_data_config(backbone.model, SIZE, "squash"))(rows[3]["image"])
     assert torch.equal(views[0], plain)
     assert torch.equal(views[1], plain.flip(-1))
     assert len({view.numpy().tobytes() for view in views}) == 5
-    assert _images(rows, backbone, 1)[3][0].shape == (1, 3, SIZE, SIZE)
+    assert _views(_images(rows, backbone, 1), backbone, 3).shape == (2, 3, SIZE, SIZE)
 
 
 def test_features_are_what_the_classifier_sees_of_each_view(
@@ -64,7 +73,7 @@ def test_features_are_what_the_classifier_sees_of_each_view(
     assert features.values.shape == (len(rows), 4, backbone.num_features)
     assert len(features) == 4 * len(rows)
     with torch.inference_mode():
-        expected = backbone.features(images[7][0])
+        expected = backbone.features(_views(images, backbone, 7))
     torch.testing.assert_close(torch.tensor(features.values[7]), expected)
     values, labels = features.__getitems__([28, 31, 32])
     assert np.array_equal(values[0], features.values[7, 0])
