@@ -1,5 +1,6 @@
 """What every story of training builds from a recipe."""
 
+import shutil
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -55,11 +56,13 @@ def recipe_accelerator(recipe: Recipe) -> Accelerator:
 
     Raises:
         TrackerError: There is no such tracker, or it is not installed.
-        SetupError: fp16 without a GPU.
+        SetupError: fp16 without a GPU, or compiling without a compiler.
         ProcessesError: A batch that can't be divided among the processes.
     """
     if recipe.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise SetupError("mixed_precision=fp16 needs a GPU and there is none: use bf16 or no")
+    if recipe.compile and torch.compiler.get_default_backend() == "inductor":
+        check_compiler()
     if recipe.tracker:
         check_tracker(recipe.tracker)
     if not torch.accelerator.is_available():
@@ -73,6 +76,21 @@ def recipe_accelerator(recipe: Recipe) -> Accelerator:
     )
     check_processes(recipe.batch_size)
     return accelerator
+
+
+def check_compiler() -> None:
+    """Makes sure that what torch.compile writes can be compiled.
+
+    Raises:
+        SetupError: There is no C++ compiler.
+    """
+    from torch.utils.cpp_extension import get_cxx_compiler
+
+    if shutil.which(get_cxx_compiler()) is None:
+        raise SetupError(
+            f"compile=true needs a C++ compiler and {get_cxx_compiler()} is not found: install one (g++, clang), name "
+            "it in CXX, or leave compile away"
+        )
 
 
 def make_parts(recipe: Recipe, accelerator: Accelerator, images: LabelledImages, resumed: bool) -> Parts:

@@ -510,6 +510,14 @@ class TestBadInput:
         words = [f"dataset={dataset_folder}", f"output_dir={tmp_path / 'run'}", "mixed_precision=fp16"]
         assert "mixed_precision=fp16 needs a GPU" in refused("train", "fit", DEBUG, *words)
 
+    def test_compiling_without_a_compiler(
+        self, refused: Callable[..., str], dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CXX", "no-such-compiler")
+        words = [f"dataset={dataset_folder}", f"output_dir={tmp_path / 'run'}", "compile=true"]
+        message = refused("train", "fit", DEBUG, *words)
+        assert "compile=true needs a C++ compiler and no-such-compiler is not found" in message
+
     def test_faults_of_a_recipe_come_together(self, refused: Callable[..., str]) -> None:
         message = refused("train", "fit", DEBUG, "epoch=1", "seed=x")
         for fault in ("epoch: unknown key", "seed=x: input should be a valid integer", "dataset: missing"):
