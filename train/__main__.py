@@ -114,8 +114,9 @@ def evaluate(
     """
     from accelerate import PartialState
 
-    from train.evaluate import Evaluation, summary
+    from train.evaluate import Evaluation
     from train.evaluate import evaluate as run_evaluate
+    from train.judging.summary import summary
     from train.settings import load_settings
 
     settings = load_settings(Evaluation, None, words or [])
