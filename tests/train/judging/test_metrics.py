@@ -1,16 +1,8 @@
 import numpy as np
 import pytest
 
-from train.judging.intervals import wilson_interval
 from train.judging.metrics import compute_metrics, most_confused
 from train.judging.predict import Predictions
-
-
-@pytest.mark.parametrize(
-    ("right", "total", "interval"), [(128, 156, (0.753, 0.873)), (19, 19, (0.832, 1.0)), (0, 5, (0.0, 0.434))]
-)
-def test_wilson_intervals(right: int, total: int, interval: tuple[float, float]) -> None:
-    assert wilson_interval(right, total) == pytest.approx(interval, abs=6e-4)
 
 
 def test_metrics_of_a_case_done_by_hand() -> None:
