@@ -62,19 +62,15 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Calibration:
         method="bounded",
         options={"xatol": 1e-6},
     )
-    temperature = float(np.exp(found.x))
-    # The search comes near to a bound, and never reaches it.
-    bound = next(
-        (name for name, at in (("lowest", lowest), ("highest", HIGHEST)) if np.isclose(temperature, at, rtol=1e-3)),
-        None,
-    )
-    if bound:
-        temperature = lowest if bound == "lowest" else HIGHEST
+    # The search comes near to a bound without reaching it; where nothing changes, nothing is changed.
+    near = min((lowest, 1.0, HIGHEST), key=lambda at: abs(np.log(at) - found.x))
+    better = nll(values / near, labels) <= found.fun
+    temperature = near if better else float(np.exp(found.x))
     after = values / temperature
     return Calibration(
         temperature,
         len(labels),
-        bound,
+        "lowest" if temperature == lowest else "highest" if temperature == HIGHEST else None,
         nll(values, labels),
         nll(after, labels),
         expected_error(reliability(softmax(values, axis=1), labels)),
