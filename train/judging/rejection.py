@@ -16,6 +16,9 @@ SCORES = {
     "max_probability": lambda logits: softmax(logits.astype(np.float64), axis=1).max(1),
     "energy": lambda logits: logsumexp(logits.astype(np.float64), axis=1),
 }
+# The threshold is about right and wrong answers, which the highest probability tells apart better on each of five
+# trained models (AUROC 0.63 to 0.92 on 40 to 72 test pictures; energy: 0.43 to 0.81). Neither of them reliably tells
+# pictures of something else (120 photographs: 0.44 to 0.66 against 0.39 to 0.54).
 SCORE = "max_probability"
 
 

@@ -54,5 +54,8 @@ def _others(others: dict[str, Any]) -> str:
         low, high = row["auroc_interval"]
         scores.append(f"{score.replace('_', ' ')} {row['auroc']:.2f} ({low:.2f} – {high:.2f})")
     told = f"{others['pictures']} other pictures ({others['dataset']}): AUROC by {', by '.join(scores)}"
+    # Less than a coin would.
+    if not any(row["auroc_interval"][0] > 0.5 for row in others["scores"].values()):
+        told += "; neither tells them from the classes"
     at = others["at_threshold"]
     return f"{told}; abstains on {at['abstained']:.1%} of them" if at else told
