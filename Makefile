@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check bench bench-build bench-fit clean
+.PHONY: install demo test check bench bench-build bench-fit bench-evaluate clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -49,7 +49,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: bench-build bench-fit
+bench: bench-build bench-fit bench-evaluate
 
 # `dataset_card build` beside decoding alone, on drawn pictures.
 bench-build: .venv/dev
@@ -58,6 +58,10 @@ bench-build: .venv/dev
 # `train fit` beside fastai, on the drawings: BENCH="--size 128 --rounds 1" is shorter, --help says what else there is.
 bench-fit: .venv/dev $(DATASET)/README.md
 	$(BIN)/python -m benchmarks.fit $(DATASET) $(BENCH)
+
+# `train evaluate` beside the model alone, on drawn pictures: BENCH_EVALUATE="--pictures 300 --rounds 1" is shorter.
+bench-evaluate: .venv/dev
+	$(BIN)/python -m benchmarks.evaluate $(BENCH_EVALUATE)
 
 clean:
 	rm -rf build runs .mypy_cache .pytest_cache .ruff_cache

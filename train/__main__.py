@@ -107,15 +107,24 @@ def _resume(recipe: Path, words: list[str]) -> str:
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or Hub id.")],
     words: Words = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare two runs that were judged: evaluate --compare RUN_A RUN_B")
+    ] = False,
 ) -> None:
-    """Judges MODEL on a split: accuracy with its interval, per class, confusion matrix.
+    """Judges MODEL on a split: accuracy with its interval, per class, calibration, confusion matrix.
+
+    others=PHOTOS also shows it pictures of something else. --compare tells whether RUN_B is better than RUN_A.
 
     Example: python -m train evaluate runs/first/model dataset=dances
     """
+    if compare:
+        _compare(model, words or [])
+        return
     from accelerate import PartialState
 
-    from train.evaluate import Evaluation, summary
+    from train.evaluate import Evaluation
     from train.evaluate import evaluate as run_evaluate
+    from train.judging.summary import summary
     from train.settings import load_settings
 
     settings = load_settings(Evaluation, None, words or [])
@@ -123,6 +132,15 @@ def evaluate(
         metrics = run_evaluate(model, settings)
     if PartialState().is_main_process:
         print(summary(metrics, settings.split))
+
+
+def _compare(first: str, words: list[str]) -> None:
+    from train.compare import Comparison, compare
+    from train.settings import load_settings
+
+    if not words or "=" in words[0]:
+        raise UserError("--compare takes two runs: python -m train evaluate --compare RUN_A RUN_B")
+    print(compare(Path(first), Path(words[0]), load_settings(Comparison, None, words[1:])))
 
 
 @app.command()

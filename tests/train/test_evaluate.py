@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -10,11 +11,13 @@ import pytest
 import timm
 import torch
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
 
-from train.evaluate import Evaluation, as_numbered, evaluate
-from train.fitting.data import load_images
+from train.evaluate import Evaluation, evaluate
+from train.fitting.data import fingerprint, load_images
 from train.fitting.transforms import eval_transform
 from train.judging.predict import load_model
+from train.judging.split import EmptySplitError, as_numbered, split_for_model
 
 
 def test_metrics_and_predictions_agree(model_folder: Path) -> None:
@@ -44,10 +47,12 @@ def test_the_mirror_image_counts_as_much_as_the_picture(
     rows = load_images(str(dataset_folder)).split("test")
     with torch.inference_mode():
         views = torch.stack([transform(row["image"]) for row in rows])
-        mean = (model(views).softmax(1) + model(views.flip(3)).softmax(1)) / 2
+        both = torch.stack([model(views), model(views.flip(3))])
+    mean = both.softmax(2).mean(0)
     table = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pydict()
     np.testing.assert_allclose(table["probs"], mean.numpy(), atol=1e-5)
-    np.testing.assert_allclose(np.exp(table["logits"]), mean.numpy(), atol=1e-5)
+    energy = torch.tensor(table["logits"]).logsumexp(1)
+    np.testing.assert_allclose(energy.numpy(), both.logsumexp(2).mean(0).numpy(), atol=1e-4)
     assert json.loads((model_folder / "metrics.json").read_text())["test"]["tta"] is False
 
 
@@ -69,6 +74,34 @@ def test_the_card_says_how_good_it_is_and_that_it_knows_drawings(model_folder: P
     assert "This model knows drawings, not photographs" in card.text
     assert f"| accuracy | {100 * metrics['accuracy']:.1f} % |" in card.text
     assert "figures/confusion_matrix_test.png" in card.text
+
+
+def test_metrics_come_from_the_predictions_that_are_there(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    before = (folder / "predictions.parquet").read_bytes()
+    metrics = json.loads((folder / "metrics.json").read_text())["test"]
+    (folder / "metrics.json").unlink()
+    # Nothing is looked at again: with other weights the same is said.
+    state = load_file(folder / "model.safetensors")
+    save_file({**state, "fc.weight": -state["fc.weight"]}, folder / "model.safetensors")
+    again = evaluate(str(folder), Evaluation(dataset=str(dataset_folder), reuse_predictions=True))
+    assert json.loads((folder / "metrics.json").read_text())["test"] == {**metrics, "date": again["date"]}
+    assert (folder / "predictions.parquet").read_bytes() == before
+
+
+def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: Path) -> None:
+    metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
+    assert metrics["bootstrap"]["over"] == "groups of near-duplicates"
+    assert metrics["bootstrap"]["groups"] <= metrics["pictures"] == 8
+    assert metrics["fingerprint"] == fingerprint(load_images(str(dataset_folder)).split("test"))
+    assert metrics["ece_bins"] == {"kind": "equal width", "count": 10}
+    assert metrics["reject"]["threshold"] is None
+    assert metrics["reject"]["coverage"] == 1
+    config = json.loads((model_folder / "config.json").read_text())
+    assert metrics["calibrated_from"]["temperature"] == config["calibration"]["temperature"]
+    assert metrics["others"] is None
 
 
 def test_labels_in_another_order_are_renumbered(dataset_folder: Path) -> None:
@@ -97,6 +130,82 @@ class TestBadInput:
     ) -> None:
         message = refused("train", "evaluate", run_folder, f"dataset={dataset_folder}")
         assert f"did you mean {run_folder / 'model'}?" in message
+
+    def test_predictions_of_other_pictures(
+        self, refused: Callable[..., str], model_folder: Path, dataset_folder: Path, tmp_path: Path
+    ) -> None:
+        turned = tmp_path / "turned"
+        turned.mkdir()
+        rows = datasets.load_dataset(str(dataset_folder), split="test")
+        rows.select(range(7, -1, -1)).to_parquet(turned / "test.parquet")
+        words = ["train", "evaluate", model_folder, f"dataset={turned}", "reuse_predictions=true"]
+        assert "predictions.parquet, test: 8 of 8 answers are to other pictures: " in refused(*words)
+        assert "has no answers on train, only on test" in refused(
+            *words[:3], f"dataset={dataset_folder}", *words[4:], "split=train"
+        )
+
+    def test_a_split_without_a_picture(
+        self, refused: Callable[..., str], model_folder: Path, dataset_folder: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "none"
+        folder.mkdir()
+        rows = datasets.load_dataset(str(dataset_folder), split="test")
+        rows.to_parquet(folder / "train.parquet")
+        rows.select([]).to_parquet(folder / "test.parquet")
+        message = refused("train", "evaluate", model_folder, f"dataset={folder}")
+        assert message == f"error: {folder} has no picture in test: add some, or remove the split's files"
+        images = load_images(str(dataset_folder))
+        images = dataclasses.replace(images, splits={"test": images.splits["test"].select([])})
+        with pytest.raises(EmptySplitError, match=r"has no picture in test: add some, or choose another split"):
+            split_for_model(images, "test", {}, images.label_names, "m")
+
+    def test_a_model_that_gives_no_numbers(
+        self, refused: Callable[..., str], model_folder: Path, dataset_folder: Path, tmp_path: Path
+    ) -> None:
+        folder = shutil.copytree(model_folder, tmp_path / "model")
+        before = {name: (folder / name).read_bytes() for name in ("predictions.parquet", "metrics.json")}
+        state = load_file(folder / "model.safetensors")
+        save_file({**state, "fc.bias": state["fc.bias"] * float("nan")}, folder / "model.safetensors")
+        message = refused("train", "evaluate", folder, f"dataset={dataset_folder}", "num_workers=0")
+        assert "no numbers (NaN or infinite) for 8 of 8 pictures, first for row 0, sha256 " in message
+        assert {name: (folder / name).read_bytes() for name in before} == before
+
+    def test_one_picture_of_each_class_is_judged_with_a_warning(
+        self, model_folder: Path, dataset_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        settings = Evaluation(dataset=str(dataset_folder), num_workers=0, output_dir=tmp_path / "out")
+        metrics = evaluate(str(model_folder), settings)
+        assert "has one picture of each of 8 classes only in test: no number from so few says anything" in caplog.text
+        assert all(
+            row["recall_interval"][1] - row["recall_interval"][0] > 0.7 for row in metrics["per_class"].values()
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                {"calibration": {"temperature": 0}},
+                "config.json says calibration: {'temperature': 0}: a temperature is",
+            ),
+            (
+                {"reject_threshold": 0.4},
+                "config.json has reject_threshold: 0.4: it takes score (max_probability, energy)",
+            ),
+        ],
+    )
+    def test_a_config_that_makes_no_sense(
+        self,
+        refused: Callable[..., str],
+        model_folder: Path,
+        dataset_folder: Path,
+        tmp_path: Path,
+        change: dict[str, object],
+        message: str,
+    ) -> None:
+        folder = shutil.copytree(model_folder, tmp_path / "model")
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **change}))
+        assert message in refused("train", "evaluate", folder, f"dataset={dataset_folder}")
 
     @pytest.mark.parametrize(
         ("name", "message"),

@@ -13,6 +13,7 @@ import datasets
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT, wait_for
 from train.evaluate import Evaluation, evaluate
@@ -80,19 +81,41 @@ def test_one_of_them_prints(two: tuple[Path, str]) -> None:
     assert sum("ready for timm, transformers and app.py (checked)" in line for line in lines) == 1
 
 
-def test_two_processes_judge_every_picture_once(dataset_folder: Path, two: tuple[Path, str], tmp_path: Path) -> None:
+def test_two_processes_judge_every_picture_once(
+    dataset_folder: Path, photos: Path, two: tuple[Path, str], tmp_path: Path
+) -> None:
     folder = shutil.copytree(two[0] / "model", tmp_path / "model")
-    words = [f"dataset={dataset_folder}", "split=train", "num_workers=0", "batch_size=14"]
+    words = [f"dataset={dataset_folder}", "split=train", "num_workers=0", "batch_size=14", f"others={photos}"]
     process = _launch("evaluate", folder, *words)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert out.count("train accuracy") == 1
     judged = pq.read_table(folder / "predictions.parquet").to_pydict()
-    evaluate(str(folder), Evaluation(dataset=str(dataset_folder), split="train", num_workers=0))
+    metrics = json.loads((folder / "metrics.json").read_text())["train"]
+    settings = Evaluation(dataset=str(dataset_folder), split="train", num_workers=0, others=str(photos))
+    expected = evaluate(str(folder), settings)
     alone = pq.read_table(folder / "predictions.parquet").to_pydict()
     assert len(set(judged["sha256"])) == 48
     assert judged["sha256"] == alone["sha256"]
     assert judged["loss"] == pytest.approx(alone["loss"], abs=1e-5)
+    assert metrics["others"]["pictures"] == 64
+    for key in ("accuracy", "nll", "brier", "ece"):
+        assert metrics[key] == pytest.approx(expected[key], abs=1e-5), key
+    for score, row in metrics["others"]["scores"].items():
+        assert row["auroc"] == pytest.approx(expected["others"]["scores"][score]["auroc"], abs=2e-3), score
+
+
+def test_what_can_not_be_judged_ends_two_processes_in_one_line(
+    dataset_folder: Path, two: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(two[0] / "model", tmp_path / "model")
+    state = load_file(folder / "model.safetensors")
+    save_file({**state, "fc.bias": state["fc.bias"] * float("nan")}, folder / "model.safetensors")
+    process = _launch("evaluate", folder, f"dataset={dataset_folder}", "num_workers=0", "batch_size=8")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert err.count("no numbers (NaN or infinite) for 8 of 8 pictures") == 1
+    _assert_no_traceback(err)
 
 
 def test_what_one_process_meets_ends_all_in_one_line(dataset_folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A dataset folder or Hub id, as labelled images, whatever its columns are called."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from train.errors import UserError, first_line
 from train.fitting.shards import open_shards, small_columns
 
 DRAWINGS_TAG = "drawings"
+# What `datasets` says of a split whose files have no row.
+_NO_DATA = re.compile(r'Instruction "(\w+)" corresponds to no data')
 
 
 class DatasetError(UserError):
@@ -117,6 +120,8 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
             "check the name, the network and your token"
         ) from None
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+        if empty := _NO_DATA.search(str(error)):
+            raise DatasetError(f"{name} has no picture in {empty[1]}: add some, or remove the split's files") from None
         raise DatasetError(f"{name} can't be read as a dataset ({first_line(error.__cause__ or error)})") from None
 
 

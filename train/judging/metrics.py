@@ -1,48 +1,135 @@
 """Numbers that say how good a model is, each with the number of pictures it rests on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from train.judging.predict import Predictions
+from train.judging.calibration import BINS, brier, expected_error, nll, reliability
+from train.judging.intervals import REPLICATES, SEED, bootstrap_interval, wilson_interval
+from train.judging.predictions import Predictions
+from train.judging.rejection import SCORE, judge_threshold, risk_coverage
 
-
-def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a share by Wilson's score method (Wilson 1927), 0 to 1."""
-    interval = binomtest(right, total).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+_MOST_CONFUSED = 10
 
 
-def compute_metrics(predictions: Predictions) -> dict[str, Any]:
+def compute_metrics(
+    predictions: Predictions,
+    groups: Sequence[object] | None = None,
+    temperature: float | None = None,
+    threshold: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Computes what goes into metrics.json for one split.
 
+    Args:
+        predictions: The answers.
+        groups: The group of near-duplicates of every picture; every picture is its own where nobody says.
+        temperature: What the logits have been divided by, to say what it has changed.
+        threshold: `reject_threshold` of the model's config.json.
+
     Returns:
-        pictures, accuracy (0 to 1) with its 95 % `accuracy_interval`, macro_f1 (0 to 1), nll (nats),
-        `per_class` (pictures, precision, recall, f1 by label name) and `confusion_matrix` (rows true, columns
-        predicted, in the order of `label_names`). A class that is never predicted has precision 0.
+        pictures; accuracy with its 95 % `accuracy_interval` (Wilson) and macro_f1 with its own (bootstrap over
+        groups), 0 to 1; nll (nats), brier (0 to 2) and ece (0 to 1, equally wide bins); `calibrated_from`, the same
+        without the temperature, or None; `reliability`, `risk_coverage`, `reject` (None without a threshold) and
+        `most_confused`; `per_class` (pictures, precision, recall with its interval, f1 by label name);
+        `confusion_matrix` (rows true, columns predicted, in the order of `label_names`). A class that is never
+        predicted has precision 0.
     """
-    truth, answer = predictions.labels, predictions.probs.argmax(1)
-    numbers = list(range(len(predictions.label_names)))
-    right = int((truth == answer).sum())
-    precision, recall, f1, support = precision_recall_fscore_support(truth, answer, labels=numbers, zero_division=0)
+    truth, logits, names = predictions.labels, predictions.logits, predictions.label_names
+    answer = logits.argmax(1)
+    right, numbers = answer == truth, list(range(len(names)))
+    counts = confusion_matrix(truth, answer, labels=numbers)
     # Classes without a picture in this split can't be judged and don't count into the mean.
     present = np.unique(truth)
+    known = groups if groups is not None else range(len(truth))
+    classes = np.eye(len(names))
+    sums = np.hstack([classes[truth] * right[:, None], classes[truth], classes[answer]])
+    grouped_accuracy = bootstrap_interval(sums, known, lambda drawn: _accuracy(drawn, len(names)))
+    grouped_f1 = bootstrap_interval(sums, known, lambda drawn: _macro_f1(drawn, len(names)))
     return {
         "pictures": len(truth),
-        "accuracy": right / len(truth),
-        "accuracy_interval": wilson_interval(right, len(truth)),
+        "accuracy": int(right.sum()) / len(truth),
+        "accuracy_interval": wilson_interval(int(right.sum()), len(truth)),
         "macro_f1": float(f1_score(truth, answer, labels=present, average="macro", zero_division=0)),
-        "nll": float(log_loss(truth, predictions.probs, labels=numbers)),
-        "per_class": {
-            name: {
-                "pictures": int(support[number]),
-                "precision": float(precision[number]),
-                "recall": float(recall[number]),
-                "f1": float(f1[number]),
-            }
-            for number, name in enumerate(predictions.label_names)
+        "macro_f1_interval": tuple(np.clip(grouped_f1, 0, 1).tolist()),
+        "bootstrap": {
+            "over": "groups of near-duplicates" if groups is not None else "pictures",
+            "groups": len(set(known)),
+            "replicates": REPLICATES,
+            "seed": SEED,
+            "accuracy_interval": tuple(np.clip(grouped_accuracy, 0, 1).tolist()),
         },
-        "confusion_matrix": confusion_matrix(truth, answer, labels=numbers).tolist(),
+        **_calibration(predictions.probs, logits, truth),
+        "ece_bins": {"kind": "equal width", "count": BINS},
+        "calibrated_from": _before(predictions, temperature) if temperature is not None else None,
+        "risk_coverage": risk_coverage(logits, truth, threshold["score"] if threshold else SCORE),
+        "reject": judge_threshold(logits, truth, threshold) if threshold else None,
+        "most_confused": most_confused(counts, names),
+        "per_class": _per_class(truth, answer, names),
+        "confusion_matrix": counts.tolist(),
+    }
+
+
+def _accuracy(drawn: np.ndarray, classes: int) -> np.ndarray:
+    return drawn[:, :classes].sum(1) / drawn[:, classes : 2 * classes].sum(1)
+
+
+def _macro_f1(drawn: np.ndarray, classes: int) -> np.ndarray:
+    right, true, predicted = np.split(drawn, [classes, 2 * classes], axis=1)
+    # Where there is no picture of a class there is nothing to judge, as in the split itself.
+    f1 = np.divide(2 * right, true + predicted, out=np.zeros_like(right), where=true > 0)
+    return f1.sum(1) / (true > 0).sum(1)
+
+
+def _calibration(probs: np.ndarray, logits: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    bins = reliability(probs, truth)
+    return {
+        "nll": nll(logits.astype(np.float64), truth),
+        "brier": brier(probs, truth),
+        "ece": expected_error(bins),
+        "reliability": bins,
+    }
+
+
+def _before(predictions: Predictions, temperature: float) -> dict[str, Any]:
+    raw = Predictions(
+        predictions.sha256, predictions.labels, predictions.logits * temperature, predictions.label_names
+    )
+    return {"temperature": temperature, **_calibration(raw.probs, raw.logits, raw.labels)}
+
+
+def most_confused(counts: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the up to ten most frequent mistakes: `true`, `predicted`, `pictures`, and their share of the class.
+
+    Args:
+        counts: A confusion matrix; rows are true, columns predicted.
+        names: Class names, in its order.
+    """
+    pairs = [
+        {
+            "true": names[true],
+            "predicted": names[predicted],
+            "pictures": int(counts[true, predicted]),
+            "share": float(counts[true, predicted] / counts[true].sum()),
+        }
+        for true, predicted in zip(*np.nonzero(counts), strict=True)
+        if true != predicted
+    ]
+    return sorted(pairs, key=lambda pair: (-pair["pictures"], -pair["share"]))[:_MOST_CONFUSED]
+
+
+def _per_class(truth: np.ndarray, answer: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    numbers = list(range(len(names)))
+    precision, recall, f1, support = precision_recall_fscore_support(truth, answer, labels=numbers, zero_division=0)
+    found = np.bincount(truth[truth == answer], minlength=len(names))
+    return {
+        name: {
+            "pictures": int(support[number]),
+            "precision": float(precision[number]),
+            "recall": float(recall[number]),
+            "recall_interval": wilson_interval(int(found[number]), int(support[number])),
+            "f1": float(f1[number]),
+        }
+        for number, name in enumerate(names)
     }

@@ -1,56 +1,27 @@
-"""Predictions of a model on a split: made once, kept in a file, read by everything that judges."""
+"""A model looks at a split. What it answers is kept (`predictions.py`), so that nothing that judges asks again."""
 
-import math
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import timm
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 from train.errors import first_line
 from train.fitting.batches import make_loader
 from train.fitting.loop import validate
 from train.fitting.pictures import TransformedImages
-from train.fitting.transforms import eval_transform
+from train.judging.pixels import FromPixels, WithMirrorImage, pixel_transform
+from train.judging.predictions import Predictions, names_of, read_predictions, write_predictions
 from train.running.processes import once_per_node
 from train.running.watching import WatchedBatches
 
-
-@dataclass(frozen=True)
-class Predictions:
-    """A model's answers on one split, a row per picture, in the split's order.
-
-    Attributes:
-        sha256: Names of the pictures; empty strings where the dataset has none.
-        labels: True classes, int64 of shape (pictures,).
-        logits: float32 of shape (pictures, classes).
-        label_names: Class names, in the order of the columns.
-    """
-
-    sha256: list[str]
-    labels: np.ndarray
-    logits: np.ndarray
-    label_names: list[str]
-
-    @property
-    def probs(self) -> np.ndarray:
-        """Softmax of the logits, float64 of shape (pictures, classes)."""
-        shifted = np.exp(self.logits.astype(np.float64) - self.logits.max(1, keepdims=True))
-        return shifted / shifted.sum(1, keepdims=True)
-
-    @property
-    def losses(self) -> np.ndarray:
-        """Negative log-likelihood of the true class, float64 of shape (pictures,)."""
-        return -np.log(np.maximum(self.probs[np.arange(len(self.labels)), self.labels], 1e-300))
+__all__ = ["Predictions", "load_model", "predict", "predict_alone", "read_predictions", "write_predictions"]
 
 
 def load_model(name: str) -> tuple[Any, ModelFolder]:
@@ -71,20 +42,6 @@ def load_model(name: str) -> tuple[Any, ModelFolder]:
     return model.eval(), folder
 
 
-class WithMirrorImage(nn.Module):
-    """A model that looks at a picture and at its mirror image."""
-
-    def __init__(self, model: nn.Module) -> None:
-        """Wraps a model that gives logits of shape (batch, classes)."""
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Returns logarithms of the mean of both probabilities: logits again, of shape (batch, classes)."""
-        both = torch.stack([self.model(view).float().log_softmax(-1) for view in (images, images.flip(-1))])
-        return both.logsumexp(0) - math.log(2)
-
-
 def predict(
     accelerator: Accelerator, model: Any, rows: datasets.Dataset, batch_size: int, num_workers: int, tta: bool = False
 ) -> Predictions:
@@ -98,29 +55,33 @@ def predict(
         num_workers: Processes that decode pictures.
         tta: Take the mean of the probabilities for a picture and for its mirror image.
     """
-    label_names = model.pretrained_cfg["label_names"]
     data_config = timm.data.resolve_model_data_config(model)
-    images = TransformedImages(rows, eval_transform(data_config))
-    looking = WithMirrorImage(model) if tta else model
-    prepared, loader = accelerator.prepare(looking, make_loader(images, batch_size, num_workers))
+    looking = FromPixels(WithMirrorImage(model) if tta else model, data_config)
+    prepared, loader = accelerator.prepare(looking, _loader(rows, data_config, batch_size, num_workers))
     logits, labels = validate(accelerator, prepared, WatchedBatches(loader), "Predicting")
-    names = rows["sha256"] if "sha256" in rows.column_names else [""] * len(rows)
-    return Predictions(list(names), labels.numpy(), logits.numpy(), list(label_names))
+    return Predictions(names_of(rows), labels.numpy(), logits.numpy(), list(model.pretrained_cfg["label_names"]))
 
 
-def write_predictions(path: Path, split: str, predictions: Predictions) -> None:
-    """Writes `predictions.parquet`: sha256, split, label, logits, probs, loss; other splits in it stay."""
-    table = pa.table(
-        {
-            "sha256": predictions.sha256,
-            "split": [split] * len(predictions.labels),
-            "label": [predictions.label_names[number] for number in predictions.labels],
-            "logits": list(predictions.logits),
-            "probs": list(predictions.probs),
-            "loss": predictions.losses,
-        }
-    )
-    if path.exists():
-        former = pq.read_table(path)
-        table = pa.concat_tables([former.filter(pc.field("split") != split), table])
-    pq.write_table(table, path)
+@torch.inference_mode()
+def predict_alone(
+    model: nn.Module, data_config: dict[str, Any], rows: datasets.Dataset, label_names: list[str], batch_size: int = 16
+) -> Predictions:
+    """Runs a model over a split in this process, where it is, whatever the other processes of the run do.
+
+    Args:
+        model: A timm model; it is left in evaluation mode.
+        data_config: How pictures are prepared for it.
+        rows: Has `image`, `label` and maybe `sha256`.
+        label_names: Class names, in the order of the model's answers.
+        batch_size: Pictures per step.
+    """
+    looking = FromPixels(model, data_config).eval()
+    device = next(model.parameters()).device
+    looking.to(device)
+    loader = tqdm(_loader(rows, data_config, batch_size, 0), desc="Calibrating", unit="batch", leave=False, delay=1)
+    logits = torch.cat([looking(pixels.to(device)).float().cpu() for pixels, _ in loader])
+    return Predictions(names_of(rows), np.array(rows["label"]), logits.numpy(), label_names)
+
+
+def _loader(rows: datasets.Dataset, data_config: dict[str, Any], batch_size: int, num_workers: int) -> DataLoader[Any]:
+    return make_loader(TransformedImages(rows, pixel_transform(data_config)), batch_size, num_workers)

@@ -2,14 +2,17 @@
 
 import io
 import json
+import logging
 import re
 import shutil
 import tempfile
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import datasets
+import torch
 from PIL import Image
 from timm.models import save_for_hf
 from torch import nn
@@ -18,10 +21,17 @@ from train.fitting.checkpoint import plain_disk_errors
 from train.fitting.data import LabelledImages, fingerprint, image_bytes
 from train.fitting.progress import Progress
 from train.fitting.run_folder import RunFolder
+from train.judging.calibration import fit_temperature, fold_temperature
+from train.judging.predict import predict_alone
+from train.judging.predictions import check_numbers
+from train.judging.rejection import choose_threshold
 from train.publishing.card import write_card
 from train.publishing.class_facts import read_class_facts
 from train.publishing.self_check import check_loaders
 
+logger = logging.getLogger(__name__)
+
+_SPLIT = "validation"
 _UNSHAREABLE = {"", "unknown", "other"}
 _EXAMPLE_SIDE = 640
 
@@ -33,7 +43,7 @@ def write_model_folder(
 
     Args:
         run: The run; its recipe and figures go along.
-        model: A timm model with the weights to publish.
+        model: A timm model with the weights to publish; its classifier is calibrated in place.
         data_config: How its pictures are prepared, in timm's terms.
         images: What it was trained on.
         progress: How training went.
@@ -43,9 +53,11 @@ def write_model_folder(
 
     Raises:
         SelfCheckError: A loader reads it differently.
+        PredictionsError: The model gives no numbers.
     """
     best = progress.best
     assert best is not None, "a run without an epoch has no model"
+    calibrated = calibrate(model, data_config, images)
     draft = Path(tempfile.mkdtemp(prefix=".model-", dir=run.path))
     try:
         draft.chmod(0o755)
@@ -69,6 +81,7 @@ def write_model_folder(
                         "epoch": best.epoch,
                         "accuracy": best.validation_accuracy,
                     },
+                    **calibrated,
                 },
                 safe_serialization=True,
                 data_config=data_config,
@@ -88,6 +101,35 @@ def write_model_folder(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return run.model
+
+
+def calibrate(model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> dict[str, Any]:
+    """Divides the model's logits by the temperature that fits the validation split, and chooses when it abstains.
+
+    Returns:
+        `calibration` and `reject_threshold` for config.json, with what each rests on.
+
+    Raises:
+        PredictionsError: The model gives no numbers.
+    """
+    predictions = predict_alone(model, data_config, images.split(_SPLIT), images.label_names)
+    # safetensors takes tensors in their usual layout only.
+    model.to(memory_format=torch.contiguous_format)
+    check_numbers(predictions, f"{images.name}, {_SPLIT}")
+    calibration = fit_temperature(predictions.logits, predictions.labels)
+    if calibration.bound:
+        logger.warning(
+            "the temperature lies at its %s bound, %.2f: these %d validation pictures can't tell how sure to be",
+            calibration.bound,
+            calibration.temperature,
+            calibration.pictures,
+        )
+    fold_temperature(model, calibration.temperature)
+    threshold = choose_threshold(predictions.logits / calibration.temperature, predictions.labels)
+    return {
+        "calibration": {**asdict(calibration), "split": _SPLIT},
+        "reject_threshold": threshold.as_config(_SPLIT),
+    }
 
 
 def count_licenses(rows: datasets.Dataset) -> dict[str, int]:

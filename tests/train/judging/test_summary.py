@@ -1,0 +1,37 @@
+import numpy as np
+
+from train.judging.metrics import compute_metrics
+from train.judging.others import judge_others
+from train.judging.predictions import Predictions
+from train.judging.summary import summary
+
+
+def _lines(threshold: dict | None, others: np.ndarray | None) -> list[str]:
+    labels = np.array([0, 1, 2] * 10)
+    answers = np.where(np.arange(30) < 3, (labels + 1) % 3, labels)
+    logits = np.linspace(1, 4, 30)[:, None] * np.eye(3)[answers]
+    metrics = compute_metrics(Predictions([""] * 30, labels, logits, ["a", "b", "c"]), None, 1.31, threshold)
+    metrics["others"] = judge_others(logits, others, threshold, "clutter") if others is not None else None
+    return summary(metrics, "test").splitlines()
+
+
+def test_what_is_printed_says_what_it_rests_on() -> None:
+    threshold = {"score": "max_probability", "value": 0.65}
+    lines = _lines(threshold, np.full((50, 3), 0.1))
+    assert lines[0].split() == ["class", "pictures", "precision", "recall", "F1"]
+    assert lines[4].startswith("test accuracy 90.0% of 30 pictures (95 % interval 74.4% – 96.5%), macro F1 0.900 (0.")
+    assert lines[5].endswith("without temperature 1.31")
+    assert lines[6] == "most confused: a as b (1), b as c (1), c as a (1)"
+    assert lines[7].startswith("abstains below max probability 0.650: answers 83.3%, of which 100.0% are right (95 %")
+    assert lines[8] == (
+        "50 other pictures (clutter): AUROC by max probability 1.00 (1.00 – 1.00), by energy 1.00 (1.00 – 1.00); "
+        "abstains on 100.0% of them"
+    )
+
+
+def test_what_does_not_help_is_said() -> None:
+    lines = _lines({"score": "energy", "value": None}, np.full((50, 3), [9.0, 0, 0]))
+    assert lines[7] == "abstains never: no threshold promised the target accuracy on the validation pictures"
+    assert lines[8].endswith("by energy 0.00 (0.00 – 0.00); neither tells them from the classes")
+    assert _lines({"score": "energy", "value": 99.0}, None)[7].endswith("99.000: answers none of these pictures")
+    assert len(_lines(None, None)) == 7

@@ -1,0 +1,95 @@
+"""Pictures of something else: does a model notice that none of its classes is there?"""
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from train.fitting.data import DatasetError, load_images
+from train.judging.intervals import auroc_interval, wilson_interval
+from train.judging.rejection import SCORES, answered
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+_KEPT = 0.95
+
+
+def load_others(name: str, split: str) -> datasets.Dataset:
+    """Loads pictures that are none of the model's classes; what labels they have does not matter.
+
+    Args:
+        name: A folder of photographs, with or without sub-folders, or a dataset folder or Hub id.
+        split: Of a dataset, this one, or everything where it has none of that name.
+
+    Returns:
+        Pictures (`image`), each with a `label` of 0.
+
+    Raises:
+        DatasetError: There is no picture.
+    """
+    folder = Path(name)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
+    if folder.is_dir() and not any(folder.rglob("*.parquet")):
+        if not files:
+            raise DatasetError(f"others={name} has no picture ({', '.join(sorted(_SUFFIXES))}): give a folder of them")
+        rows = datasets.Dataset.from_dict({"image": list(map(str, files))}, split=datasets.NamedSplit("others"))
+        rows = rows.cast_column("image", datasets.Image(mode="RGB"))
+    else:
+        splits = load_images(name).splits
+        chosen = [splits[split]] if split in splits else list(splits.values())
+        rows = datasets.concatenate_datasets([part.select_columns(["image"]) for part in chosen])
+    if not len(rows):
+        raise DatasetError(f"others={name} has no picture: give a folder of them, or another dataset")
+    return rows.add_column("label", [0] * len(rows))
+
+
+def title_of(name: str) -> str:
+    """Returns a Hub id as it is, and of a folder its name alone: a path of this machine is nobody's business."""
+    return Path(name).resolve().name if Path(name).is_dir() else name
+
+
+def judge_others(
+    logits: np.ndarray, others: np.ndarray, threshold: dict[str, Any] | None, name: str
+) -> dict[str, Any]:
+    """Compares the scores of a split with those of pictures of something else.
+
+    Args:
+        logits: The model's answers on the split, of shape (pictures, classes).
+        others: Its answers on the others, of shape (others, classes).
+        threshold: `reject_threshold` of the model's config.json.
+        name: What the others are, for the record.
+
+    Returns:
+        `dataset`, `pictures`; for each score its `auroc` (0.5: no help; 1: tells all apart), the 95 % interval of
+        that, and `abstained_at_95`, the share of the others that a threshold which answers 95 % of the split turns
+        away; the `better` score; `at_threshold`, the share of the others that the model's own turns away, with its
+        interval, or None where it has none.
+    """
+    telling = np.repeat([1, 0], [len(logits), len(others)])
+    scores: dict[str, Any] = {}
+    for score, of in SCORES.items():
+        values = of(np.concatenate([logits, others]))
+        auroc = float(roc_auc_score(telling, values))
+        keeping = np.quantile(values[telling == 1], 1 - _KEPT)
+        scores[score] = {
+            "auroc": auroc,
+            "auroc_interval": auroc_interval(auroc, len(logits), len(others)),
+            "abstained_at_95": float((values[telling == 0] < keeping).mean()),
+        }
+    at_threshold = None
+    if threshold and threshold["value"] is not None:
+        abstained = int((~answered(others, threshold)).sum())
+        at_threshold = {
+            "score": threshold["score"],
+            "threshold": threshold["value"],
+            "abstained": abstained / len(others),
+            "abstained_interval": wilson_interval(abstained, len(others)),
+        }
+    return {
+        "dataset": name,
+        "pictures": len(others),
+        "scores": scores,
+        "better": max(scores, key=lambda score: scores[score]["auroc"]),
+        "at_threshold": at_threshold,
+    }
