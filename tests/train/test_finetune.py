@@ -125,7 +125,8 @@ def test_the_best_epoch_is_kept_and_not_the_last(dataset_folder: Path, tmp_path:
     assert config["validation"] == {"stage": 1, "epoch": best["epoch"], "accuracy": best["validation_accuracy"]}
     kept = load_file(run.best)
     last = load_file(run.checkpoints / "stage1-epoch003.safetensors")
-    assert torch.equal(_weights(tmp_path / "run")["fc.weight"], kept["fc.weight"])
+    calibrated = kept["fc.weight"] / config["calibration"]["temperature"]
+    assert torch.equal(_weights(tmp_path / "run")["fc.weight"], calibrated)
     assert not torch.equal(kept["fc.weight"], last["model.fc.weight"])
 
 

@@ -22,7 +22,7 @@ def test_what_is_printed_says_what_it_rests_on() -> None:
     assert lines[4].startswith("test accuracy 90.0% of 30 pictures (95 % interval 74.4% – 96.5%), macro F1 0.900 (0.")
     assert lines[5].endswith("without temperature 1.31")
     assert lines[6] == "most confused: a as b (1), b as c (1), c as a (1)"
-    assert lines[7].startswith("abstains below max probability 0.650: answers 83.3%, of which 100.0% are right (95 %")
+    assert lines[7].startswith("abstains below max probability 0.650: answers 86.7%, of which 100.0% are right (95 %")
     assert lines[8] == (
         "50 other pictures (clutter): AUROC by max probability 1.00 (1.00 – 1.00), by energy 1.00 (1.00 – 1.00); "
         "abstains on 100.0% of them"
