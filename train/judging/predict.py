@@ -1,5 +1,6 @@
 """Predictions of a model on a split: made once, kept in a file, read by everything that judges."""
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +118,22 @@ def write_predictions(path: Path, split: str, predictions: Predictions) -> None:
             "logits": list(predictions.logits),
             "probs": list(predictions.probs),
             "loss": predictions.losses,
-        }
-    )
+        },
+    ).replace_schema_metadata({"label_names": json.dumps(predictions.label_names, ensure_ascii=False)})
     if path.exists():
         former = pq.read_table(path)
         table = pa.concat_tables([former.filter(pc.field("split") != split), table])
     pq.write_table(table, path)
+
+
+def read_predictions(path: Path) -> dict[str, Predictions]:
+    """Reads what `write_predictions` wrote; returns predictions by split."""
+    table = pq.read_table(path)
+    names = json.loads(table.schema.metadata[b"label_names"])
+    splits = {}
+    for split in table["split"].unique().to_pylist():
+        part = table.filter(pc.field("split") == split)
+        labels = np.array([names.index(label) for label in part["label"].to_pylist()])
+        logits = np.array(part["logits"].to_pylist(), np.float32)
+        splits[split] = Predictions(part["sha256"].to_pylist(), labels, logits, names)
+    return splits
