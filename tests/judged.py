@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 
+from train.fitting.data import load_images
 from train.judging.metrics import compute_metrics, wilson_interval
 from train.judging.predict import Predictions, write_predictions
+from train.judging.reporting.report import write_report
 
 TEMPERATURE = 1.6
 
@@ -114,3 +117,16 @@ def _reject(predictions: Predictions, threshold: float) -> dict[str, Any]:
         "accuracy": right / count,
         "accuracy_interval": wilson_interval(right, count),
     }
+
+
+def some_rows(dataset_folder: Path) -> tuple[datasets.Dataset, list[str]]:
+    """The drawings of a dataset's train split, and the names of their classes: more than its test split has."""
+    images = load_images(str(dataset_folder))
+    return images.splits["train"], images.label_names
+
+
+def write_page(folder: Path, rows: datasets.Dataset, label_names: list[str], model: Any, **config: Any) -> Path:
+    """Writes the report of made-up answers to these rows, and returns the page."""
+    predictions = some_predictions(label_names, rows["label"], rows["sha256"])
+    judged = write_judged(folder, "test", predictions, drawings=True)
+    return write_report(folder, rows, "test", model, {**judged, **config})

@@ -32,6 +32,8 @@ STYLE: Any = {
     # A class may be called "$x$".
     "text.parse_math": False,
 }
+FONT = findfont(FontProperties(family="DejaVu Sans"), fallback_to_default=False)
+"""Comes with matplotlib, and so is the same everywhere."""
 _LONGEST = 28
 
 
@@ -56,7 +58,5 @@ def save(figure: Figure, path: Path) -> None:
 
 @cache
 def _letters() -> frozenset[int]:
-    # The font that comes with matplotlib is the same everywhere. It has Latin, Greek and Cyrillic, no script of India,
-    # and some of Hebrew and Arabic, which are not turned round on every machine.
-    font = FT2Font(findfont(FontProperties(family="DejaVu Sans"), fallback_to_default=False))
-    return frozenset(code for code in font.get_charmap() if not 0x590 <= code <= 0x8FF)
+    # No script of India; and some of Hebrew and Arabic, which are not turned round on every machine.
+    return frozenset(code for code in FT2Font(FONT).get_charmap() if not 0x590 <= code <= 0x8FF)

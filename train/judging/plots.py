@@ -12,8 +12,8 @@ from matplotlib.ticker import PercentFormatter
 
 from train.judging.figure_style import BLUE, GREY, ORANGE, STYLE, captions, save
 
-_MOST_NUMBERED = 40
-"""Classes in one matrix whose cells can still hold numbers."""
+_MOST_NUMBERED, _MOST_NAMED = 40, 60
+"""Classes in one matrix whose cells can still hold numbers, and names that have room beside it."""
 
 
 def plot_confusion_matrix(path: Path, counts: np.ndarray, label_names: Sequence[str], title: str) -> None:
@@ -27,24 +27,26 @@ def plot_confusion_matrix(path: Path, counts: np.ndarray, label_names: Sequence[
     """
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     right = np.eye(len(counts), dtype=bool)
-    side = 2.2 + 0.6 * min(len(label_names), 1.5 * _MOST_NUMBERED)
+    side = 2.2 + 0.6 * len(label_names) if len(label_names) <= _MOST_NUMBERED else 14
     with plt.rc_context({**STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
         figure, axis = plt.subplots(figsize=(side + 0.6, side))
         for kind, colors in ((right, "Blues"), (~right, "Oranges")):
             # Not the darkest shades, on which black can't be read.
             axis.imshow(np.ma.masked_where(~kind | (counts == 0), 0.1 + 0.6 * shares), cmap=colors, vmin=0, vmax=1)
         if len(label_names) <= _MOST_NUMBERED:
+            for edge in np.arange(len(label_names) + 1) - 0.5:
+                axis.axhline(edge, color="#e4dfd9", lw=0.6)
+                axis.axvline(edge, color="#e4dfd9", lw=0.6)
             for row, column in zip(*counts.nonzero(), strict=True):
                 write: Any = {"ha": "center", "va": "center", "color": "black"}
                 axis.text(column, row - 0.04, str(counts[row, column]), fontweight="bold", **write)
                 axis.text(column, row + 0.3, f"{shares[row, column]:.0%}", fontsize=6.5, **write)
-        names, ticks = captions(label_names), range(len(label_names))
-        axis.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
-        axis.set_yticks(ticks, names)
-        axis.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
-        axis.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
-        axis.grid(which="minor", color="#e4dfd9", lw=0.6)
-        axis.tick_params(which="both", length=0)
+        names = captions(label_names)
+        # Of a thousand names, as many as have room.
+        ticks = range(0, len(names), -(-len(names) // _MOST_NAMED))
+        axis.set_xticks(ticks, [names[tick] for tick in ticks], rotation=45, ha="right", rotation_mode="anchor")
+        axis.set_yticks(ticks, [names[tick] for tick in ticks])
+        axis.tick_params(length=0)
         axis.set(title=title, xlabel="predicted", ylabel="true")
         save(figure, path)
 

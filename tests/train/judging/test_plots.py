@@ -9,7 +9,7 @@ from train.judging.figure_style import captions
 from train.judging.plots import plot_confusion_matrix, plot_per_class, plot_reliability, plot_risk_coverage
 
 # What is a formula to matplotlib, what its font has no letters for, and what is long.
-HOSTILE = ["$\\frac{kathak", "ओडिसी", "a dance with a name that nobody can remember " * 4]
+HOSTILE = ["$\\frac{kathak$", "ओडिसी", "a dance with a name that nobody can remember " * 4]
 
 
 def _colors(path: Path) -> set[Any]:

@@ -35,7 +35,7 @@ def test_train_batch(tmp_path: Path, pictures: int) -> None:
     config = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     for mixup in (0.0, 0.8):
         plot_train_batch(
-            tmp_path / "batch.png", images, ["$\\frac{kathak", "ओडिसी"], config, Objective(2, mixup=mixup).targets
+            tmp_path / "batch.png", images, ["$\\frac{kathak$", "ओडिसी"], config, Objective(2, mixup=mixup).targets
         )
         assert _size(tmp_path / "batch.png")[0] == 2200
 
