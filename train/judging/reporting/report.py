@@ -125,10 +125,10 @@ def draw_top_losses(path: Path, pictures: Pictures, predictions: Predictions, ch
         label, probs = int(predictions.labels[index]), predictions.probs[index]
         answer = int(probs.argmax())
         said = f"{names[answer]}, {probs[answer]:.0%}"
-        file = caption(pictures.file(index), f"row {index}")
-        tiles.append(Tile(pictures.open(index, 2 * _LARGER), said, (f"is {names[label]}", file), answer == label))
+        notes = (f"true class: {names[label]}", caption(pictures.file(index), f"row {index}"))
+        tiles.append(Tile(pictures.open(index, 2 * _LARGER), said, notes, answer == label))
     lines = [tiles[start : start + 6] for start in range(0, len(tiles), 6)]
-    draw_tiles(path, lines, "Top losses: the answer and its probability; what it is")
+    draw_tiles(path, lines, "Top losses: the answer with its probability, and the truth")
 
 
 def explain_answers(
