@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 MOST_SHOWN = 1000
 """Thumbnails in a page; a thousand photographs are about ten megabytes."""
-_THUMBNAIL, _LARGER = 200, 320
+_THUMBNAIL, _LARGER = 240, 320
 _TOP_LOSSES, _IN_FIGURE, _PAIRS = 24, 12, 6
 
 

@@ -2,7 +2,6 @@ import json
 import logging
 from pathlib import Path
 
-import datasets
 import pytest
 from PIL import Image
 
@@ -56,14 +55,14 @@ def test_of_a_larger_split_the_most_telling_pictures_are_shown(
     assert len({(p["label"], p["answer"]) for p in data["pictures"]}) == 10
 
 
-def test_a_thousand_photographs_stay_below_fifteen_megabytes(
+def test_a_thousand_pictures_stay_below_fifteen_megabytes(
     model_folder: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
-    """Noise is the worst that a compressor can meet; no photograph comes near it."""
     rows, names = some_rows(dataset_folder)
     page = write_page(tmp_path, rows, names, load_model(str(model_folder))[0])
     data = json.loads(page.read_text().split('id="data">')[1].split("</script>")[0])
-    assert max(len(picture["image"]) for picture in data["pictures"]) < 15_000
+    sizes = [len(json.dumps(picture)) for picture in data["pictures"]]
+    assert report_module.MOST_SHOWN * sum(sizes) / len(sizes) < 13_000_000
 
 
 def test_without_a_map_the_report_goes_without_grad_cam(
@@ -86,14 +85,13 @@ def test_pictures_without_a_licence_are_said_to_stay_here(
     bare = rows.remove_columns([name for name in rows.column_names if name not in ("image", "label", "sha256")])
     text = write_page(tmp_path, bare, names, load_model(str(model_folder))[0]).read_text()
     assert f"{len(rows)} of the pictures in it have no licence" in text
-    assert isinstance(bare, datasets.Dataset)
 
 
 def test_a_model_of_another_make_is_not_calibrated_and_answers_always(
     model_folder: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
     rows, names = some_rows(dataset_folder)
-    model, folder = load_model(str(model_folder))
+    model, _ = load_model(str(model_folder))
     write_judged(tmp_path, "test", some_predictions(names, rows["label"], rows["sha256"]))
     table = json.loads((tmp_path / "metrics.json").read_text())
     del table["test"]["calibrated_from"], table["test"]["reject"]
@@ -102,4 +100,3 @@ def test_a_model_of_another_make_is_not_calibrated_and_answers_always(
     text = write_report(tmp_path, rows, "test", model, config).read_text()
     assert "before calibration" not in text
     assert "When it may abstain" not in text
-    assert folder.label_names == names
