@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 from pydantic import Field
 
 from train.errors import UserError
@@ -14,10 +13,10 @@ from train.fitting.data import LabelledImages, fingerprint, load_images
 from train.judging.calibration import stated_temperature
 from train.judging.metrics import compute_metrics
 from train.judging.others import judge_others, load_others, title_of
-from train.judging.plots import plot_confusion_matrix
 from train.judging.predict import load_model, predict
 from train.judging.predictions import check_fit, check_numbers, read_split, write_predictions
 from train.judging.rejection import stated_threshold
+from train.judging.reporting.report import write_report
 from train.judging.split import groups_of, split_for_model
 from train.publishing.card import read_metrics, write_card
 from train.running.memory import plain_memory_errors
@@ -55,7 +54,7 @@ class Evaluation(Settings):
 
 
 def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
-    """Judges a model on one split; writes predictions.parquet, and from that metrics.json and the confusion matrix.
+    """Judges a model on one split; writes predictions.parquet, and from that metrics.json, figures and a report.
 
     Returns:
         The split's metrics, as in metrics.json.
@@ -104,7 +103,10 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         if strange and settings.others:
             check_numbers(strange, f"{model_id} on {settings.others}")
             metrics["others"] = judge_others(predictions.logits, strange.logits, threshold, title_of(settings.others))
-        write_results(output, split, {**former, split: metrics}, predictions.label_names)
+        write_results(output, {**former, split: metrics})
+        write_report(output, rows, split, model, folder.config)
+        if (output / "config.json").exists():
+            write_card(output)
         return metrics
 
     metrics = from_main(judge)
@@ -112,17 +114,8 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     return metrics
 
 
-def write_results(output: Path, split: str, table: dict[str, Any], label_names: list[str]) -> None:
-    """Writes metrics.json, the confusion matrix and, in a model folder, the card."""
+def write_results(output: Path, table: dict[str, Any]) -> None:
+    """Writes metrics.json, whole or not at all."""
     draft = output / "metrics.draft"
     draft.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(output / "metrics.json")
-    metrics = table[split]
-    plot_confusion_matrix(
-        output / "figures" / f"confusion_matrix_{split}.png",
-        np.array(metrics["confusion_matrix"]),
-        label_names,
-        f"{metrics['accuracy']:.1%} of {metrics['pictures']} pictures right ({split})",
-    )
-    if (output / "config.json").exists():
-        write_card(output)

@@ -14,7 +14,7 @@ from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
 from train.fitting.system import system_facts
 from train.fitting.tracking import start_tracking
-from train.judging.plots import plot_train_batch, plot_training
+from train.judging.training_plots import plot_train_batch, plot_training
 from train.parts import Parts, SetupError, make_parts, recipe_accelerator
 from train.plan import stages
 from train.publishing.model_folder import write_model_folder

@@ -5,10 +5,11 @@ from typing import Any
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 from hub.push import Pushed, push
+from train.judging.reporting.credits import FOLDER, may_be_pushed
 from train.publishing.card import read_metrics, render_card
 from train.publishing.space import space_files
 
-_OURS = ("figures/", "examples/")
+_OURS = ("figures/", "examples/", f"{FOLDER}/")
 _OPTIONAL = {"model.onnx", "metrics.json", "predictions.parquet", "system.json"}
 
 
@@ -22,6 +23,8 @@ def push_model(
     tag: str | None,
 ) -> list[Pushed]:
     """Pushes a model folder in one commit, and then the Space if one is wanted.
+
+    The report shows pictures of the dataset: it goes along only where every one's licence allows that.
 
     Args:
         folder: Made by `fit`.
@@ -42,10 +45,13 @@ def push_model(
     if not folder.is_dir():
         raise ModelFolderError(f"{folder} is no folder: give the model folder that `train fit` made")
     model = open_model_folder(str(folder))
+    left_out = () if may_be_pushed(folder) else (FOLDER,)
     files: dict[str, Path | bytes] = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.relative_to(folder).parts[0] not in left_out
     }
     files["README.md"] = render_card(folder, repo_id, space_id, dataset_id).encode()
     done = [

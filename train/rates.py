@@ -16,7 +16,7 @@ from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
 from train.fitting.sampling import hash_seed
 from train.fitting.stepper import Stepper
-from train.judging.plots import plot_lr_finder
+from train.judging.training_plots import plot_lr_finder
 from train.parts import Parts, hold_pictures
 from train.plan import Stage, set_learning
 from train.running.processes import from_main

@@ -1,11 +1,13 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 from tests.conftest import serve
 from tests.hub.conftest import ask, push, refused, run
 from tests.minihub.fixture import RunningHub
+from train.judging.reporting.credits import FOLDER, Credit, write_credits
 
 STATE = """
 import json
@@ -152,3 +154,19 @@ for name, content in {"config.json": json.dumps(config).encode(), "model.safeten
     assert "is not to be trusted" in served.stderr
     fetched = {path.name for path in home.rglob("*") if path.is_file()}
     assert not fetched & {"pytorch_model.bin", "evil.py"}
+
+
+def test_a_report_goes_along_only_where_every_picture_may(hub: RunningHub, model_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model", ignore=shutil.ignore_patterns("report"))
+    free = Credit("ab" * 32, "cc-by-4.0", "A. Photographer", "https://example.org/1")
+    write_credits(folder / FOLDER, "index.html", [free])
+    (folder / FOLDER / "index.html").write_text("<!doctype html>")
+    push(hub, "train", folder, "alice/reported")
+    code = "from huggingface_hub import HfApi; print(HfApi().list_repo_files('alice/reported'))"
+    assert {"report/index.html", "report/credits.json"} <= set(eval(ask(hub, code)))
+    # Judged again, on a dataset with one picture that nobody may pass on: the former report goes, too.
+    write_credits(folder / FOLDER, "index.html", [free, Credit("cd" * 32, "", "", "")])
+    assert "2 removed" in push(hub, "train", folder, "alice/reported")
+    files = set(eval(ask(hub, code)))
+    assert "metrics.json" in files
+    assert not any(name.startswith("report/") for name in files)

@@ -90,7 +90,8 @@ def write_model_folder(
         shutil.copy(run.recipe, draft / "recipe.yaml")
         shutil.copy(run.system, draft / "system.json")
         (draft / "figures").mkdir()
-        shutil.copy(run.figures / "training.png", draft / "figures")
+        for figure in (run.figures / "training.png", *run.figures.glob("lr_finder-*.png")):
+            shutil.copy(figure, draft / "figures")
         write_examples(draft / "examples", images)
         write_card(draft)
         (draft / "model.safetensors").chmod(0o644)

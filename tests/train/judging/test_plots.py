@@ -1,58 +1,86 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from train.fitting.lr_finder import LRFinderResult
-from train.fitting.objective import Objective
-from train.fitting.progress import EpochRecord, Progress
-from train.judging.plots import plot_confusion_matrix, plot_lr_finder, plot_train_batch, plot_training
+from train.judging.figure_style import captions
+from train.judging.plots import plot_confusion_matrix, plot_per_class, plot_reliability, plot_risk_coverage
+
+# What is a formula to matplotlib, what its font has no letters for, and what is long.
+HOSTILE = ["$\\frac{kathak$", "ओडिसी", "a dance with a name that nobody can remember " * 4]
 
 
-def _size(path: Path) -> tuple[int, int]:
+def _colors(path: Path) -> set[Any]:
     with Image.open(path) as image:
-        assert len(image.convert("RGB").getcolors(1 << 24)) > 20
-        return image.size
+        return {color for _, color in image.convert("RGB").getcolors(1 << 24)}
 
 
-@pytest.mark.parametrize("stages", [[1], [2], [1, 2]])
-def test_training(tmp_path: Path, stages: list[int]) -> None:
-    progress = Progress()
-    for stage in stages:
-        for epoch in (1, 2):
-            # Passes over cached features have other numbers of steps.
-            steps = 2 * stage
-            record = EpochRecord(stage, epoch, 1 / epoch, 0.5, 1.0, 0.4, 1e-2, 1.0, steps)
-            progress.add(record, [1.0, 0.9] * stage, [1e-3, 1e-2] * stage, [0.95, 0.85] * stage)
-    plot_training(tmp_path / "figures" / "training.png", progress)
-    assert _size(tmp_path / "figures" / "training.png") == (1650, 450)
+def _warm(colors: set[Any]) -> bool:
+    return any(red > blue + 60 for red, _, blue in colors)
 
 
-@pytest.mark.parametrize("pictures", [1, 5, 24, 60])
-def test_train_batch(tmp_path: Path, pictures: int) -> None:
-    images = [(torch.randn(3, 16, 16), i % 2) for i in range(pictures)]
-    config = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-    for mixup in (0.0, 0.8):
-        plot_train_batch(
-            tmp_path / "batch.png", images, ["kathak", "odissi"], config, Objective(2, mixup=mixup).targets
-        )
-        assert _size(tmp_path / "batch.png")[0] == 1650
+def _cold(colors: set[Any]) -> bool:
+    return any(blue > red + 60 for red, _, blue in colors)
 
 
-@pytest.mark.parametrize("suggestion", [1e-3, None])
-def test_lr_finder(tmp_path: Path, suggestion: float | None) -> None:
-    rates = tuple(10.0**k for k in range(-6, 1))
-    result = LRFinderResult(rates, (2.0, 2.0, 1.9, 1.2, 1.0, 2.0, 40.0), suggestion and rates[3], "it is flat")
-    plot_lr_finder(tmp_path / "lr.png", result)
-    assert _size(tmp_path / "lr.png") == (825, 480)
-    plot_lr_finder(tmp_path / "none.png", LRFinderResult((), (), None, "the loss diverges at once"))
-    assert (tmp_path / "none.png").exists()
+def test_captions_are_short_and_have_letters_that_the_font_has() -> None:
+    assert captions(["kathak", *HOSTILE]) == ["kathak", HOSTILE[0], "class 2", "a dance with a name that no…"]
 
 
-def test_confusion_matrix(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [["bharatanatyam", "kathak", "odissi"], HOSTILE])
+def test_a_confusion_matrix_shows_right_answers_in_blue_and_wrong_ones_in_orange(
+    tmp_path: Path, names: list[str]
+) -> None:
     counts = np.array([[5, 1, 0], [0, 0, 0], [2, 0, 3]])
-    plot_confusion_matrix(tmp_path / "matrix.png", counts, ["bharatanatyam", "kathak", "odissi"], "80 % right")
-    width, height = _size(tmp_path / "matrix.png")
-    assert width > height > 400
+    plot_confusion_matrix(tmp_path / "figures" / "matrix.png", counts, names, "80 % right")
+    colors = _colors(tmp_path / "figures" / "matrix.png")
+    assert _warm(colors)
+    assert _cold(colors)
+    plot_confusion_matrix(tmp_path / "right.png", np.diag([5, 0, 3]), names, "all right")
+    assert not _warm(_colors(tmp_path / "right.png"))
+
+
+def test_a_confusion_matrix_of_many_classes_stays_a_picture(tmp_path: Path) -> None:
+    counts = np.eye(300, dtype=int)
+    plot_confusion_matrix(tmp_path / "matrix.png", counts, [f"class {n}" for n in range(300)], "all right")
+    with Image.open(tmp_path / "matrix.png") as image:
+        assert image.width < 10_000
+
+
+def test_classes_with_intervals(tmp_path: Path) -> None:
+    row = {"pictures": 5, "recall": 0.8, "recall_interval": (0.38, 0.96), "precision": 0.0}
+    empty = {"pictures": 0, "recall": 0.0, "recall_interval": (0.0, 1.0), "precision": 0.0}
+    heights = []
+    for names in (HOSTILE[:1], HOSTILE):
+        plot_per_class(tmp_path / "bars.png", {**dict.fromkeys(names, row), "none": empty}, "Each class")
+        with Image.open(tmp_path / "bars.png") as image:
+            heights.append(image.height)
+    # A class without a picture has no line.
+    assert heights[1] - heights[0] == pytest.approx(2 * 0.36 * 200, abs=2)
+
+
+def _bins(accuracy: float) -> list[dict[str, Any]]:
+    bins = [{"low": n / 10, "high": (n + 1) / 10, "pictures": n, "confidence": n / 10 + 0.05} for n in (4, 7, 9)]
+    return [{**row, "accuracy": accuracy, "accuracy_interval": (0.2, 0.9)} for row in bins]
+
+
+def test_reliability_before_calibration_is_orange(tmp_path: Path) -> None:
+    plot_reliability(tmp_path / "both.png", _bins(0.7), _bins(0.4), "Reliability")
+    plot_reliability(tmp_path / "one.png", _bins(0.7), [], "Reliability")
+    assert _warm(_colors(tmp_path / "both.png"))
+    assert not _warm(_colors(tmp_path / "one.png"))
+    assert _cold(_colors(tmp_path / "one.png"))
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_risk_and_coverage_with_the_chosen_threshold(tmp_path: Path, count: int) -> None:
+    points = [
+        {"coverage": (n + 1) / count, "accuracy": 1 - n / 2 / count, "accuracy_interval": (0.4, 1.0)}
+        for n in range(count)
+    ]
+    plot_risk_coverage(tmp_path / "with.png", points, {"coverage": 0.8, "accuracy": 0.9}, "Right")
+    plot_risk_coverage(tmp_path / "without.png", points, None, "Right")
+    assert _warm(_colors(tmp_path / "with.png"))
+    assert not _warm(_colors(tmp_path / "without.png"))

@@ -1,0 +1,105 @@
+"""The page of a report: everything in one file, nothing fetched from anywhere, whatever the classes are called."""
+
+import base64
+import hashlib
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from train.judging.reporting.pictures import Pictures, data_uri
+
+_TEMPLATE = Path(__file__).with_name("template")
+_BARS = 3
+_QUALITY = 72
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture with its answer, as the page shows it.
+
+    Attributes:
+        label: The true class.
+        answer: The predicted one.
+        bars: Classes and their probabilities, 0 to 1: the three highest, and the true class.
+        loss: Negative log-likelihood of the true class, in nats.
+        image: Source of its `<img>`.
+        file: Its file's name.
+        credit: Author and licence.
+        url: Its page; may be empty.
+    """
+
+    label: int
+    answer: int
+    bars: list[tuple[int, float]]
+    loss: float
+    image: str
+    file: str
+    credit: str
+    url: str
+
+
+def make_card(pictures: Pictures, index: int, label: int, probs: np.ndarray, side: int) -> Card:
+    """Makes the card of a picture.
+
+    Args:
+        pictures: Of the split.
+        index: Its row.
+        label: Its true class.
+        probs: Its probabilities, of shape (classes,).
+        side: How many pixels its longer side may have.
+    """
+    highest = (-probs).argsort(kind="stable")[:_BARS].tolist()
+    credit = pictures.credit(index)
+    return Card(
+        label,
+        highest[0],
+        [(number, round(float(probs[number]), 4)) for number in dict.fromkeys([*highest, label])],
+        round(-math.log(max(probs[label], 1e-300)), 3),
+        data_uri(pictures.open(index, side), _QUALITY),
+        pictures.file(index),
+        credit.line,
+        credit.source_url,
+    )
+
+
+def render_page(**content: Any) -> str:
+    """Returns the page as HTML.
+
+    Args:
+        content: What `template/page.html` shows: split, metrics, config, label_names, charts, training (files),
+            shown and losses (cards), pairs, held_back (a count).
+    """
+    style, script = (_TEMPLATE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, picture=_picture, file=_file)
+    # The browser runs this script and no other one, even if a class's name slipped one in.
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    data = {"labels": content["label_names"], "pictures": [asdict(card) for card in content["shown"]]}
+    return environment.get_template("page.html").render(
+        **content, style=Markup(style), script=Markup(script), script_hash=script_hash, data=data
+    )
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    """Returns a share as people write it, on one line."""
+    return f"{100 * share:.{decimals}f}\N{NARROW NO-BREAK SPACE}%"
+
+
+def _picture(image: Image.Image) -> str:
+    return data_uri(image, _QUALITY)
+
+
+def _file(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,111 @@
+"use strict";
+(() => {
+  const AT_ONCE = 48;
+  const { labels, pictures } = JSON.parse(document.getElementById("data").textContent);
+  const gallery = document.getElementById("gallery");
+  const title = document.getElementById("gallery-title");
+  const note = document.getElementById("gallery-note");
+  const list = document.getElementById("gallery-cards");
+  const more = document.getElementById("more");
+  const cells = [...document.querySelectorAll(".matrix button")];
+  let waiting = [];
+  let opener = null;
+
+  const percent = (share) => `${Math.round(100 * share)}\u202f%`;
+
+  // Names come from the dataset: text, never markup.
+  function element(tag, className, text) {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  }
+
+  function card(picture) {
+    const item = element("li", "card");
+    const image = element("img");
+    image.src = picture.image;
+    image.alt = `${labels[picture.label]}, file ${picture.file}`;
+    const bars = element("ul", "bars");
+    bars.setAttribute("aria-label", "Probabilities");
+    for (const [number, prob] of picture.bars) {
+      const bar = element("li", number === picture.label ? "true" : "other");
+      const fill = element("i");
+      fill.style.setProperty("--share", prob);
+      bar.append(element("span", "", labels[number]), element("b", "", percent(prob)), fill);
+      bars.append(bar);
+    }
+    const credit = element("p", "credit");
+    credit.append(element("code", "", picture.file));
+    if (picture.url) {
+      const link = element("a", "", picture.credit);
+      link.href = picture.url;
+      link.rel = "noreferrer";
+      credit.append(link);
+    } else {
+      credit.append(element("span", "", picture.credit));
+    }
+    const frame = element("p", "frame");
+    frame.append(image);
+    item.append(frame, bars, credit);
+    return item;
+  }
+
+  function showMore() {
+    const first = list.children.length;
+    list.append(...waiting.splice(0, AT_ONCE).map(card));
+    more.hidden = waiting.length === 0;
+    return list.children[first];
+  }
+
+  function show(label, answer) {
+    const cell = cells.find((c) => Number(c.dataset.true) === label && Number(c.dataset.answer) === answer);
+    const count = Number(cell.querySelector("b").textContent);
+    waiting = pictures.filter((p) => p.label === label && p.answer === answer);
+    const here = waiting.length;
+    title.textContent =
+      label === answer ? `${labels[label]}, recognised: ${count}` : `${labels[label]} taken for ${labels[answer]}: ${count}`;
+    note.textContent =
+      here === count ? "The highest loss first." : `${here} of ${count} are in this page, the ones with the highest loss.`;
+    for (const other of cells) other.setAttribute("aria-pressed", String(other === cell));
+    list.replaceChildren();
+    gallery.hidden = false;
+    showMore();
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-true]");
+    if (!button) return;
+    opener = button;
+    show(Number(button.dataset.true), Number(button.dataset.answer));
+    // Whoever asked is taken to the answer, wherever on the page it is; Escape leads back.
+    title.focus();
+  });
+
+  more.addEventListener("click", () => {
+    const first = showMore();
+    first.tabIndex = -1;
+    first.focus();
+  });
+
+  const back = () => (opener || cells[0]).focus();
+  document.getElementById("back").addEventListener("click", back);
+  gallery.addEventListener("keydown", (event) => event.key === "Escape" && back());
+
+  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  document.querySelector(".matrix").addEventListener("keydown", (event) => {
+    const move = moves[event.key];
+    if (!move || !event.target.matches("button")) return;
+    event.preventDefault();
+    let row = Number(event.target.dataset.true);
+    let column = Number(event.target.dataset.answer);
+    while ((row += move[0]) in labels && (column += move[1]) in labels) {
+      const next = cells.find((c) => Number(c.dataset.true) === row && Number(c.dataset.answer) === column);
+      if (next) return next.focus();
+    }
+  });
+
+  // What is confused most is there from the start.
+  const first = document.querySelector(".chips button") || cells[0];
+  show(Number(first.dataset.true), Number(first.dataset.answer));
+})();
