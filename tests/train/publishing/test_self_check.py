@@ -21,7 +21,7 @@ def test_every_loader_agrees(model_folder: Path, dataset_folder: Path) -> None:
 
 def test_no_pickle_is_written(model_folder: Path) -> None:
     suffixes = {path.suffix for path in model_folder.rglob("*") if path.is_file()}
-    assert suffixes == {".json", ".jpg", ".md", ".parquet", ".png", ".safetensors", ".yaml"}
+    assert suffixes == {".html", ".json", ".jpg", ".md", ".parquet", ".png", ".safetensors", ".yaml"}
 
 
 @pytest.mark.parametrize("fault", ["weights", "label order", "mean", "model_args"])
