@@ -72,27 +72,26 @@ class DecisionLog:
         """Reads what counts now, by picture."""
         return {decision.sha256: decision for decision in self.lines()}
 
-    def decide(self, decision: Decision, seen: Decision | None) -> Decision | None:
-        """Adds a decision; when it returns None, it is on disk, also after a loss of power.
+    def decide(self, decision: Decision, seen: Decision | None) -> bool:
+        """Adds a decision; when it returns True, it is on disk, also after a loss of power.
 
         Args:
             decision: What to add.
             seen: What counted for this picture when the person was shown it.
 
         Returns:
-            What another page has decided meanwhile, if it has: then nothing was added.
+            False when another page has decided meanwhile: then nothing was added.
 
         Raises:
             OSError: It could not be written; the file is as before.
         """
         with self._alone():
-            found = self.current().get(decision.sha256)
-            if found != seen:
-                return found
+            if self.current().get(decision.sha256) != seen:
+                return False
             # In quotes, so that a line that was cut short is never taken for a shorter class name.
             label = '"{}"'.format(decision.label.replace('"', '""')) if decision.label else ""
             self._append(f"{decision.sha256},{decision.action},{label}\n".encode())
-        return None
+        return True
 
     def undo(self) -> Decision | None:
         """Takes back the last decision of the file, whichever page made it; returns it, or None when there is none."""

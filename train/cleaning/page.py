@@ -1,8 +1,7 @@
 """The cleaner's page: what it asks, what a click or a key does. It remembers nothing; the decisions' file does."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,7 +47,7 @@ class Cleaner:
     showing: Showing
     log: DecisionLog
 
-    def decide(self, action: str, label: str, shown: str, *chosen: Any) -> list[Any]:
+    def decide(self, action: str, label: str, shown: str, *chosen: Any) -> Any:
         """Decides about the picture that a page shows, then shows the next one.
 
         Args:
@@ -61,22 +60,21 @@ class Cleaner:
         sha256, seen = _parse(shown)
         issue = self.review.find(sha256)
         if issue is None:
-            return self.show(None, "", filters)
+            return gr.skip()
         label = issue.suggested if action == "suggest" else label
         if action in ("relabel", "suggest"):
             action, label = ("keep", "") if label == issue.label else ("relabel", label)
-        with _said_errors():
-            other = self.log.decide(Decision(sha256, action, label), seen)
-            decisions = self.log.current()
-        said = f"{issue.label}, {sha256[:12]}: {decisions[sha256]}"
-        if other or sha256 not in decisions:
-            gr.Warning("This picture was decided elsewhere meanwhile. Nothing was changed.")
+        decision = Decision(sha256, action, label)
+        decided = self.log.decide(decision, seen)
+        decisions = self.log.current()
+        said = f"{sha256[:12]}, {issue.label}: {decision}"
+        if not decided:
+            said = f"{sha256[:12]} was decided elsewhere meanwhile: nothing was changed."
         return self.show(self.review.after(sha256, filters, decisions), said, filters)
 
     def undo(self, shown: str, *chosen: Any) -> list[Any]:
         """Takes back the last decision and shows its picture again."""
-        with _said_errors():
-            gone = self.log.undo()
+        gone = self.log.undo()
         filters = _filters(*chosen)
         if gone is None:
             return self.show(self.review.find(_parse(shown)[0]), "There is nothing to take back.", filters)
@@ -86,16 +84,14 @@ class Cleaner:
     def go(self, way: str, shown: str, *chosen: Any) -> list[Any]:
         """Shows the next or the previous picture, or ("begin") the first that the filters leave."""
         filters = _filters(*chosen)
-        with _said_errors():
-            decisions = self.log.current()
+        decisions = self.log.current()
         sha256 = None if way == "begin" else _parse(shown)[0]
         step = self.review.before if way == "previous" else self.review.after
         return self.show(step(sha256, filters, decisions), "", filters)
 
     def show(self, issue: LabelIssue | None, said: str, filters: Filters) -> list[Any]:
         """Returns the page's content, in the order of the outputs."""
-        with _said_errors():
-            decisions = self.log.current()
+        decisions = self.log.current()
         progress = self.showing.progress(self.review.progress(decisions), said)
         if issue is None:
             done = self.showing.all_done(str(self.log.path), self.dataset, str(self.run), filters != Filters())
@@ -151,7 +147,7 @@ def build_page(cleaner: Cleaner) -> gr.Blocks:
         outputs = [shown, progress, picture, verdict, about, suggested]
 
         def on(listen: Callable[..., Any], act: Callable[..., Any]) -> None:
-            listen(act, inputs, outputs, api_visibility="private", queue=False, show_progress="hidden")
+            listen(_said(act), inputs, outputs, api_visibility="private", queue=False, show_progress="hidden")
 
         on(keep.click, partial(cleaner.decide, "keep", ""))
         on(delete.click, partial(cleaner.decide, "delete", ""))
@@ -193,19 +189,19 @@ _THEME = gr.themes.Base(
 )
 
 
-@contextmanager
-def _said_errors() -> Iterator[None]:
-    """Turns a fault of the decisions' file into a sentence on the page: what is not on disk was not decided."""
-    try:
-        yield
-    except CorrectionsError as error:
-        raise gr.Error(str(error), title="The corrections can't be read", print_exception=False) from None
-    except OSError as error:
-        raise gr.Error(
-            f"{error.strerror}. The decision was not kept: make room, then decide again.",
-            title="Not written",
-            print_exception=False,
-        ) from None
+def _said(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Says a fault of the decisions' file on the page, which stays as it is: what is not on disk was not decided."""
+
+    def acted(*given: Any) -> Any:
+        try:
+            return act(*given)
+        except CorrectionsError as error:
+            said = str(error)
+        except OSError as error:
+            said = f"{error.strerror}: nothing was decided. Make room, then decide again."
+        return [gr.skip(), Showing.problem(said), *[gr.skip()] * 4]
+
+    return acted
 
 
 def _filters(dance: str, split: str, pair: str, state: str) -> Filters:

@@ -67,6 +67,11 @@ class Showing:
         return _HTML.progress(progress=progress, done=sum(progress.decided.values()), said=said)
 
     @staticmethod
+    def problem(said: str) -> str:
+        """Returns what stands in the place of the progress when something could not be done."""
+        return _HTML.problem(said)
+
+    @staticmethod
     def all_done(path: str, dataset: str, run: str, filtered: bool) -> str:
         """Returns what stands there when no picture is left."""
         return _HTML.all_done(path=path, dataset=dataset, run=run, filtered=filtered)
