@@ -1,6 +1,7 @@
 """The story of `train cross-validate`: train and validation are judged by models that never saw the pictures."""
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -79,7 +80,7 @@ def cross_validate(settings: CrossValidation) -> dict[str, list[Score]]:
             failed.
         Stopped: SIGINT or SIGTERM has come; the same command goes on.
     """
-    if Accelerator().num_processes > 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise CrossValidationError(
             "a fold runs in one process: start python -m train cross-validate without a launcher, several times in "
             "the same output_dir to run folds side by side"
