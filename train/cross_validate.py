@@ -95,7 +95,8 @@ def cross_validate(settings: CrossValidation) -> dict[str, list[Score]]:
         if not any(worked):
             # Another process is at the last ones; should it be killed, they are taken over.
             time.sleep(_WAIT_SECONDS)
-    return write_results(settings, pictures, run)
+    with FileLock(run.folds / "results.lock"):
+        return write_results(settings, pictures, run)
 
 
 def claim(run: RunFolder, decisive: dict[str, Any]) -> None:
