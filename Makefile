@@ -1,10 +1,10 @@
-# make demo | test | check | bench | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
+# make demo | test | check | loop | bench | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check bench bench-build bench-fit bench-evaluate clean
+.PHONY: install demo test check loop bench bench-build bench-fit bench-evaluate bench-label-issues clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -40,6 +40,10 @@ $(DEMO)/run/model/config.json: $(DATASET)/README.md recipes/sample.yaml
 $(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json
 	$(BIN)/python -m train evaluate $(DEMO)/run/model dataset=$(DATASET)
 
+# Wrong labels on purpose, found, corrected, and what that gains on an untouched test split.
+loop: .venv/dev
+	$(BIN)/python -m benchmarks.loop $(LOOP)
+
 test: .venv/dev
 	@tests/browser/install_chromium.sh
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -62,6 +66,10 @@ bench-fit: .venv/dev $(DATASET)/README.md
 # `train evaluate` beside the model alone, on drawn pictures: BENCH_EVALUATE="--pictures 300 --rounds 1" is shorter.
 bench-evaluate: .venv/dev
 	$(BIN)/python -m benchmarks.evaluate $(BENCH_EVALUATE)
+
+# Planted wrong labels among the most doubtful ones, beside top losses.
+bench-label-issues: .venv/dev
+	$(BIN)/python -m benchmarks.label_issues $(BENCH_LABEL_ISSUES)
 
 clean:
 	rm -rf build runs .mypy_cache .pytest_cache .ruff_cache

@@ -15,7 +15,9 @@ COMMANDS = [
     ("dataset_card", "build"),
     ("train", "lr-find"),
     ("train", "fit"),
+    ("train", "cross-validate"),
     ("train", "evaluate"),
+    ("train", "clean"),
 ]
 
 

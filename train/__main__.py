@@ -1,4 +1,4 @@
-"""Command line: `python -m train lr-find | fit | evaluate | push`."""
+"""Command line: `python -m train lr-find | fit | cross-validate | evaluate | clean | push`."""
 
 import os
 import shlex
@@ -96,6 +96,34 @@ def _quiet_about_lost_processes() -> Iterator[None]:
         sys.exit(1)
 
 
+@app.command("cross-validate")
+def cross_validate(recipe: RecipeFile, words: Words = None) -> None:
+    """Trains by RECIPE once per fold of train and validation; each model answers for what it never saw.
+
+    Writes RUN/predictions.parquet, which `clean` reads. Stopped, the same command goes on; started twice, two
+    processes share the folds. The test split has no part in it.
+
+    Example: python -m train cross-validate recipes/resnet34.yaml dataset=dances output_dir=runs/first folds=5
+    """
+    # Imported first: a recipe with folds is a recipe.
+    from train.cross_validate import CrossValidation, summary
+    from train.cross_validate import cross_validate as run_cross_validate
+    from train.running.stopping import Stopped, stopping_at_once
+    from train.settings import load_settings
+
+    settings = load_settings(CrossValidation, recipe, words or [])
+    try:
+        with stopping_at_once():
+            scores = run_cross_validate(settings)
+    except Stopped:
+        command = shlex.join(["python", "-m", "train", "cross-validate", str(recipe), *(words or [])])
+        print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
+        raise
+    print(summary(scores))
+    following = ["python", "-m", "train", "clean", str(settings.output_dir), f"dataset={settings.dataset}"]
+    print(f"Next: {shlex.join(following)}")
+
+
 def _resume(recipe: Path, words: list[str]) -> str:
     """Returns the command that goes on with a run."""
     launcher = ["accelerate", "launch", "..."] if "WORLD_SIZE" in os.environ else ["python"]
@@ -141,6 +169,31 @@ def _compare(first: str, words: list[str]) -> None:
     if not words or "=" in words[0]:
         raise UserError("--compare takes two runs: python -m train evaluate --compare RUN_A RUN_B")
     print(compare(Path(first), Path(words[0]), load_settings(Comparison, None, words[1:])))
+
+
+@app.command()
+def clean(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="What cross-validate wrote to.")],
+    words: Words = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the cleaner, or only write the list.")
+    ] = True,
+) -> None:
+    """Lists doubtful labels of train and validation in RUN/label_issues.csv, and shows them in the browser.
+
+    What you decide there goes to RUN/corrections.csv at once; `dataset_card build --corrections` replays it.
+
+    Example: python -m train clean runs/first dataset=dances
+    """
+    from train.clean import Cleaning, find_doubts, open_cleaner, summary
+    from train.fitting.run_folder import RunFolder
+    from train.settings import load_settings
+
+    settings = load_settings(Cleaning, None, words or [])
+    doubts = find_doubts(run, settings)
+    print(summary(doubts, RunFolder(run).label_issues), flush=True)
+    if browser:
+        open_cleaner(run, settings, doubts)
 
 
 @app.command()

@@ -24,8 +24,12 @@ from train.running.stopping import Stopped, stop_requests
 from train.stages import run_stage
 
 
-def fit(recipe: Recipe) -> RunFolder:
+def fit(recipe: Recipe, images: LabelledImages | None = None) -> RunFolder:
     """Trains by a recipe and writes `output_dir/model`, which every loader has been shown to read.
+
+    Args:
+        recipe: What to do.
+        images: What to learn from and validate by, instead of what lies at `recipe.dataset`.
 
     Raises:
         UserError: The recipe, the dataset, the weights or the output folder can't be used, another process is at
@@ -36,13 +40,13 @@ def fit(recipe: Recipe) -> RunFolder:
     run = RunFolder(recipe.output_dir)
     with ExitStack() as stack, plain_memory_errors(**recipe.memory()):
         from_main(lambda: stack.enter_context(run.locked()))
-        _fit(recipe, accelerator, run)
+        _fit(recipe, accelerator, run, images)
     return run
 
 
-def _fit(recipe: Recipe, accelerator: Accelerator, run: RunFolder) -> None:
+def _fit(recipe: Recipe, accelerator: Accelerator, run: RunFolder, given: LabelledImages | None) -> None:
     from_main(lambda: run.check(recipe.values(), recipe.resume_from_checkpoint))
-    images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
+    images = given or once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
     check_labels(images)
     data = {
         "label_names": images.label_names,

@@ -41,8 +41,8 @@ class Stage:
         return self.sides[epoch * len(self.sides) // self.epochs]
 
     def keeps(self, epoch: int) -> bool:
-        """Whether an epoch, counted from 1, is shown and put on disk: of cheap ones every tenth part of the stage."""
-        return not self.views or epoch == self.epochs or epoch % math.ceil(self.epochs / 10) == 0
+        """Whether an epoch, counted from 1, is shown and put on disk: of cheap ones every fifth part of the stage."""
+        return not self.views or epoch == self.epochs or epoch % math.ceil(self.epochs / 5) == 0
 
 
 def stages(recipe: Recipe) -> list[Stage]:

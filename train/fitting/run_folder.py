@@ -45,6 +45,13 @@ class RunFolder:
         self.system = path / "system.json"
         self.figures = path / "figures"
         self.model = path / "model"
+        # Of `train cross-validate`.
+        self.folds = path / "folds"
+        self.out_of_fold = path / "predictions.parquet"
+        self.cross_validation = path / "cross_validation.json"
+        # Of `train clean`.
+        self.label_issues = path / "label_issues.csv"
+        self.corrections = path / "corrections.csv"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -113,8 +120,10 @@ class RunFolder:
         """
         if self.recipe.exists() or not self.path.exists():
             return
-        # The learning-rate finder may have been here.
-        if set(self.path.iterdir()) - {self.lock, _draft(self.recipe), self.lr_finder, self.figures}:
+        # The learning-rate finder may have been here, or a cross-validation.
+        cross_validated = {self.folds, self.out_of_fold, self.cross_validation, self.label_issues, self.corrections}
+        found = {self.lock, _draft(self.recipe), self.lr_finder, self.figures} | cross_validated
+        if set(self.path.iterdir()) - found:
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
 
     def check_same_model(self, architecture: str, label_names: list[str]) -> None:
