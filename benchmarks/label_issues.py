@@ -13,7 +13,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-
 from scipy.stats import binomtest
 
 from benchmarks.label_noise import noisy_sample, run
@@ -24,6 +23,7 @@ from train.fitting.pool import pool
 from train.judging.label_issues import label_quality
 from train.judging.out_of_fold import read_out_of_fold
 from train.judging.predict import Predictions, load_model, predict
+from train.running.processes import make_accelerator
 
 
 def main(words: list[str] | None = None) -> None:

@@ -74,7 +74,7 @@ class Recipe(Settings):
             newly augmented pictures.
         feature_views: Views of each training picture (plain, mirrored, then augmented ones) whose features are
             computed once; stage 1's epochs are then passes over these, and cost next to nothing. 0: every epoch
-            looks at newly augmented pictures. Of many passes ten are printed and kept. Not with `streaming`.
+            looks at newly augmented pictures. Of many passes five are printed and kept. Not with `streaming`.
         epochs: Epochs of stage 2, in which everything learns.
         max_lr: Highest learning rate of stage 2, for the classifier; or "auto".
         lr_mult: Discriminative learning rates: each layer group below the classifier learns at this
