@@ -137,7 +137,7 @@ def test_the_average_is_what_is_validated_and_kept(every_option: Path, dataset_f
         dataset=str(dataset_folder), split="validation", num_workers=0, output_dir=every_option / "judged"
     )
     metrics = evaluate(str(every_option / "model"), judged)
-    assert metrics["nll"] == pytest.approx(best["validation_loss"], abs=1e-4)
+    assert metrics["calibrated_from"]["nll"] == pytest.approx(best["validation_loss"], abs=1e-4)
 
 
 def _validated(model: Path) -> tuple[int, int]:

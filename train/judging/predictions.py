@@ -177,5 +177,7 @@ def _open(path: Path) -> tuple[pa.Table, list[str]]:
         raise PredictionsError(f"{path} is no parquet file ({first_line(error)}): remove it; {_AGAIN}") from None
     stated = (table.schema.metadata or {}).get(b"label_names")
     if table.column_names != _COLUMNS or stated is None:
-        raise PredictionsError(f"{path} has not the columns {', '.join(_COLUMNS)} with label_names: {_AGAIN}")
+        raise PredictionsError(
+            f"{path} has not the columns {', '.join(_COLUMNS)} with label_names: remove it; {_AGAIN}"
+        )
     return table, json.loads(stated)
