@@ -51,16 +51,16 @@ def test_who_looks_decides_by_the_truth(tmp_path: Path) -> None:
     ("won", "lost", "expected"),
     [
         # By hand: 2 * 0.5 ** 6, twice the tail of one in six (7 / 64), and nothing to tell.
-        (6, 0, "+30.0 points (6 pictures right only with them, 0 only without; {} p = 0.031): a gain"),
-        (0, 6, "-30.0 points (0 pictures right only with them, 6 only without; {} p = 0.031): a loss"),
-        (5, 1, "+20.0 points (5 pictures right only with them, 1 only without; {} p = 0.22): too little"),
-        (0, 0, "+0.0 points (0 pictures right only with them, 0 only without; {} p = 1): too little"),
+        (6, 0, "+30.0 points (6 pictures right only with it, 0 only without; {} p = 0.031): a gain"),
+        (0, 6, "-30.0 points (0 pictures right only with it, 6 only without; {} p = 0.031): a loss"),
+        (5, 1, "+20.0 points (5 pictures right only with it, 1 only without; {} p = 0.22): too little"),
+        (0, 0, "+0.0 points (0 pictures right only with it, 0 only without; {} p = 1): too little"),
     ],
 )  # fmt: skip
 def test_a_difference_that_may_be_chance_is_called_so(won: int, lost: int, expected: str) -> None:
     right = [(False, True)] * won + [(True, False)] * lost + [(True, True)] * (20 - won - lost)
     without, corrected = ({str(number): pair[side] for number, pair in enumerate(right)} for side in (0, 1))
-    said = difference(without, corrected)
+    said = difference("Corrected labels", without, corrected)
     assert f"Corrected labels: {expected}".format("McNemar's exact test") in said
 
 
