@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dataset_card.reading.images import RefusedError
 from dataset_card.sources.collect_report import AGAIN, CollectError, CollectReport, counted
 from dataset_card.sources.contact import user_agent
 from dataset_card.sources.fetch import Fetched, fetch
@@ -16,6 +15,7 @@ from dataset_card.sources.finding import Candidate, Skipped
 from dataset_card.sources.http import NotDeliveredError
 from dataset_card.sources.plan import SITES, Source, find, plan
 from dataset_card.sources.shelf import Shelf
+from pictures.refused import RefusedError
 
 DOWNLOADS = 2
 """At once: what Wikimedia allows."""

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-import app
+from demo.model import NoNumbersError, load_model
+from demo.page import about
+from hub.model_folder import ModelFolderError
 from tests.conftest import ROOT, serve
 
 
@@ -24,8 +27,9 @@ def test_predict_gives_every_class_and_the_models_own_probabilities(client: Clie
     answer = client.predict(handle_file(picture), api_name="/predict")
     scores = {entry["label"]: entry["confidence"] for entry in answer["confidences"]}
     assert len(scores) == 8
+    model = load_model(str(model_folder))
     with Image.open(picture) as image:
-        assert scores == pytest.approx(app.load_model(str(model_folder)).classify(image), abs=1e-5)
+        assert scores == pytest.approx(model.by_name(model.answer(image).probs), abs=1e-5)
     assert answer["label"] == max(scores, key=scores.__getitem__)
 
 
@@ -59,14 +63,10 @@ def test_a_bad_file_gets_one_friendly_sentence(client: Client, tmp_path: Path, c
     assert "/tmp" not in str(error.value)
 
 
-def test_transparency_is_white() -> None:
-    assert app.as_rgb(Image.new("RGBA", (2, 2), (0, 0, 0, 0))).getpixel((0, 0)) == (255, 255, 255)
-
-
 def test_the_page_says_what_the_model_is_and_never_where_it_lies(model_folder: Path) -> None:
-    model = app.load_model(str(model_folder))
+    model = load_model(str(model_folder))
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
-    text = app.about(model)
+    text = about(model)
     assert "test_resnet, trained on “Dances”" in text
     assert f"**{metrics['accuracy']:.0%}** of 8 test drawings" in text
     assert str(model_folder.parent) not in text
@@ -75,7 +75,7 @@ def test_the_page_says_what_the_model_is_and_never_where_it_lies(model_folder: P
 def test_a_model_that_was_not_judged_says_so(model_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(model_folder, tmp_path / "model")
     (folder / "metrics.json").unlink()
-    assert "not judged on a test split yet" in app.about(app.load_model(str(folder)))
+    assert "not judged on a test split yet" in about(load_model(str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_wrong_model_id_is_one_line(model_id: str, message: str) -> None:
     answer = subprocess.run(
         [sys.executable, "app.py"],
         cwd=ROOT,
-        env={**app.os.environ, "MODEL_ID": model_id},
+        env={**os.environ, "MODEL_ID": model_id},
         capture_output=True,
         text=True,
     )
@@ -108,7 +108,7 @@ def test_a_port_that_can_not_be_had_is_one_line(model_folder: Path) -> None:
     answer = subprocess.run(
         [sys.executable, "app.py"],
         cwd=ROOT,
-        env={**app.os.environ, "MODEL_ID": str(model_folder), "GRADIO_SERVER_PORT": "99999"},
+        env={**os.environ, "MODEL_ID": str(model_folder), "GRADIO_SERVER_PORT": "99999"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -122,12 +122,12 @@ def test_a_model_that_gives_no_numbers_gives_no_answer(model_folder: Path, tmp_p
     folder = shutil.copytree(model_folder, tmp_path / "model")
     state = load_file(folder / "model.safetensors")
     save_file({**state, "fc.bias": state["fc.bias"] * float("nan")}, folder / "model.safetensors")
-    with pytest.raises(app.gr.Error, match="gave no numbers"):
-        app.load_model(str(folder)).classify(Image.new("RGB", (64, 64)))
+    with pytest.raises(NoNumbersError, match="gave no numbers"):
+        load_model(str(folder)).answer(Image.new("RGB", (64, 64)))
 
 
 def test_damaged_metrics_are_named(model_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(model_folder, tmp_path / "model")
     (folder / "metrics.json").write_text("{")
-    with pytest.raises(app.ModelFolderError, match=r"damaged metrics.json .*: evaluate it again"):
-        app.load_model(str(folder))
+    with pytest.raises(ModelFolderError, match=r"damaged metrics.json .*: evaluate it again"):
+        load_model(str(folder))

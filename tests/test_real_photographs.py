@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import app
 from dataset_card.build import build
 from dataset_card.check import check
+from demo.model import load_model
 from tests.conftest import ROOT, SHARED
 from train.evaluate import Evaluation, evaluate
 from train.finetune import fit
@@ -40,8 +40,8 @@ def test_from_photographs_to_an_answer(tmp_path: Path) -> None:
     metrics = evaluate(str(run.model), Evaluation(dataset=str(tmp_path / "dances")))
     assert metrics["pictures"] == len(report.contents.rows["test"])
 
-    model = app.load_model(str(run.model))
+    model = load_model(str(run.model))
     assert not model.drawings
     with Image.open(report.contents.rows["test"][0].photo.path) as picture:
-        probs = model.classify(picture.convert("RGB"))
-    assert sum(probs.values()) == pytest.approx(1)
+        probs = model.answer(picture.convert("RGB")).probs
+    assert probs.sum() == pytest.approx(1)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from dataset_card.checks.pictures import Picture
 from dataset_card.checks.result import Result, judge
-from dataset_card.reading.decoding import MAX_PIXELS, MIN_SIDE
+from pictures.decoding import MAX_PIXELS, MIN_SIDE
 
 _SIZES = {"too small", "too large"}
 

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from dataset_card.errors import UserError
-from dataset_card.reading.decoding import decode
 from dataset_card.reading.metadata import metadata_in
-from dataset_card.reading.rejected import RefusedError
+from pictures.decoding import decode
+from pictures.refused import RefusedError
 
 HASH_SIZE = 16
 """Side of the perceptual hash: 16 x 16 = 256 bits."""

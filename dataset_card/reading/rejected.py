@@ -7,19 +7,6 @@ from pathlib import Path
 FILE_NAME = "rejected.csv"
 
 
-class RefusedError(ValueError):
-    """A file that can't become a row of the dataset.
-
-    Attributes:
-        reason: Short, the same for every file of its kind, so that it can be counted.
-        detail: What was found in this file.
-    """
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason} ({detail})" if detail else reason)
-        self.reason, self.detail = reason, detail
-
-
 @dataclass(frozen=True)
 class Rejected:
     """A file that did not become a row.

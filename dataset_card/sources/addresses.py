@@ -7,7 +7,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
-from dataset_card.reading.images import RefusedError
+from pictures.refused import RefusedError
 
 FORBIDDEN = "address not allowed"
 

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from dataset_card.reading.images import RefusedError
+from pictures.refused import RefusedError
 
 CHUNK = 1 << 16
 MAX_REPLY_BYTES = 20_000_000

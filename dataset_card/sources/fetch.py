@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataset_card.reading.images import Photo, RefusedError, inspect_photo
+from dataset_card.reading.images import Photo, inspect_photo
 from dataset_card.sources.finding import MIN_SIDE, Candidate
 from dataset_card.sources.http import Web
+from pictures.refused import RefusedError
 
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _PART = ".part"

@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 from dataset_card.choosing.removed import read_removed, same_page
 from dataset_card.errors import UserError
 from dataset_card.knowing.provenance import DRAWING, Provenance, append_provenance, read_provenance
-from dataset_card.reading.images import RefusedError
 from dataset_card.sources.fetch import Fetched
 from dataset_card.sources.finding import Candidate
+from pictures.refused import RefusedError
 
 STAGING = ".collecting"
 REFUSED = ".collect_refused.csv"

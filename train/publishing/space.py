@@ -11,6 +11,7 @@ from huggingface_hub import SpaceCard, SpaceCardData
 
 ROOT = Path(__file__).parents[2]
 MODEL_ID_FILE = "MODEL_ID"
+_PARTS = ("demo", "hub", "pictures")
 # transformers loads timm models through these, without app.py naming them.
 _UNNAMED = ("timm", "torchvision")
 
@@ -22,9 +23,8 @@ def space_files(model_id: str, training_data: dict[str, Any]) -> dict[str, Path 
         model_id: The model on the Hub that it shows.
         training_data: As in the model folder's config.json.
     """
-    code = {
-        path.relative_to(ROOT).as_posix(): path for path in [ROOT / "app.py", *sorted((ROOT / "hub").glob("*.py"))]
-    }
+    modules = [ROOT / "app.py", *sorted(path for part in _PARTS for path in (ROOT / part).rglob("*.py"))]
+    code = {path.relative_to(ROOT).as_posix(): path for path in modules}
     requirements = cut_requirements((ROOT / "requirements.txt").read_text(encoding="utf-8"), list(code.values()))
     return {
         **code,

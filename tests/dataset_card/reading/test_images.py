@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dataset_card.reading.images import ChangedFileError, inspect_photo, pixels_sha256, published_bytes
-from dataset_card.reading.rejected import RefusedError
+from pictures.refused import RefusedError
 
 
 def test_a_clean_file_keeps_its_bytes(save_image: Callable[..., Path]) -> None:

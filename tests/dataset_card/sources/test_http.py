@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.reading.images import RefusedError
 from dataset_card.sources import http
 from dataset_card.sources.addresses import Door
 from dataset_card.sources.fetch import fetch
 from dataset_card.sources.finding import Candidate
 from dataset_card.sources.http import NotDeliveredError, Web
 from dataset_card.sources.pace import StoppedError
+from pictures.refused import RefusedError
 from tests.openweb.commons import Commons, File
 from tests.openweb.pictures import picture
 from tests.openweb.server import Answer, Fault, OpenWeb

@@ -3,10 +3,10 @@ from contextlib import closing
 import httpx2
 import pytest
 
-from dataset_card.reading.images import RefusedError
 from dataset_card.sources.commons import Commons
 from dataset_card.sources.plan import PlanError, is_off_topic, plan
 from dataset_card.sources.servers import pause_between, server
+from pictures.refused import RefusedError
 
 
 @pytest.mark.parametrize(

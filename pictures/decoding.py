@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from PIL import ExifTags, Image, TiffImagePlugin
 from pillow_heif import register_heif_opener
 
-from dataset_card.reading.colour import srgb_on_white
-from dataset_card.reading.quiet import NO_STDERR, NO_WARNINGS
-from dataset_card.reading.rejected import RefusedError
+from pictures.colour import srgb_on_white
+from pictures.quiet import NO_STDERR, NO_WARNINGS
+from pictures.refused import RefusedError
 
 MAX_PIXELS = 100_000_000
 """A photograph with more pixels than this is refused before it is decoded (decompression bombs)."""

@@ -1,4 +1,4 @@
-"""Keeping a decoder's remarks about odd files off the terminal: `rejected.csv` says what there is to say."""
+"""Keeping a decoder's remarks about odd files off the terminal: a `RefusedError` says what there is to say."""
 
 import logging
 import os

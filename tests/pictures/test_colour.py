@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from dataset_card.reading.colour import srgb_on_white
 from dataset_card.reading.images import inspect_photo, published_bytes
-from dataset_card.reading.rejected import RefusedError
+from pictures.colour import srgb_on_white
+from pictures.refused import RefusedError
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 # What it calls red is the green of sRGB.
