@@ -37,6 +37,7 @@ class WaitingPage:
     Attributes:
         status: What it says.
         progress: Adds to it what changes from moment to moment.
+        port: Where it answers.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -49,6 +50,7 @@ class WaitingPage:
         self.progress: Callable[[], str] = str
         self._server = _Server((host, port), _Handler)
         self._server.waiting = self
+        self.port: int = self._server.server_port
 
     @contextmanager
     def answering(self) -> Iterator[None]:
