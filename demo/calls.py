@@ -21,6 +21,8 @@ NO_ADDRESSES = (
 )
 _FUNCTION = re.compile(rf"/gradio_api/(?:call|run|call/(?P<v2>v2))/(?P<name>{NAME})/?")
 _UPLOADED = re.compile(r"https?://[^/]+(?:/.*)?/gradio_api/file=(?P<path>/.+)")
+# Levels of lists and objects; Gradio walks through them by recursion.
+_DEEPEST = 24
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -73,9 +75,8 @@ def checked_message(body: bytes) -> dict[str, Any] | None:
     message = _parsed(body)
     if not isinstance(message, dict):
         raise CallError("A message is a JSON object.")
-    if message.get("method") != "tools/call" or not any(
-        _ADDRESS.match(text) and not _UPLOADED.fullmatch(text) for text in _texts(message.get("params"))
-    ):
+    texts = [text for text in _inside(message.get("params")) if isinstance(text, str)]
+    if not any(_ADDRESS.match(text) and not _UPLOADED.fullmatch(text) for text in texts):
         return None
     result = {"content": [{"type": "text", "text": NO_ADDRESSES}], "isError": True}
     return {"jsonrpc": "2.0", "id": message.get("id"), "result": result}
@@ -146,8 +147,8 @@ def _check_envelope(call: dict[str, Any]) -> None:
 
 
 def _check_files(value: Any, uploads: UploadFolder) -> None:
-    for file in _objects(value):
-        path = file.get("path")
+    for file in _inside(value):
+        path = file.get("path") if isinstance(file, dict) else None
         if path is None:
             continue
         if isinstance(path, str) and (uploaded := _UPLOADED.fullmatch(path)):
@@ -172,15 +173,16 @@ def _check_value(name: str, block: Any, value: Any) -> None:
         raise CallError(f"{name} is not what {block.get_block_name()} takes.") from None
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _objects(inner)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _texts(inner)
+def _inside(value: Any) -> Iterator[Any]:
+    """Gives a JSON value and all values within it; raises a `CallError` for a nest that no call of ours needs."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        yield from level
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ]
+        if not level:
+            return
+    raise CallError("This is nested too deeply.")

@@ -469,7 +469,7 @@ class TestBodies:
             '{"jsonrpc": "2.0"}',
             '{"jsonrpc": "2.0", "id": 1, "method": "tools/call"}',
             '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x", "arguments": {}}}',
-            '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "predict", "arguments": {"x": 1}}}',
+            '{"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "predict", "arguments": {"x": 1}}}',
             '{"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "file:///etc/passwd"}}',
         ],
     )
@@ -516,7 +516,7 @@ def _raw(server: Server, request: str, seconds: float = 5) -> bytes:
         "\0\1\2\r\n\r\n",
         "GET http://127.0.0.1/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",
-        "POST /gradio_api/cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        "POST /gradio_api/cancel HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
         "GET /gradio_api/file=%00 HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /gradio_api/heartbeat/..%2f..%2f HTTP/1.1\r\nHost: x\r\n\r\n",
