@@ -35,7 +35,7 @@ class Server:
     @property
     def uploads(self) -> Path:
         """Where visitors' files lie."""
-        (folder,) = self.folder.glob("nritya-uploads-*")
+        (folder,) = self.folder.glob("nritya-*/uploads")
         return folder
 
     def said(self) -> str:
