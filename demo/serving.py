@@ -1,6 +1,7 @@
 """From a page to a running server, and to its orderly end."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -100,6 +101,8 @@ class Serving:
             footer_links=["api", "gradio", "settings"],
             **self._looks,
         )
+        # Every odd message to the tool would fill a page of the log.
+        logging.getLogger().setLevel(logging.ERROR)
         config = self.page.server.config
         config.http_protocol_class = _Impatient
         config.limit_concurrency = _CONNECTIONS
