@@ -1,54 +1,76 @@
 """The demo: a picture in, the probability of every dance out. Also the file that a Hugging Face Space runs.
 
 MODEL_ID=RUN/model python app.py      (a model folder or a Hub id; the port from GRADIO_SERVER_PORT)
+
+SIGTERM and Ctrl-C end it, with exit code 0, after what was being answered is finished.
 """
 
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-# Before gradio is imported: nothing about a visitor or this machine is sent anywhere.
+# Before gradio is imported: nothing about a visitor or this machine is sent anywhere, and no statistics are kept,
+# which it would reckon anew after every answer.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
 
-from transformers.utils import logging as transformers_logging
+from demo.loading import StartError, load, load_patiently, on_a_space
+from demo.upload_folder import UploadFolder, upload_folder
+from demo.waiting import WaitingPage
 
-from demo.model import load_model
-from demo.page import CSS, THEME, build_page
-from hub.errors import HubError
-from hub.model_folder import ModelFolderError
+if TYPE_CHECKING:
+    from demo.model import ServedModel
+    from demo.serving import Serving
 
-MAX_FILE_SIZE = "20mb"
+FIRST_PORT = 7860
 
 
 def main() -> int:
     """Serves MODEL_ID until stopped; returns the exit code."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     # A Space has its model's id in a file beside this one.
     default = Path(__file__).with_name("MODEL_ID")
     model_id = os.environ.get("MODEL_ID") or (default.read_text(encoding="utf-8").strip() if default.exists() else "")
-    if not model_id:
-        print("error: set MODEL_ID to a model folder or a Hub id, or run `make demo`", file=sys.stderr)
-        return 2
-    try:
-        model = load_model(model_id)
-    except (ModelFolderError, HubError) as error:
-        print(f"error: MODEL_ID={error}", file=sys.stderr)
-        return 2
-    try:
-        build_page(model).queue(max_size=64).launch(
-            theme=THEME,
-            css=CSS,
-            max_file_size=MAX_FILE_SIZE,
-            show_error=True,
-            footer_links=["api", "gradio", "settings"],
-        )
-    except (OSError, ValueError, OverflowError) as error:
-        # The port that GRADIO_SERVER_PORT asked for is taken; where it asks for none, Gradio takes the next free one.
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with upload_folder() as uploads:
+        uploads.remove_on_signals()
+        try:
+            port = _asked_port()
+            if on_a_space() and not (model_id and Path(model_id).is_dir()):
+                port = port or FIRST_PORT
+                waiting = WaitingPage(os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), port)
+                with waiting.answering():
+                    serving = _page_of(load_patiently(model_id, waiting), uploads, port)
+            else:
+                serving = _page_of(load(model_id), uploads, port)
+            serving.start()
+        except (StartError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        serving.until_stopped()
     return 0
 
 
+def _asked_port() -> int | None:
+    asked = os.environ.get("GRADIO_SERVER_PORT")
+    if not asked:
+        return None
+    if not asked.isdecimal() or not 0 < int(asked) < 2**16:
+        raise StartError(f"GRADIO_SERVER_PORT is {asked!r}: a number from 1 to 65535 is allowed")
+    return int(asked)
+
+
+def _page_of(model: "ServedModel", uploads: UploadFolder, port: int | None) -> "Serving":
+    # Heavy: not before the model is there, for a wrong MODEL_ID is to be told at once.
+    from demo.page import CSS, THEME, build_page
+    from demo.serving import Serving
+
+    return Serving(build_page(model), uploads, port, theme=THEME, css=CSS)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    # Whatever still runs is not waited for.
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,12 +1,13 @@
 """Decoding: the bytes of a file become upright RGB pixels, or the reason why they can't."""
 
 import io
+import re
 import struct
 import zlib
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin
 from pillow_heif import register_heif_opener
 
 from pictures.colour import srgb_on_white
@@ -17,6 +18,8 @@ MAX_PIXELS = 100_000_000
 """A photograph with more pixels than this is refused before it is decoded (decompression bombs)."""
 MIN_SIDE = 32
 """Pixels. Below this there is no dancer to see."""
+MAX_SCANS = 50
+"""A progressive JPEG has about ten. Each goes over the whole picture, and a small file has room for thousands."""
 
 # MPO, the several pictures of a phone in one file, opens as JPEG.
 _READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -36,6 +39,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# A JPEG marker: neither a stuffed byte of the picture's data nor a restart within them.
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 
 # Pillow has no decoder of its own for what iPhones write. The pictures are decoded one per thread of ours.
 register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
@@ -54,11 +59,13 @@ class Decoded:
     plain: bool
 
 
-def decode(content: bytes) -> Decoded:
+def decode(content: bytes, enough: int | None = None) -> Decoded:
     """Decodes a file, the first picture where it holds several.
 
     Args:
         content: The whole file.
+        enough: Pixels of the shorter side that will do: a picture with at least twice as many comes smaller by a whole
+            factor. A JPEG is then decoded at that size, in a fraction of the time and memory.
 
     Raises:
         RefusedError: Not an image, of a format that is not read, damaged, too large or too small.
@@ -71,6 +78,10 @@ def decode(content: bytes) -> Decoded:
             _check_size(image)
             if _is_raw(image, content):
                 raise RefusedError("format not read", "a camera's raw file: develop it first")
+            if isinstance(image, JpegImagePlugin.JpegImageFile):
+                _check_scans(content)
+                if enough:
+                    image.draft(None, (enough, enough))
             with NO_STDERR if image.format == "TIFF" else nullcontext():
                 image.load()
             orientation = _orientation(image)
@@ -82,6 +93,8 @@ def decode(content: bytes) -> Decoded:
                 and not (image.format == "PNG" and content[24] == 16)
             )
             upright = srgb_on_white(image)
+            if enough and (factor := min(upright.size) // enough) > 1:
+                upright = upright.reduce(factor)
             if orientation in _UPRIGHT:
                 upright = upright.transpose(_UPRIGHT[orientation])
             return Decoded(upright, plain)
@@ -103,6 +116,16 @@ def _check_size(image: Image.Image) -> None:
         raise RefusedError("too large", f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
     if min(width, height) < MIN_SIDE:
         raise RefusedError("too small", f"{width} x {height} pixels, a side under {MIN_SIDE}")
+
+
+def _check_scans(content: bytes) -> None:
+    scans, at = 0, 2
+    # Marker by marker up to the end of the picture: what phones append, such as a film, may hold the same bytes.
+    while (marker := _JPEG_MARKER.search(content, at)) and marker[1] != b"\xd9":
+        scans += marker[1] == b"\xda"
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
+    if scans > MAX_SCANS:
+        raise RefusedError("too large", f"{scans} scans, more than {MAX_SCANS}")
 
 
 def _is_raw(image: Image.Image, content: bytes) -> bool:

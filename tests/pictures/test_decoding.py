@@ -178,3 +178,38 @@ def test_decoders_say_nothing_and_leave_the_filters(picture: Image.Image, capfd:
     assert answers == {"RGB", "damaged or truncated"}
     assert warnings.filters == former
     assert capfd.readouterr() == ("", "")
+
+
+class TestEnough:
+    @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+    def test_a_picture_with_more_than_enough_comes_smaller(self, picture: Image.Image, format_: str) -> None:
+        large = picture.resize((960, 800), Image.Resampling.BICUBIC)
+        content = _encoded(large, format_, **({"quality": 95} if format_ == "JPEG" else {}))
+        assert decode(content).image.size == (960, 800)
+        for enough, size in ((100, (120, 100)), (200, (240, 200)), (399, (480, 400)), (401, (960, 800))):
+            decoded = decode(content, enough=enough)
+            assert decoded.image.size == size
+            assert _difference(decoded.image, large.resize(size, Image.Resampling.BOX)) < 3
+
+    def test_it_is_the_shorter_side_of_the_upright_picture(self, picture: Image.Image) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        content = _encoded(picture.resize((900, 400)), "JPEG", exif=exif.tobytes())
+        assert decode(content, enough=200).image.size == (200, 450)
+
+
+def _with_scans(picture: Image.Image, more: int) -> bytes:
+    content = _encoded(picture, "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:-2] + content[last:-2] * more + b"\xff\xd9"
+
+
+def test_a_small_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded(picture: Image.Image) -> None:
+    with pytest.raises(RefusedError, match=r"too large .\d{4,} scans, more than 50"):
+        decode(_with_scans(picture, 5000))
+    assert decode(_with_scans(picture, 20)).image.size == picture.size
+
+
+def test_what_a_phone_appends_to_a_jpeg_is_not_counted(picture: Image.Image) -> None:
+    content = _encoded(picture, "JPEG", progressive=True, exif=b"Exif\0\0" + b"\xff\xda" * 200)
+    assert decode(content + b"\xff\xda\0\2" * 1000).image.size == picture.size
