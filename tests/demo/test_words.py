@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from demo.door import BUSY, BUSY_SENTENCE
+from demo.upload import SENTENCES
 from demo.words import ENGLISH, LANGUAGES, words_for
 
 
@@ -55,3 +57,8 @@ def test_a_key_twice_in_a_file_would_be_lost() -> None:
 )
 def test_the_visitors_first_language_is_taken_or_else_english(header: str | None, language: str) -> None:
     assert words_for(header).language == language
+
+
+def test_what_is_said_of_files_and_crowds_is_the_same_everywhere() -> None:
+    texts = LANGUAGES[ENGLISH].texts
+    assert {**SENTENCES, BUSY: BUSY_SENTENCE}.items() <= texts.items()
