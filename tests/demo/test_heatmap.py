@@ -27,13 +27,15 @@ def test_a_spot_lies_where_the_model_saw_it(mode: str, pct: float, size: tuple[i
     view = transform(Image.fromarray(picture).convert("RGB"))[0].numpy()
     # What a last feature map of eight by eight cells would hold of it.
     heatmap = view.reshape(8, 8, 8, 8).mean((1, 3))
-    spread = lay_over(heatmap / heatmap.max(), size, _crop(mode, pct))
+    crop = _crop(mode, pct)
+    spread = lay_over(heatmap / heatmap.max(), size, crop)
     weight = np.nan_to_num(spread) ** 2
-    found = [
-        (weight.sum(axis) * (np.arange(n) + 0.5) / n).sum() / weight.sum() for axis, n in enumerate(spread.shape[::-1])
-    ]
-    # Cells are an eighth of the view.
-    assert found == pytest.approx([x / width, y / height], abs=0.04)
+    # By the picture's sides; a cell is an eighth of the view.
+    left, top, right, bottom = crop.view(*size)
+    for axis, (expected, cell) in enumerate([(x / width, (right - left) / 8), (y / height, (bottom - top) / 8)]):
+        along = weight.sum(axis)
+        found = (along * (np.arange(len(along)) + 0.5) / len(along)).sum() / along.sum()
+        assert found == pytest.approx(expected, abs=0.25 * cell)
 
 
 def test_what_was_cut_off_is_unknown() -> None:

@@ -51,7 +51,7 @@ def test_a_key_twice_in_a_file_would_be_lost() -> None:
         ("en-GB,en;q=0.9,hi;q=0.8", "en"),
         ("en;q=0.5, hi;q=0.9", "hi"),
         ("ta-IN,hi;q=0.9", "en"),
-        ("hi;q=much", "en"),
+        ("hi;q=much,en;q=0.1", "en"),
         (";q=,;;,q=0," * 500, "en"),
     ],
 )
