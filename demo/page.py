@@ -80,6 +80,7 @@ def _one(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
                     type="filepath",
                     sources=["upload", "webcam", "clipboard"],
                     label=text("nritya_picture"),
+                    show_label=False,
                     height=380,
                     format="jpeg",
                     buttons=["fullscreen"],

@@ -45,7 +45,8 @@ class Programs:
         """Tell which classical dance of India a picture of a dancer shows.
 
         Args:
-            image: A picture of one dancer: a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file of at most 20 MB.
+            image: A picture of one dancer: a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file of at most 20 MB, as an
+                upload or a data: URL. No other address is opened.
         """
         if image is None:
             raise gr.Error("There is no picture.", print_exception=False)

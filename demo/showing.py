@@ -107,7 +107,9 @@ class Showing:
             (self.dances[example.label].name if example.label in self.dances else example.label, example)
             for example in examples
         ]
-        return _HTML.examples(words, offered, drawings)
+        credits = {example.credit for example in examples}
+        # Said once where it is the same for all.
+        return _HTML.examples(words, offered, drawings, credits.pop() if len(credits) == 1 else "")
 
     def many(self, words: Words, rows: Sequence[Row], note: str) -> str:
         """Returns the answers about several pictures."""

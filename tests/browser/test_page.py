@@ -121,7 +121,7 @@ def test_an_answer_goes_with_its_picture(visitor: Page, model_folder: Path) -> N
 
 def test_an_example_is_answered_with_the_keyboard_alone(visitor: Page) -> None:
     expect(visitor.get_by_role("heading", name="Or try a drawing that the model has not learned from")).to_be_visible()
-    expect(visitor.locator("#examples li").first).to_contain_text("cc0-1.0")
+    expect(visitor.locator("#examples .credit")).to_have_text("Nritya, cc0-1.0")
     for _ in range(40):
         visitor.keyboard.press("Tab")
         if visitor.evaluate("document.activeElement.dataset.example") == "2":

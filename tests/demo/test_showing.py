@@ -1,8 +1,10 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from demo.examples import Example
 from demo.facts import Confusions, read_dances
 from demo.heatmap import Crop
 from demo.many import Row
@@ -93,3 +95,13 @@ def test_many_rows_name_the_bad_file_and_escape_every_name() -> None:
     assert "no picture" in html
     assert html.count("<tr") == 3
     assert 'download="nritya.csv"' in html
+
+
+def test_credits_are_said_once_where_they_are_the_same() -> None:
+    def offered(*credits: str) -> str:
+        examples = [Example(Path(f"{n}.jpg"), "kathak", credit, "data:,") for n, credit in enumerate(credits)]
+        return SHOWING.examples(EN, examples, drawings=True)
+
+    assert offered("A, cc0-1.0", "A, cc0-1.0").count("cc0-1.0") == 1
+    assert [text in offered("A, cc0-1.0", "B, cc-by-4.0") for text in ("A, cc0-1.0", "B, cc-by-4.0")] == [True, True]
+    assert 'data-example="1"' in offered("", "")
