@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from demo.examples import jpeg_uri
+from demo.files import File, name_of, path_of
 from demo.many import Row
 from demo.model import Answer, NoNumbersError, ServedModel
 from demo.upload import UnreadableError, read_upload
@@ -56,13 +57,14 @@ class Answering:
         probs = self.model.by_name(answer.probs)
         return Answered(image, answer, probs, judge(probs, self.threshold))
 
-    def row(self, path: Path, file: str, words: Words) -> Row:
+    def row(self, file: File, words: Words) -> Row:
         """Answers about one of many files, whatever becomes of it."""
+        name = name_of(file)
         try:
-            answered = self.answer(path)
+            answered = self.answer(path_of(file))
         except (UnreadableError, NoNumbersError) as error:
-            return Row(file, fault=explain(error, words))
-        return Row(file, answered.verdict, answered.probs, jpeg_uri(answered.image, _THUMBNAIL))
+            return Row(name, fault=explain(error, words))
+        return Row(name, answered.verdict, answered.probs, jpeg_uri(answered.image, _THUMBNAIL))
 
 
 def explain(error: UnreadableError | NoNumbersError, words: Words) -> str:

@@ -10,7 +10,7 @@ from demo.answering import Answered, Answering, explain
 from demo.examples import jpeg_uri, read_examples
 from demo.facts import read_confusions, read_dances
 from demo.feedback import Feedback, FullError, Subject, open_feedback
-from demo.files import name_of, path_of
+from demo.files import File, path_of
 from demo.heatmap import read_crop
 from demo.many import MOST
 from demo.model import NoNumbersError, ServedModel
@@ -45,13 +45,13 @@ class Events:
         self.examples = read_examples(model.examples)
         self.feedback: Feedback | None = open_feedback(model.label_names, model.name)
 
-    def answer_photo(self, photo: Any, request: gr.Request) -> list[Any]:
+    def answer_photo(self, photo: File | None, request: gr.Request) -> list[Any]:
         """Answers about the picture that a visitor has given, or has taken away."""
         words = _words(request)
         if photo is None:
             return self._outputs(gr.skip(), self.showing.waiting(words))
-        path = path_of(photo)
         try:
+            path = path_of(photo)
             answered = self._answering.answer(path)
         except (UnreadableError, NoNumbersError) as error:
             return self._outputs(gr.skip(), self.showing.fault(words, explain(error, words)))
@@ -72,15 +72,17 @@ class Events:
             return self._outputs(None, self.showing.fault(words, explain(error, words)))
         return self._outputs(str(path), self._html(words, answered, ""))
 
-    def answer_many(self, photos: Any, request: gr.Request, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+    def answer_many(
+        self,
+        photos: list[File] | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio knows that there is some
+    ) -> str:
         """Answers about many pictures; one that can't be read does not stop the others."""
-        words, files = _words(request), photos.root if photos else []
+        words, files = _words(request), photos or []
         if not files:
             return self.showing.many(words, [], words("many_waiting"))
-        rows = [
-            self._answering.row(path_of(file), name_of(file), words)
-            for file in progress.tqdm(files[:MOST], desc=words("many_progress"))
-        ]
+        rows = [self._answering.row(file, words) for file in progress.tqdm(files[:MOST], desc=words("many_progress"))]
         too_many = words("many_too_many", count=len(files), most=MOST) if len(files) > MOST else ""
         return self.showing.many(words, rows, too_many)
 

@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 LONGEST_FACT = 500
 # Within words of Indian scripts these two say how letters join.
@@ -112,7 +112,7 @@ def _language(text: str) -> str:
     return _LANGUAGES.get(script, "")
 
 
-def _is_matrix(matrix: Any, size: int) -> bool:
+def _is_matrix(matrix: Any, size: int) -> TypeGuard[list[list[int]]]:
     return (
         isinstance(matrix, list)
         and len(matrix) == size

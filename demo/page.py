@@ -11,7 +11,6 @@ import gradio as gr
 from demo.about import describe
 from demo.answering import Answering
 from demo.events import Events
-from demo.files import as_it_came
 from demo.many import MOST
 from demo.model import ServedModel
 from demo.programs import Programs
@@ -37,7 +36,8 @@ _LANGUAGE_JS = """() => {
   document.documentElement.lang = %s.includes(language) ? language : "en";
 }"""
 # One picture at a time each: a hundred pictures of one visitor do not stand before everybody else's one.
-_ONE, _MANY = {"concurrency_id": "one"}, {"concurrency_id": "many"}
+_ONE: dict[str, Any] = {"concurrency_id": "one", "preprocess": False}
+_MANY: dict[str, Any] = {"concurrency_id": "many", "preprocess": False}
 # For the page alone. Who gives a second picture before the first is answered wants to know about the second.
 _OWN: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
 
@@ -75,17 +75,15 @@ def build_page(model: ServedModel) -> gr.Blocks:
 def _one(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
-            photo = as_it_came(
-                gr.Image(
-                    type="filepath",
-                    sources=["upload", "webcam", "clipboard"],
-                    label=text("nritya_picture"),
-                    show_label=False,
-                    height=380,
-                    format="jpeg",
-                    buttons=["fullscreen"],
-                    elem_id="photo",
-                )
+            photo = gr.Image(
+                type="filepath",
+                sources=["upload", "webcam", "clipboard"],
+                label=text("nritya_picture"),
+                show_label=False,
+                height=380,
+                format="jpeg",
+                buttons=["fullscreen"],
+                elem_id="photo",
             )
             offered = html("examples", js_on_load=_EXAMPLES_JS) if events.examples else None
         with gr.Column(scale=5, min_width=320):
@@ -128,14 +126,12 @@ def _feedback(events: Events, text: gr.I18n) -> list[Any]:
 
 
 def _many(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
-    photos = as_it_came(
-        gr.File(
-            file_count="multiple",
-            file_types=["image", ".heic", ".heif", ".avif", ".tif", ".tiff"],
-            label=text("nritya_many_files"),
-            height=200,
-            elem_id="photos",
-        )
+    photos = gr.File(
+        file_count="multiple",
+        file_types=["image", ".heic", ".heif", ".avif", ".tif", ".tiff"],
+        label=text("nritya_many_files"),
+        height=200,
+        elem_id="photos",
     )
     html("hint")
     answers = html("answers")

@@ -1,13 +1,12 @@
 """What programs may ask of the page, language models among them: in English, whoever asks."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import gradio as gr
 
 from demo.answering import Answering, explain
 from demo.facts import Dance
-from demo.files import name_of, path_of
+from demo.files import File, path_of
 from demo.many import MOST, as_json
 from demo.model import NoNumbersError
 from demo.upload import UnreadableError
@@ -41,12 +40,11 @@ class Programs:
         limits += _DRAWINGS if answering.model.drawings else ""
         self.about_one, self.about_many = (text.format(limits=limits) for text in (_ONE, _MANY))
 
-    def predict(self, image: Any) -> tuple[dict[str, float], str]:
+    def predict(self, image: File | None) -> tuple[dict[str, float], str]:
         """Tell which classical dance of India a picture of a dancer shows.
 
         Args:
-            image: A picture of one dancer: a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file of at most 20 MB, as an
-                upload or a data: URL. No other address is opened.
+            image: One dancer; JPEG, PNG, WebP, GIF, TIFF or HEIC, at most 20 MB; an upload or data: URL, no other.
         """
         if image is None:
             raise gr.Error("There is no picture.", print_exception=False)
@@ -56,13 +54,13 @@ class Programs:
             raise gr.Error(explain(error, _WORDS), print_exception=False) from None
         return answered.probs, answered.verdict.sentence(self._dances, _WORDS)
 
-    def predict_many(self, images: Any) -> list[dict[str, object]]:
+    def predict_many(self, images: list[File] | None) -> list[dict[str, object]]:
         """Tell which classical dance of India each of several pictures shows.
 
         Args:
             images: A list of at most a hundred files with one picture each, as for a single picture.
         """
-        files = images.root if images else []
+        files = images or []
         if len(files) > MOST:
             raise gr.Error(f"{len(files)} files are too many: send {MOST} at a time.", print_exception=False)
-        return [as_json(self._answering.row(path_of(file), name_of(file), _WORDS), self._dances) for file in files]
+        return [as_json(self._answering.row(file, _WORDS), self._dances) for file in files]
