@@ -30,10 +30,11 @@ element.addEventListener("click", (event) => {
   if (button) trigger("click", { index: Number(button.dataset.example) });
 });
 """
-# Gradio goes by the browser's first language alone, too.
-_LANGUAGE_JS = """() => {
+# Gradio goes by the browser's first language alone, too. What its footer's pictures show stands beside them.
+_ON_LOAD_JS = """() => {
   const language = navigator.language.split("-")[0];
   document.documentElement.lang = %s.includes(language) ? language : "en";
+  for (const picture of document.querySelectorAll("footer img")) picture.alt = "";
 }"""
 # One picture at a time each: a hundred pictures of one visitor do not stand before everybody else's one.
 _ONE: dict[str, Any] = {"concurrency_id": "one", "preprocess": False}
@@ -57,18 +58,18 @@ def build_page(model: ServedModel) -> gr.Blocks:
         page.i18n_instance = text = _texts(model, events)
 
         def html(key: str, **options: Any) -> gr.HTML:
-            return gr.HTML(str(text(f"nritya_{key}")), elem_id=key, **options)
+            return gr.HTML(str(text(f"nritya_{key}")), elem_id=key, apply_default_css=False, **options)
 
         html("title")
         if model.drawings:
             html("drawings")
-        with gr.Tabs():
+        with gr.Tabs(elem_id="tabs"):
             with gr.Tab(text("nritya_tab_one")):
                 _one(events, programs, text, html)
             with gr.Tab(text("nritya_tab_many")):
                 _many(events, programs, text, html)
         html("about")
-        page.load(None, None, None, js=_LANGUAGE_JS % list(LANGUAGES), api_visibility="private")
+        page.load(None, None, None, js=_ON_LOAD_JS % list(LANGUAGES), api_visibility="private")
     return page
 
 
@@ -119,7 +120,7 @@ def _feedback(events: Events, text: gr.I18n) -> list[Any]:
             send = gr.Button(text("nritya_feedback_send"), min_width=80, scale=1)
         shown = events.feedback.takes_pictures
         consent = gr.Checkbox(False, label=text("nritya_feedback_consent"), visible=shown, elem_id="consent")
-        told = gr.HTML(elem_id="feedback-note")
+        told = gr.HTML(elem_id="feedback-note", apply_default_css=False)
     yes.click(events.keep_yes, [subject, consent], told, show_progress="hidden", api_visibility="private")
     send.click(events.keep_no, [subject, dance, consent], told, show_progress="hidden", api_visibility="private")
     return [subject, dance, consent, told]

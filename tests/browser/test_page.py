@@ -18,12 +18,17 @@ from tests.conftest import serve
 
 pytestmark = pytest.mark.browser
 
-# All that moves without a visitor's doing; Chromium itself leaves out what follows a click or a key.
+# What moves, but for the picture that the visitor gives. Chromium forgives what follows a click within half a second,
+# which an answer on the same machine does: here it counts.
 SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries())
-    window.shifts.push([entry.value, entry.sources.map((source) => source.node?.id || source.node?.className || "")]);
+  const photo = document.getElementById("photo");
+  for (const entry of list.getEntries()) {
+    const moved = entry.sources.filter((source) => source.node && !photo?.contains(source.node));
+    const what = moved.map((source) => source.node.outerHTML ?? source.node.data);
+    if (moved.length) window.shifts.push([entry.value, what]);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
 
@@ -233,23 +238,23 @@ def test_many_pictures_get_a_table_and_a_spreadsheet(visitor: Page, model_folder
     assert table[1]["fault"].startswith("This file can't be read")
 
 
-def test_nothing_moves_when_the_answer_comes(browser: Browser, page: str, model_folder: Path) -> None:
-    pictures = sorted((model_folder / "examples").glob("*.jpg"))
-    for width, height in ((1280, 900), (390, 844)):
-        with _opened(browser, page, viewport={"width": width, "height": height}, init=SHIFTS) as visitor:
-            visitor.wait_for_timeout(1000)
+@pytest.mark.parametrize("size", [(1280, 900), (768, 900), (390, 844)])
+@pytest.mark.parametrize("locale", ["en-GB", "hi-IN"])
+def test_nothing_moves_when_the_answer_comes(
+    browser: Browser, page: str, model_folder: Path, size: tuple[int, int], locale: str
+) -> None:
+    width, height = size
+    with _opened(browser, page, viewport={"width": width, "height": height}, locale=locale, init=SHIFTS) as visitor:
+        for picture in sorted((model_folder / "examples").glob("*.jpg"))[:4]:
+            visitor.wait_for_timeout(800)
             visitor.evaluate("window.shifts.length = 0")
-            for picture in pictures:
-                _give(visitor, picture)
-                _answered(visitor)
-                visitor.wait_for_timeout(600)
-                assert sum(shift for shift, _ in visitor.evaluate("window.shifts")) < 0.01, visitor.evaluate(
-                    "window.shifts"
-                )
-                visitor.locator("#photo").get_by_label("Remove Image").click()
-                expect(visitor.locator("#answer .answer.waiting")).to_be_visible()
-                visitor.wait_for_timeout(600)
-                visitor.evaluate("window.shifts.length = 0")
+            _give(visitor, picture)
+            _answered(visitor)
+            visitor.wait_for_timeout(800)
+            shifts = visitor.evaluate("window.shifts")
+            assert sum(shift for shift, _ in shifts) < 0.005, shifts
+            visitor.locator("#photo .icon-button-wrapper button").last.click()
+            expect(visitor.locator("#answer .answer.waiting")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
