@@ -64,7 +64,8 @@ def _page_of(model: "ServedModel", uploads: UploadFolder, port: int | None) -> "
     from demo.page import CSS, THEME, build_page
     from demo.serving import Serving
 
-    return Serving(build_page(model), uploads, port, theme=THEME, css=CSS)
+    page = build_page(model)
+    return Serving(page, uploads, port, theme=THEME, css=CSS, i18n=page.i18n_instance)
 
 
 if __name__ == "__main__":

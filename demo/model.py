@@ -57,6 +57,8 @@ class ServedModel:
     facts: dict[str, str]
     test: dict[str, Any]
     examples: list[Path]
+    repo_id: str | None = None
+    revision: str | None = None
 
     @property
     def label_names(self) -> list[str]:

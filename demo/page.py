@@ -1,100 +1,174 @@
-"""The page: a picture in, the probability of every dance out."""
+"""The page: a picture in; a verdict, every probability and their reasons out.
 
-from pathlib import Path
+This says what it is made of. What it does then: `events` for visitors, `programs` for everything else.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 
-from demo.model import NoNumbersError, ServedModel
-from demo.upload import UnreadableError, read_upload
+from demo.about import describe
+from demo.answering import Answering
+from demo.events import Events
+from demo.many import MOST
+from demo.model import ServedModel
+from demo.programs import Programs
+from demo.showing import about_model, drawings_banner, title
+from demo.theme import CSS, THEME
+from demo.words import LANGUAGES
 
+__all__ = ["CSS", "THEME", "build_page"]
 
-def about(model: ServedModel) -> str:
-    """Returns what the page says of the model: its name and how good it has been measured to be."""
-    if not model.test:
-        return f"Model: **{model.name}** · not judged on a test split yet"
-    low, high = model.test["accuracy_interval"]
-    return (
-        f"Model: **{model.name}** · right on **{model.test['accuracy']:.0%}** of {model.test['pictures']} test "
-        f"{'drawings' if model.drawings else 'pictures'} (95 % interval {low:.0%} – {high:.0%}, {model.test['date']})"
-    )
+_LABELS = (
+    "picture", "tab_one", "tab_many", "many_files", "feedback", "feedback_yes", "feedback_is", "feedback_send",
+    "feedback_consent",
+)  # fmt: skip
+_EXAMPLES_JS = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-example]");
+  if (button) trigger("click", { index: Number(button.dataset.example) });
+});
+"""
+# Gradio goes by the browser's first language alone, too. What its footer's pictures show stands beside them.
+_ON_LOAD_JS = """() => {
+  const language = navigator.language.split("-")[0];
+  document.documentElement.lang = %s.includes(language) ? language : "en";
+  for (const picture of document.querySelectorAll("footer img")) picture.alt = "";
+}"""
+# One picture at a time each: a hundred pictures of one visitor do not stand before everybody else's one.
+_ONE: dict[str, Any] = {"concurrency_id": "one", "preprocess": False}
+_MANY: dict[str, Any] = {"concurrency_id": "many", "preprocess": False}
+# For the page alone. Who gives a second picture before the first is answered wants to know about the second.
+_OWN: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
+
+Html = Callable[..., gr.HTML]
 
 
 def build_page(model: ServedModel) -> gr.Blocks:
-    """Returns the page for a model."""
-    names = len(model.label_names)
+    """Returns the page for a model. `launch` takes its `i18n_instance`, too.
 
-    def predict(image: str | None) -> dict[str, float] | None:
-        """Classify a picture of a dancer.
-
-        Args:
-            image: A file with a picture.
-
-        Returns:
-            The probability of every dance.
-        """
-        if image is None:
-            return None
-        try:
-            return model.by_name(model.answer(read_upload(Path(image))).probs)
-        except UnreadableError as error:
-            raise gr.Error(str(error), title="Not a picture", print_exception=False) from None
-        except NoNumbersError:
-            raise gr.Error("The model gave no numbers for this picture.", print_exception=False) from None
-
-    def tell(answer: dict[str, float] | None) -> str:
-        return model.facts.get(max(answer, key=lambda name: answer[name]), "") if answer else ""
-
+    Raises:
+        FeedbackError: FEEDBACK_DIR names a folder that can't be written to.
+    """
+    answering = Answering(model)
+    events = Events(model, answering)
+    programs = Programs(answering, events.dances)
     with gr.Blocks(title="Nritya", analytics_enabled=False, delete_cache=(600, 3600)) as page:
-        gr.Markdown("# Nritya\nWhich classical dance of India is this? Give a picture of a dancer.")
+        page.i18n_instance = text = _texts(model, events)
+
+        def html(key: str, **options: Any) -> gr.HTML:
+            return gr.HTML(str(text(f"nritya_{key}")), elem_id=key, apply_default_css=False, **options)
+
+        html("title")
         if model.drawings:
-            gr.Markdown(
-                "**This model knows drawings, not photographs.** It was trained on stylised dancers that a program "
-                "drew. What it says about a photograph means nothing.",
-                elem_id="drawings",
-            )
-        with gr.Row(equal_height=False):
-            with gr.Column():
-                photo = gr.Image(
-                    type="filepath",
-                    sources=["upload", "webcam", "clipboard"],
-                    label="Picture",
-                    height=380,
-                    elem_id="photo",
-                )
-                # The file as it came. Gradio would decode it, and answer one that it can't with an error of its own.
-                photo.preprocess = lambda payload: payload and payload.path
-            with gr.Column():
-                answer = gr.Label(
-                    label="Probability of each dance", num_top_classes=names, elem_id="answer", show_heading=True
-                )
-                facts = gr.Markdown(elem_id="facts", sanitize_html=True)
-        if model.examples:
-            kind = "Drawings" if model.drawings else "Pictures"
-            gr.Examples(
-                [[str(path)] for path in model.examples],
-                inputs=[photo],
-                label=f"{kind} that the model has not learned from",
-                examples_per_page=16,
-                cache_examples=False,
-            )
-        gr.Markdown(about(model), elem_id="about")
-        photo.change(predict, photo, answer, api_name="predict", api_description="Probability of every dance.")
-        answer.change(tell, answer, facts, api_visibility="private", queue=False)
+            html("drawings")
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab(text("nritya_tab_one")):
+                _one(events, programs, text, html)
+            with gr.Tab(text("nritya_tab_many")):
+                _many(events, programs, text, html)
+        html("about")
+        page.load(None, None, None, js=_ON_LOAD_JS % list(LANGUAGES), api_visibility="private")
     return page
 
 
-THEME = gr.themes.Base(
-    primary_hue=gr.themes.colors.rose,
-    neutral_hue=gr.themes.colors.stone,
-    font=["system-ui", "sans-serif"],
-    # Gradio sets the names of the classes in this one.
-    font_mono=["system-ui", "sans-serif"],
-    radius_size=gr.themes.sizes.radius_lg,
-)
-CSS = """
-.gradio-container { max-width: 1060px !important; margin: 0 auto; }
-#answer h2, #answer .confidence-set { text-transform: capitalize; }
-#answer { font-variant-numeric: tabular-nums; }
-#drawings { border-left: 4px solid var(--primary-500); padding: .4rem .9rem; }
-#about { opacity: .85; }
-"""
+def _one(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=5, min_width=320):
+            photo = gr.Image(
+                type="filepath",
+                sources=["upload", "webcam", "clipboard"],
+                label=text("nritya_picture"),
+                show_label=False,
+                height=380,
+                format="jpeg",
+                buttons=["fullscreen"],
+                elem_id="photo",
+            )
+            offered = html("examples", js_on_load=_EXAMPLES_JS) if events.examples else None
+        with gr.Column(scale=5, min_width=320):
+            answer = html("answer")
+            spoken = _feedback(events, text) if events.feedback else []
+    outputs = [photo, answer, *spoken]
+    photo.input(events.answer_photo, photo, outputs, show_progress_on=answer, **_ONE, **_OWN)
+    if offered:
+        offered.click(events.answer_example, None, outputs, show_progress_on=answer, **_ONE, **_OWN)
+    probabilities = gr.Label(visible=False, label="probabilities")
+    verdict = gr.Textbox(visible=False, label="verdict")
+    gr.on(
+        [],
+        programs.predict,
+        photo,
+        [probabilities, verdict],
+        api_name="predict",
+        api_description=programs.about_one,
+        **_ONE,
+    )
+
+
+def _feedback(events: Events, text: gr.I18n) -> list[Any]:
+    """Adds "Was this right?"; returns what every new picture sets: subject, dance, consent, note."""
+    assert events.feedback is not None, "without a place to keep answers, nobody asks for them"
+    subject = gr.State(None)
+    with gr.Group(elem_id="feedback"):
+        gr.Markdown(text("nritya_feedback"))
+        with gr.Row():
+            yes = gr.Button(text("nritya_feedback_yes"), variant="primary", min_width=80, scale=1)
+            choices = [(dance.name, label) for label, dance in events.dances.items()]
+            dance = gr.Dropdown(choices, value=None, label=text("nritya_feedback_is"), min_width=160, scale=3)
+            send = gr.Button(text("nritya_feedback_send"), min_width=80, scale=1)
+        shown = events.feedback.takes_pictures
+        consent = gr.Checkbox(False, label=text("nritya_feedback_consent"), visible=shown, elem_id="consent")
+        told = gr.HTML(elem_id="feedback-note", apply_default_css=False)
+    yes.click(events.keep_yes, [subject, consent], told, show_progress="hidden", api_visibility="private")
+    send.click(events.keep_no, [subject, dance, consent], told, show_progress="hidden", api_visibility="private")
+    return [subject, dance, consent, told]
+
+
+def _many(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
+    photos = gr.File(
+        file_count="multiple",
+        file_types=["image", ".heic", ".heif", ".avif", ".tif", ".tiff"],
+        label=text("nritya_many_files"),
+        height=200,
+        elem_id="photos",
+    )
+    html("hint")
+    answers = html("answers")
+    gr.on([photos.upload, photos.clear], events.answer_many, photos, answers, **_MANY, **_OWN)
+    rows = gr.JSON(visible=False, label="answers")
+    gr.on(
+        [],
+        programs.predict_many,
+        photos,
+        rows,
+        api_name="predict_many",
+        api_description=programs.about_many,
+        **_MANY,
+    )
+
+
+def _texts(model: ServedModel, events: Events) -> gr.I18n:
+    """Returns what stands on the page before anything happens, for the browser to choose the language."""
+    about, showing = describe(model), events.showing
+    return gr.I18n(
+        **{
+            language: {
+                "nritya_title": _safe(title(words)),
+                "nritya_drawings": _safe(drawings_banner(words)),
+                "nritya_answer": _safe(showing.waiting(words)),
+                "nritya_examples": _safe(showing.examples(words, events.examples, model.drawings)),
+                "nritya_about": _safe(about_model(words, about)),
+                "nritya_answers": _safe(showing.many(words, [], words("many_waiting"))),
+                "nritya_hint": words("many_hint", most=MOST),
+                **{f"nritya_{key}": words(key) for key in _LABELS},
+            }
+            for language, words in LANGUAGES.items()
+        }
+    )
+
+
+def _safe(html: str) -> str:
+    """Returns HTML without the braces that Gradio's translations take for placeholders."""
+    return html.replace("{", "&#123;").replace("}", "&#125;")

@@ -16,9 +16,10 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from demo.door import BUSY_SENTENCE, Door
+from demo.door import BUSY, Door
 from demo.upload import MAX_BYTES
 from demo.upload_folder import STOPPING, UploadFolder
+from demo.words import words_for
 
 AT_ONCE = max(1, (os.cpu_count() or 2) // 2)
 """Pictures that are classified at the same time: one alone already keeps about two cores busy."""
@@ -136,4 +137,4 @@ class Serving:
 
 
 def _busy(headers: Headers) -> str:
-    return BUSY_SENTENCE
+    return words_for(headers.get("accept-language"))(BUSY)

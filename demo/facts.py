@@ -1,0 +1,121 @@
+"""What the model folder tells about its dances and its mistakes; anybody may have written it, so it is only read."""
+
+import math
+import unicodedata
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+LONGEST_FACT = 500
+# Within words of Indian scripts these two say how letters join.
+_JOINERS = "\u200c\u200d"
+# By the first word of a letter's Unicode name.
+_LANGUAGES = {
+    "ARABIC": "ur", "BENGALI": "bn", "DEVANAGARI": "hi", "GUJARATI": "gu", "GURMUKHI": "pa", "KANNADA": "kn",
+    "MALAYALAM": "ml", "MEETEI": "mni", "ORIYA": "or", "TAMIL": "ta", "TELUGU": "te",
+}  # fmt: skip
+_ONLY_ASSAMESE = "ৰৱ"
+
+
+@dataclass(frozen=True)
+class Dance:
+    """What there is to tell about a class; what is not known is empty.
+
+    Attributes:
+        label: The class.
+        name: For people.
+        native: The name in the script of its home, and the `lang` of HTML that reads it aloud rightly, or "".
+        native_language: See there.
+        region: Where it comes from.
+        fact: One line about it.
+        look_for: What a photograph shows of it.
+    """
+
+    label: str
+    name: str
+    native: str = ""
+    native_language: str = ""
+    region: str = ""
+    fact: str = ""
+    look_for: str = ""
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """What the pictures were that a model called one dance.
+
+    Attributes:
+        pictures: Of the test split that the model called so.
+        others: Labels of those that were something else, and how many; the two most frequent.
+    """
+
+    pictures: int
+    others: tuple[tuple[str, int], ...] = ()
+
+
+def read_dances(config: dict[str, Any]) -> dict[str, Dance]:
+    """Reads what a model folder's config.json tells about its classes, by label."""
+    told = config.get("classes")
+    told = told if isinstance(told, dict) else {}
+    return {label: _dance(label, told.get(label)) for label in config["label_names"]}
+
+
+def read_confusions(test: dict[str, Any], label_names: list[str]) -> dict[str, Confusions]:
+    """Reads from metrics.json of the test split which dances hide behind each answer.
+
+    Args:
+        test: With a `confusion_matrix`: rows true, columns predicted, in the order of `label_names`.
+        label_names: The classes.
+
+    Returns:
+        By label; without those that were never confused, and empty where there is no matrix of this size.
+    """
+    matrix = test.get("confusion_matrix")
+    if not _is_matrix(matrix, len(label_names)):
+        return {}
+    found = {}
+    for column, label in enumerate(label_names):
+        counts = [(name, row[column]) for name, row in zip(label_names, matrix, strict=True)]
+        others = [(name, count) for name, count in counts if name != label and count]
+        if others:
+            most = sorted(others, key=lambda other: -other[1])[:2]
+            found[label] = Confusions(sum(count for _, count in counts), tuple(most))
+    return found
+
+
+def plain(text: object, longest: int = LONGEST_FACT) -> str:
+    """Returns text as one line that is shown as it reads: no control characters, nothing that turns it round."""
+    if not isinstance(text, str):
+        return ""
+    line = "".join(char if char.isprintable() or char in _JOINERS else " " for char in text[:longest])
+    return " ".join(line.split())
+
+
+def number(value: object) -> float | None:
+    """Returns a finite number as it is, and None for everything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None  # type: ignore[arg-type]
+
+
+def _dance(label: str, told: Any) -> Dance:
+    told = told if isinstance(told, dict) else {}
+    name, native, region, fact, look_for = (
+        plain(told.get(key)) for key in ("name", "native", "region", "fact", "look_for")
+    )
+    shown = plain(label)
+    return Dance(label, name or shown[:1].upper() + shown[1:], native, _language(native), region, fact, look_for)
+
+
+def _language(text: str) -> str:
+    if any(letter in text for letter in _ONLY_ASSAMESE):
+        return "as"
+    script = next((unicodedata.name(char, "").split(" ")[0] for char in text if char.isalpha()), "")
+    return _LANGUAGES.get(script, "")
+
+
+def _is_matrix(matrix: Any, size: int) -> TypeGuard[list[list[int]]]:
+    return (
+        isinstance(matrix, list)
+        and len(matrix) == size
+        and all(isinstance(row, list) and len(row) == size for row in matrix)
+        and all(isinstance(count, int) and count >= 0 for row in matrix for count in row)
+    )

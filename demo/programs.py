@@ -1,0 +1,66 @@
+"""What programs may ask of the page, language models among them: in English, whoever asks."""
+
+from collections.abc import Mapping
+
+import gradio as gr
+
+from demo.answering import Answering, explain
+from demo.facts import Dance
+from demo.files import File, path_of
+from demo.many import MOST, as_json
+from demo.model import NoNumbersError
+from demo.upload import UnreadableError
+from demo.words import ENGLISH, LANGUAGES
+
+_WORDS = LANGUAGES[ENGLISH]
+_ONE = (
+    "Tell which classical dance of India a picture of a dancer shows. {limits} Returns two values: `probabilities`, "
+    "with the likeliest class as `label` and every class with its calibrated probability (0 to 1) as `confidences`, "
+    "the likeliest first; and `verdict`, a sentence such as 'Kathak, 93 %' or 'Not sure: Odissi or Bharatanatyam'."
+)
+_MANY = (
+    "Tell which classical dance of India each of several pictures shows. {limits} Returns a list with an object per "
+    "file: `file` (its name), `verdict` (a sentence such as 'Kathak, 93 %' or 'Not sure: Odissi or Bharatanatyam'), "
+    "`probabilities` (by class, 0 to 1) and `error` (why a file has no answer, else null)."
+)
+_LIMITS = (
+    "It knows {names}, and nothing else: a picture of another dance, or of no dance, gets one of these names, too. "
+    "Where the verdict begins with 'Not sure', do not report a single dance as the answer."
+)
+_DRAWINGS = " This model has learned from drawings alone; what it says about a photograph means nothing."
+
+
+class Programs:
+    """The endpoints of one model's page."""
+
+    def __init__(self, answering: Answering, dances: Mapping[str, Dance]) -> None:
+        """Takes who answers, and the names of its classes."""
+        self._answering, self._dances = answering, dances
+        limits = _LIMITS.format(names=", ".join(dance.name for dance in dances.values()))
+        limits += _DRAWINGS if answering.model.drawings else ""
+        self.about_one, self.about_many = (text.format(limits=limits) for text in (_ONE, _MANY))
+
+    def predict(self, image: File | None) -> tuple[dict[str, float], str]:
+        """Tell which classical dance of India a picture of a dancer shows.
+
+        Args:
+            image: One dancer; JPEG, PNG, WebP, GIF, TIFF or HEIC, at most 20 MB; an upload or data: URL, no other.
+        """
+        if image is None:
+            raise gr.Error("There is no picture.", print_exception=False)
+        try:
+            answered = self._answering.answer(path_of(image))
+        except (UnreadableError, NoNumbersError) as error:
+            raise gr.Error(explain(error, _WORDS), print_exception=False) from None
+        return answered.probs, answered.verdict.sentence(self._dances, _WORDS)
+
+    def predict_many(self, images: list[File] | None) -> list[dict[str, object]]:
+        """Tell which classical dance of India each of several pictures shows.
+
+        Args:
+            images: A list of at most a hundred files with one picture each, as for a single picture.
+        """
+        files = images or []
+        if len(files) > MOST:
+            raise gr.Error(f"{len(files)} files are too many: send {MOST} at a time.", print_exception=False)
+        return [as_json(self._answering.row(file, _WORDS), self._dances) for file in files]

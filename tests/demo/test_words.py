@@ -1,0 +1,64 @@
+import json
+import string
+from pathlib import Path
+
+import pytest
+
+from demo.door import BUSY, BUSY_SENTENCE
+from demo.upload import SENTENCES
+from demo.words import ENGLISH, LANGUAGES, words_for
+
+
+def test_english_and_hindi_are_there() -> None:
+    assert {"en", "hi"} <= set(LANGUAGES)
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_every_language_has_the_same_keys_and_placeholders(language: str) -> None:
+    def placeholders(text: str) -> list[str]:
+        return sorted(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
+
+    english, texts = LANGUAGES[ENGLISH].texts, LANGUAGES[language].texts
+    assert list(texts) == list(english)
+    assert {key: placeholders(text) for key, text in texts.items()} == {
+        key: placeholders(text) for key, text in english.items()
+    }
+    assert all(text.strip() for text in texts.values())
+
+
+def test_no_text_is_left_in_english() -> None:
+    hindi, english = LANGUAGES["hi"].texts, LANGUAGES[ENGLISH].texts
+    same = {key for key, text in hindi.items() if text == english[key]}
+    assert same == {"sure"}
+
+
+def test_a_key_twice_in_a_file_would_be_lost() -> None:
+    for language in LANGUAGES:
+        path = Path("demo/words") / f"{language}.json"
+        pairs = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=list)
+        assert len(pairs) == len(dict(pairs))
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("*", "en"),
+        ("hi", "hi"),
+        ("hi-IN,hi;q=0.9,en-GB;q=0.8", "hi"),
+        ("HI-in", "hi"),
+        ("en-GB,en;q=0.9,hi;q=0.8", "en"),
+        ("en;q=0.5, hi;q=0.9", "hi"),
+        ("ta-IN,hi;q=0.9", "en"),
+        ("hi;q=much,en;q=0.1", "en"),
+        (";q=,;;,q=0," * 500, "en"),
+    ],
+)
+def test_the_visitors_first_language_is_taken_or_else_english(header: str | None, language: str) -> None:
+    assert words_for(header).language == language
+
+
+def test_what_is_said_of_files_and_crowds_is_the_same_everywhere() -> None:
+    texts = LANGUAGES[ENGLISH].texts
+    assert {**SENTENCES, BUSY: BUSY_SENTENCE}.items() <= texts.items()
