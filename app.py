@@ -10,8 +10,6 @@ from pathlib import Path
 # Before gradio is imported: nothing about a visitor or this machine is sent anywhere.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from transformers.utils import logging as transformers_logging
-
 from demo.model import load_model
 from demo.page import CSS, THEME, build_page
 from hub.errors import HubError
@@ -22,8 +20,6 @@ MAX_FILE_SIZE = "20mb"
 
 def main() -> int:
     """Serves MODEL_ID until stopped; returns the exit code."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
     # A Space has its model's id in a file beside this one.
     default = Path(__file__).with_name("MODEL_ID")
     model_id = os.environ.get("MODEL_ID") or (default.read_text(encoding="utf-8").strip() if default.exists() else "")
