@@ -48,6 +48,9 @@ def _opened(browser: Browser, address: str, *, path: str = "/", init: str = "", 
         visitor.add_init_script(init)
     visitor.goto(address + path)
     expect(visitor.locator("#answer .bars li").first).to_be_visible(timeout=20_000)
+    # What the page does last when it has loaded.
+    expect(visitor.locator("footer img[alt='']").first).to_be_attached()
+    expect(visitor.locator(".loading")).to_have_count(0)
     yield visitor
     context.close()
     assert elsewhere == []
