@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check loop bench bench-build bench-fit bench-evaluate bench-label-issues clean
+.PHONY: install demo test check loop bench bench-build bench-fit bench-evaluate bench-label-issues bench-serve clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -53,7 +53,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: bench-build bench-fit bench-evaluate
+bench: bench-build bench-fit bench-evaluate bench-serve
 
 # `dataset_card build` beside decoding alone, on drawn pictures.
 bench-build: .venv/dev
@@ -66,6 +66,10 @@ bench-fit: .venv/dev $(DATASET)/README.md
 # `train evaluate` beside the model alone, on drawn pictures: BENCH_EVALUATE="--pictures 300 --rounds 1" is shorter.
 bench-evaluate: .venv/dev
 	$(BIN)/python -m benchmarks.evaluate $(BENCH_EVALUATE)
+
+# The page beside transformers.pipeline in a gr.Interface and fastai: BENCH_SERVE="--rounds 1 --without-fastai" is shorter.
+bench-serve: .venv/dev
+	$(BIN)/python -m benchmarks.serve $(BENCH_SERVE)
 
 # Planted wrong labels among the most doubtful ones, beside top losses.
 bench-label-issues: .venv/dev

@@ -62,7 +62,7 @@ def run_side(command: list[str | Path], log: Path) -> dict[str, Any]:
         ) as process,
     ):
         while process.poll() is None:
-            peak = max(peak, _memory(process.pid))
+            peak = max(peak, memory(process.pid))
             time.sleep(SECONDS_BETWEEN_LOOKS)
         assert process.stdout is not None
         answer = process.stdout.read()
@@ -71,7 +71,8 @@ def run_side(command: list[str | Path], log: Path) -> dict[str, Any]:
     return {**json.loads(answer.strip().splitlines()[-1]), "peak_mb": peak / 2**20}
 
 
-def _memory(pid: int) -> int:
+def memory(pid: int) -> int:
+    """Returns the memory of a process and of those it started, shared pages shared out (PSS), in bytes."""
     total = 0
     try:
         parent = psutil.Process(pid)

@@ -1,64 +1,45 @@
 """The model that answers, and what its folder tells about it."""
 
 import json
-import re
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from hub.model_folder import ModelFolderError, open_model_folder
+from demo.answer import Answer, NoNumbersError
+from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 
-LONGEST_FACT = 500
-
-
-class NoNumbersError(ArithmeticError):
-    """The model answered with something that is no probability."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model says of a picture.
-
-    Attributes:
-        probs: Of every class, calibrated, float32 of shape (classes,).
-        features: Of the penultimate layer, float32 of shape (features,); None without a model.onnx.
-        heatmap: Where the likeliest class was seen, 0 to 1, float32 of the last feature map's shape (height, width);
-            None without a model.onnx, or where its architecture has no such map.
-    """
-
-    probs: np.ndarray
-    features: np.ndarray | None = None
-    heatmap: np.ndarray | None = None
+__all__ = ["Answer", "NoNumbersError", "ServedModel", "load_model"]
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model folder, loaded.
+    """A model folder, loaded as a whole: it may be replaced or go away while this answers.
 
     Attributes:
         name: The Hub id, or the architecture and the dataset that it was trained on.
-        network: Gives logits, float32 of shape (batch, classes), for `pixel_values`.
-        processor: Turns RGB pictures into `pixel_values`.
+        repo_id: Where it lies on the Hub, or None for a local folder.
+        revision: The commit there, or None for a local folder.
+        network: Classifies an upright RGB picture.
         config: The model folder's config.json, checked.
-        facts: What there is to tell about a class, by its name.
         test: metrics.json of the test split, or empty when it was not judged.
-        examples: Pictures to offer.
+        examples: Pictures to offer, in a folder that lasts as long as this; `examples.json` lies beside them.
     """
 
     name: str
-    network: Any
-    processor: Any
+    repo_id: str | None
+    revision: str | None
+    network: Callable[[Image.Image], Answer]
     config: dict[str, Any]
-    facts: dict[str, str]
     test: dict[str, Any]
     examples: list[Path]
-    repo_id: str | None = None
-    revision: str | None = None
 
     @property
     def label_names(self) -> list[str]:
@@ -70,18 +51,13 @@ class ServedModel:
         """True when it was trained on drawings."""
         return self.config.get("training_data", {}).get("drawings", False)
 
-    @torch.inference_mode()
     def answer(self, image: Image.Image) -> Answer:
-        """Classifies an upright RGB picture.
+        """Classifies an upright RGB picture; several threads may ask at once.
 
         Raises:
-            NoNumbersError: The model's weights give no probabilities.
+            NoNumbersError: The model gives no probabilities.
         """
-        pixel_values = self.processor(image)["pixel_values"]
-        probs = self.network(pixel_values=pixel_values).logits[0].softmax(0).numpy()
-        if not np.isfinite(probs).all():
-            raise NoNumbersError("the model gave no numbers for this picture")
-        return Answer(probs)
+        return self.network(image)
 
     def by_name(self, values: np.ndarray) -> dict[str, float]:
         """Returns numbers, float32 of shape (classes,), by the name of their class."""
@@ -95,26 +71,39 @@ def load_model(model_id: str) -> ServedModel:
         ModelFolderError: It is none, or one not to be trusted.
         HubError: It can't be fetched.
     """
-    folder = open_model_folder(model_id)
-    try:
-        network = AutoModelForImageClassification.from_pretrained(folder.path).eval()
-        processor = AutoImageProcessor.from_pretrained(folder.path)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelFolderError(f"{model_id} can't be loaded: {str(error).strip().splitlines()[0]}") from None
+    folder = open_model_folder(model_id, for_torch=False)
     metrics = folder.path / "metrics.json"
     try:
         test = json.loads(metrics.read_text(encoding="utf-8")).get("test", {}) if metrics.exists() else {}
     except (ValueError, AttributeError) as error:
         raise ModelFolderError(f"{model_id} has a damaged metrics.json ({error}): evaluate it again") from None
-    return ServedModel(
+    network = _load_network(folder)
+    kept = Path(tempfile.mkdtemp(prefix="nritya-"))
+    offered = folder.path / "examples"
+    for path in (*offered.glob("*.jpg"), *offered.glob("examples.json")):
+        shutil.copy(path, kept)
+    model = ServedModel(
         name=_name(model_id, folder.config),
+        repo_id=folder.repo_id,
+        revision=folder.revision,
         network=network,
-        processor=processor,
         config=folder.config,
-        facts=_facts(folder.config.get("classes")),
         test=test,
-        examples=sorted((folder.path / "examples").glob("*.jpg")),
+        examples=sorted(kept.glob("*.jpg")),
     )
+    weakref.finalize(model, shutil.rmtree, kept, ignore_errors=True)
+    return model
+
+
+def _load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
+    # Each brings libraries of its own, and one is enough.
+    if folder.has_onnx:
+        from demo import through_onnx
+
+        return through_onnx.load_network(folder, threads=os.cpu_count() or 1)
+    from demo import through_transformers
+
+    return through_transformers.load_network(folder)
 
 
 def _name(model_id: str, config: dict[str, Any]) -> str:
@@ -123,18 +112,3 @@ def _name(model_id: str, config: dict[str, Any]) -> str:
     # A path of this machine is nobody's business.
     data = config.get("training_data", {}).get("name")
     return f"{config['architecture']}, trained on “{data}”" if data else config["architecture"]
-
-
-def _facts(classes: Any) -> dict[str, str]:
-    """Returns a paragraph per class from a model folder's config, which anybody may have written."""
-    facts = {}
-    for label, told in classes.items() if isinstance(classes, dict) else ():
-        if not isinstance(told, dict):
-            continue
-        name, native, region, fact, look_for = (
-            # As plain text: no link, no markup, no novel.
-            re.sub(r"([\\`*_\[\]<>#|!~])", r"\\\1", str(told.get(key, ""))[:LONGEST_FACT])
-            for key in ("name", "native", "region", "fact", "look_for")
-        )
-        facts[label] = f"**{name}** · {native} · {region}\n\n{fact}\n\n*What to look for:* {look_for}"
-    return facts

@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from hub.errors import HubError, one_line_errors
 from hub.repo import parse
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, ONNX = "config.json", "model.safetensors", "model.onnx"
 # Nothing else is fetched: no code, no pickles.
-_WANTED = [CONFIG, WEIGHTS, "metrics.json", "examples/*.jpg", "examples/examples.json"]
+_WANTED = [CONFIG, WEIGHTS, ONNX, "metrics.json", "examples/*.jpg", "examples/examples.json"]
 _MOST_CLASSES = 10_000
 _LARGEST_SIDE = 1024
 _LONGEST_NAME = 200
@@ -30,21 +30,36 @@ class ModelFolder:
     """A model folder on this disk.
 
     Attributes:
+        name: As it was asked for.
         path: The folder.
         config: Its config.json, checked.
+        repo_id: Where it lies on the Hub, or None for a folder that was here.
+        revision: The commit that was fetched, or None.
     """
 
+    name: str
     path: Path
     config: dict[str, Any]
+    repo_id: str | None = None
+    revision: str | None = None
 
     @property
     def label_names(self) -> list[str]:
         """Class names, in the order of the logits."""
         return self.config["label_names"]
 
+    @property
+    def has_onnx(self) -> bool:
+        """True when it can answer without torch."""
+        return (self.path / ONNX).is_file()
 
-def open_model_folder(name: str) -> ModelFolder:
+
+def open_model_folder(name: str, for_torch: bool = True) -> ModelFolder:
     """Opens a model folder, or fetches one from the Hub (`user/name`, `user/name@revision`).
+
+    Args:
+        name: A folder or a Hub id.
+        for_torch: timm will build the network. Without it, a folder with a model.onnx is opened and no torch imported.
 
     Raises:
         ModelFolderError: It is none, or its config is wrong or hostile; says what was found.
@@ -63,7 +78,11 @@ def open_model_folder(name: str) -> ModelFolder:
         with one_line_errors(f"{name} is no folder here, and the Hub does not give it"):
             folder = Path(snapshot_download(place.repo_id, revision=place.revision, allow_patterns=_WANTED))
             check_downloads(folder)
-    return ModelFolder(folder, check_model_folder(folder, name))
+    config = check_model_folder(folder, name, for_torch or not (folder / ONNX).is_file())
+    if isinstance(place, Path):
+        return ModelFolder(name, folder, config)
+    # The Hub's cache names a snapshot after its commit.
+    return ModelFolder(name, folder, config, place.repo_id, folder.name)
 
 
 def check_downloads(snapshot: Path) -> None:
@@ -87,8 +106,13 @@ def check_downloads(snapshot: Path) -> None:
         raise HubError(f"{file.name} arrived damaged (its checksum is wrong): run the same command again")
 
 
-def check_model_folder(folder: Path, name: str) -> dict[str, Any]:
+def check_model_folder(folder: Path, name: str, for_torch: bool) -> dict[str, Any]:
     """Reads config.json and the header of the weights, and refuses what does not fit or is out of bounds.
+
+    Args:
+        folder: The folder.
+        name: What to call it.
+        for_torch: timm must know the architecture, too.
 
     Raises:
         ModelFolderError: Says what was found and what is allowed.
@@ -103,8 +127,11 @@ def check_model_folder(folder: Path, name: str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFolderError(f"{name} has no usable {CONFIG} ({type(error).__name__}: {error})") from None
     fault = (
-        _fault_of_labels(names, count) or _fault_of_architecture(architecture) or _fault_of_size(size)
-    ) or _fault_of_weights(folder / WEIGHTS, count)
+        _fault_of_labels(names, count)
+        or _fault_of_architecture(architecture, for_torch)
+        or _fault_of_size(size)
+        or _fault_of_weights(folder / WEIGHTS, count)
+    )
     if fault:
         raise ModelFolderError(f"{name} is not to be trusted: {fault}")
     return config
@@ -118,10 +145,12 @@ def _fault_of_labels(names: Any, count: Any) -> str | None:
     return None if count == len(names) else f"num_classes is {count} and there are {len(names)} label_names"
 
 
-def _fault_of_architecture(architecture: Any) -> str | None:
-    import timm
+def _fault_of_architecture(architecture: Any, for_torch: bool) -> str | None:
+    known = isinstance(architecture, str) and len(architecture) <= _LONGEST_NAME
+    if known and for_torch:
+        import timm
 
-    known = isinstance(architecture, str) and timm.is_model(architecture)
+        known = timm.is_model(architecture)
     return None if known else f"timm has no architecture {str(architecture)[:60]!r}"
 
 
@@ -134,7 +163,7 @@ def _fault_of_size(size: Any) -> str | None:
 
 def _fault_of_weights(weights: Path, count: int) -> str | None:
     try:
-        with safe_open(weights, "pt") as file:
+        with safe_open(weights, "np") as file:
             shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         return f"{weights.name} is damaged ({error})"

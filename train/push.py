@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
+from hub.onnx_model import open_onnx
 from hub.push import Pushed, push
 from train.judging.reporting.credits import FOLDER, may_be_pushed
 from train.publishing.card import read_metrics, render_card
-from train.publishing.space import space_files
+from train.publishing.space import PARTS, space_files
 
 _OURS = ("figures/", "examples/", f"{FOLDER}/")
 _OPTIONAL = {"model.onnx", "metrics.json", "predictions.parquet", "system.json"}
@@ -39,12 +40,14 @@ def push_model(
         What was done to the model, and to the Space.
 
     Raises:
-        ModelFolderError: `folder` is no model folder.
+        ModelFolderError: `folder` is no model folder, or its model.onnx does not belong to it.
         HubError: The Hub, or the way to it, says no.
     """
     if not folder.is_dir():
         raise ModelFolderError(f"{folder} is no folder: give the model folder that `train fit` made")
     model = open_model_folder(str(folder))
+    if model.has_onnx:
+        open_onnx(model, threads=1)
     left_out = () if may_be_pushed(folder) else (FOLDER,)
     files: dict[str, Path | bytes] = {
         path.relative_to(folder).as_posix(): path
@@ -69,17 +72,18 @@ def push_model(
     if space_id:
         data = model.config["training_data"]
         data["id"] = data["id"] or dataset_id
-        done.append(push_space(space_id, f"{repo_id}@{revision}" if revision else repo_id, data, public))
+        shown = f"{repo_id}@{revision}" if revision else repo_id
+        done.append(push_space(space_id, shown, data, model.has_onnx, public))
     return done
 
 
-def push_space(space_id: str, model_id: str, training_data: dict[str, Any], public: bool) -> Pushed:
+def push_space(space_id: str, model_id: str, training_data: dict[str, Any], has_onnx: bool, public: bool) -> Pushed:
     """Pushes the Space; files of others on it stay."""
     return push(
         space_id,
         "space",
-        space_files(model_id, training_data),
-        lambda path: path.startswith("hub/"),
+        space_files(model_id, training_data, has_onnx),
+        lambda path: path.startswith(tuple(f"{part}/" for part in PARTS)),
         f"Show {model_id}",
         public=public,
         space_sdk="gradio",

@@ -33,7 +33,7 @@ def test_the_folder_is_pushed_in_one_commit_and_the_card_says_what_it_is(
         path.relative_to(model_folder).as_posix() for path in model_folder.rglob("*") if path.is_file()
     )
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
-    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (25 files changed)"
+    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (26 files changed)"
     assert state["titles"][0] == title
     card = state["card"]
     assert (card["library_name"], card["pipeline_tag"]) == ("timm", "image-classification")
@@ -60,7 +60,7 @@ def test_the_snippets_of_the_card_run_as_they_are(
 ) -> None:
     text = json.loads(ask(hub, STATE))["text"]
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(snippets) == 4
+    assert len(snippets) == 5
     picture = (model_folder / "examples" / "odissi.jpg").read_bytes()
     (tmp_path / "dancer.jpg").write_bytes(picture)
     home = tmp_path / "home"
@@ -86,8 +86,8 @@ print(open(hf_hub_download("alice/nritya", "requirements.txt", repo_type="space"
     expected = ["MODEL_ID", "README.md", "app.py", "demo/page.py", "hub/model_folder.py", "pictures/decoding.py"]
     assert set(expected) <= set(eval(files))
     names = {line.split("==")[0] for line in requirements}
-    assert {"gradio", "torch", "torchvision", "timm", "transformers", "huggingface-hub", "pillow"} <= names
-    assert not names & {"matplotlib", "scikit-learn", "datasets", "accelerate", "typer", "imagehash"}
+    assert {"gradio[mcp]", "onnxruntime", "huggingface-hub", "pillow"} <= names
+    assert not names & {"torch", "timm", "transformers", "matplotlib", "datasets", "typer", "imagehash"}
 
 
 class TestMistakes:

@@ -10,7 +10,7 @@ from gradio_client import Client, handle_file
 from tests.conftest import serve
 from tests.hub.conftest import ask, push
 from tests.minihub.fixture import RunningHub
-from train.publishing.space import cut_requirements
+from train.publishing.space import cut_requirements, space_files
 
 
 def test_the_space_runs_in_an_environment_of_its_own(hub: RunningHub, model_folder: Path, tmp_path: Path) -> None:
@@ -30,6 +30,9 @@ def test_the_space_runs_in_an_environment_of_its_own(hub: RunningHub, model_fold
         tmp_path / "requirements.txt",
     ]
     subprocess.run(install, check=True)
+    installed = {path.name for path in (tmp_path / "venv").glob("lib/*/site-packages/*")}
+    assert {"gradio", "onnxruntime", "PIL"} <= installed
+    assert not {"torch", "timm", "transformers", "onnx", "datasets"} & installed
     # No MODEL_ID in the environment: the Space brings its own.
     environment = {**hub.environment(home=tmp_path / "home"), "MODEL_ID": ""}
     with serve("", python=python, folder=tmp_path, **environment) as address:
@@ -40,8 +43,34 @@ def test_the_space_runs_in_an_environment_of_its_own(hub: RunningHub, model_fold
     assert sum(entry["confidence"] for entry in answer["confidences"]) == pytest.approx(1)
 
 
-def test_requirements_are_cut_to_what_is_imported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("has_onnx", "torch"), [(True, ""), (False, "timm==1\ntorch==2\ntorchvision==2\ntransformers==5\n")]
+)
+def test_requirements_are_cut_to_what_is_imported(tmp_path: Path, has_onnx: bool, torch: str) -> None:
     module = tmp_path / "module.py"
-    module.write_text("import os, PIL.Image\nfrom huggingface_hub.utils import httpx\n")
-    text = "# pinned\npillow==12.3.0   # pictures\nhuggingface-hub==2.4.0\ntyper==0.29.2\ntimm==1\ntorchvision==2\n"
-    assert cut_requirements(text, [module]) == "pillow==12.3.0\nhuggingface-hub==2.4.0\ntimm==1\ntorchvision==2\n"
+    module.write_text(
+        "import os, PIL.Image, gradio\ndef f():\n    import timm\nfrom huggingface_hub.utils import httpx\n"
+    )
+    text = (
+        "# pinned\npillow==12.3.0   # pictures\nhuggingface-hub==2.4.0\ngradio[mcp]==6\ntyper==0.29.2\n"
+        "timm==1\ntorch==2\ntorchvision==2\ntransformers==5\n"
+    )
+    expected = f"pillow==12.3.0\nhuggingface-hub==2.4.0\ngradio[mcp]==6\n{torch}"
+    assert cut_requirements(text, [module], has_onnx) == expected
+
+
+@pytest.mark.parametrize("has_onnx", [True, False])
+def test_a_space_has_what_its_model_needs(has_onnx: bool) -> None:
+    files = space_files("alice/model", {"id": None, "drawings": True}, has_onnx)
+    assert {"app.py", "demo/page.py", "demo/through_onnx.py", "hub/onnx_model.py", "pictures/decoding.py"} <= set(
+        files
+    )
+    assert ("demo/through_transformers.py" in files) is not has_onnx
+    assert not any(name.endswith(".pyc") for name in files)
+    lines = bytes(files["requirements.txt"]).decode().split()
+    names = {line.partition("==")[0] for line in lines}
+    assert {"gradio[mcp]", "onnxruntime", "huggingface-hub", "pillow", "pillow-heif", "safetensors"} <= names
+    heavy = {"torch", "torchvision", "timm", "transformers"}
+    assert names & heavy == (set() if has_onnx else heavy)
+    assert not names & {"onnx", "onnxscript", "datasets", "accelerate", "matplotlib", "typer"}
+    assert "sdk_version: 6.31.0\n" in bytes(files["README.md"]).decode()

@@ -58,6 +58,7 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "model/README.md",
         "model/config.json",
         "model/model.safetensors",
+        "model/model.onnx",
         "model/recipe.yaml",
         "model/system.json",
         "model/metrics.json",

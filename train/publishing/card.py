@@ -8,6 +8,8 @@ import timm
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from hub.model_folder import ONNX
+
 TEMPLATE = Path(__file__).with_name("card_template.md")
 PLACEHOLDER = "PATH_OR_HUB_ID"
 
@@ -27,14 +29,14 @@ def render_card(
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
     data, test = config["training_data"], read_metrics(folder).get("test")
     data["id"] = data["id"] or dataset_id
-    name = f"{config['architecture']} for {data['name']}"
+    name = card_name(config)
     base_model = _base_model(recipe)
     examples = read_examples(folder)
     metadata = ModelCardData(
         model_name=name,
         library_name="timm",
         pipeline_tag="image-classification",
-        license=_license(data["licenses"]),
+        license=license_of(data["licenses"]),
         base_model=base_model,
         datasets=[data["id"]] if data["id"] else None,
         tags=["timm", "transformers", "image-classification", "nritya", *(["drawings"] if data["drawings"] else [])],
@@ -51,9 +53,11 @@ def render_card(
         metadata,
         template_path=str(TEMPLATE),
         name=name,
+        repo_id=repo_id,
         model_id=repo_id or PLACEHOLDER,
         timm_id=f"hf-hub:{repo_id}" if repo_id else f"local-dir:{PLACEHOLDER}",
         space_id=space_id or "SPACE_ID_OR_ADDRESS",
+        has_onnx=(folder / ONNX).is_file(),
         config=config,
         data=data,
         recipe=recipe,
@@ -69,6 +73,11 @@ def render_card(
 def write_card(folder: Path) -> None:
     """Writes `folder/README.md`."""
     (folder / "README.md").write_text(render_card(folder), encoding="utf-8")
+
+
+def card_name(config: dict[str, Any]) -> str:
+    """Returns what a model is called, from its config.json."""
+    return f"{config['architecture']} for {config['training_data']['name']}"
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -93,9 +102,10 @@ def _base_model(recipe: dict[str, Any]) -> str | None:
     return timm.get_pretrained_cfg(recipe["architecture"]).hf_hub_id
 
 
-def _license(of_data: dict[str, int]) -> str:
+def license_of(pictures: dict[str, int]) -> str:
+    """Returns the licence of a model from those of its training pictures, as counted in config.json."""
     # Weights follow from the pictures: where somebody's rights are unknown, no free licence can be promised.
-    return "other" if {"unknown", "other"} & of_data.keys() else "apache-2.0"
+    return "other" if {"unknown", "other"} & pictures.keys() else "apache-2.0"
 
 
 def _eval_results(test: dict[str, Any]) -> list[EvalResult]:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import timm
 import torch
 from PIL import Image
 from timm.models import save_for_hf
 from torch import nn
 
+from hub.model_folder import CONFIG, ONNX
 from train.fitting.checkpoint import plain_disk_errors
 from train.fitting.data import LabelledImages, fingerprint, image_bytes
 from train.fitting.progress import Progress
@@ -25,9 +27,11 @@ from train.judging.calibration import fit_temperature, fold_temperature
 from train.judging.predict import predict_alone
 from train.judging.predictions import check_numbers
 from train.judging.rejection import choose_threshold
-from train.publishing.card import write_card
+from train.publishing.card import card_name, license_of, write_card
 from train.publishing.class_facts import read_class_facts
-from train.publishing.self_check import check_loaders
+from train.publishing.export import write_onnx
+from train.publishing.raw_pixels import NoGraphError
+from train.publishing.self_check import check_loaders, check_onnx
 
 logger = logging.getLogger(__name__)
 
@@ -86,17 +90,20 @@ def write_model_folder(
                 safe_serialization=True,
                 data_config=data_config,
             )
-        drop_model_args(draft / "config.json")
+        drop_model_args(draft / CONFIG)
         shutil.copy(run.recipe, draft / "recipe.yaml")
         shutil.copy(run.system, draft / "system.json")
         (draft / "figures").mkdir()
         for figure in (run.figures / "training.png", *run.figures.glob("lr_finder-*.png")):
             shutil.copy(figure, draft / "figures")
         write_examples(draft / "examples", images)
+        add_onnx(draft, data_config)
         write_card(draft)
         (draft / "model.safetensors").chmod(0o644)
         # Before it takes the place of an earlier one.
         check_loaders(draft, model, data_config, images)
+        if (draft / ONNX).exists():
+            check_onnx(draft, model, data_config, images)
         shutil.rmtree(run.model, ignore_errors=True)
         draft.rename(run.model)
     finally:
@@ -131,6 +138,27 @@ def calibrate(model: nn.Module, data_config: dict[str, Any], images: LabelledIma
         "calibration": {**asdict(calibration), "split": _SPLIT},
         "reject_threshold": threshold.as_config(_SPLIT),
     }
+
+
+def add_onnx(folder: Path, data_config: dict[str, Any]) -> None:
+    """Writes model.onnx of a model folder from its weights, or says why there is none."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    data = config["training_data"]
+    try:
+        write_onnx(
+            folder / ONNX,
+            timm.create_model(f"local-dir:{folder}", pretrained=True).eval(),
+            data_config,
+            {
+                "label_names": config["label_names"],
+                "architecture": config["architecture"],
+                "reject_threshold": config["reject_threshold"],
+                "dataset": {key: data[key] for key in ("name", "id", "fingerprint")},
+                "model_card": {"name": card_name(config), "license": license_of(data["licenses"])},
+            },
+        )
+    except NoGraphError as error:
+        logger.warning("no model.onnx, so that app.py needs torch for this model: %s", error)
 
 
 def count_licenses(rows: datasets.Dataset) -> dict[str, int]:

@@ -1,5 +1,7 @@
 """Proof that a model folder loads everywhere: the same names and probabilities from every loader."""
 
+import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,16 @@ import torch
 from PIL import Image
 from torch import nn
 
+from hub.model_folder import CONFIG, ModelFolder, ModelFolderError
+from hub.onnx_model import open_onnx
 from train.fitting.data import LabelledImages
 from train.fitting.transforms import eval_transform
 
 TOLERANCE = 1e-5
+# ONNX Runtime's own resizing differs from Pillow's by one level in a pixel of thousands.
+MEDIAN_TOLERANCE, LARGEST_TOLERANCE = 2e-4, 2e-3
 _PICTURES = 8
+_LINE = 1000
 
 
 class SelfCheckError(RuntimeError):
@@ -36,8 +43,7 @@ def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], i
     Raises:
         SelfCheckError: Other label names, or a probability off by more than 1e-5.
     """
-    rows = images.split("validation")
-    pictures = [rows[i]["image"] for i in np.unique(np.linspace(0, len(rows) - 1, _PICTURES).astype(int)).tolist()]
+    pictures = _some_pictures(images)
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -54,6 +60,55 @@ def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], i
             raise SelfCheckError(f"{loader} gives other probabilities for {folder}: off by {difference:.1e}")
         worst = max(worst, difference)
     return worst
+
+
+def check_onnx(folder: Path, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> float:
+    """Opens a model folder's model.onnx as the page does, and compares it with the model it was written from.
+
+    Args:
+        folder: The model folder.
+        model: The model in memory.
+        data_config: How its pictures are prepared.
+        images: Up to eight validation pictures are classified, and one of them in odd sizes: a line, 24 megapixels,
+            smaller than what the model sees.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        SelfCheckError: It is not as the page wants it; or probabilities are off by more than 2e-4 in the median, or by
+            more than 2e-3 anywhere.
+    """
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    try:
+        session = open_onnx(ModelFolder(str(folder), folder, config), torch.get_num_threads())
+    except ModelFolderError as error:
+        raise SelfCheckError(str(error)) from None
+    pictures = [picture.convert("RGB") for picture in _some_pictures(images)]
+    pictures += _odd_sizes(pictures[0], data_config)
+    transform, differences = eval_transform(data_config), []
+    model = model.to("cpu").eval()
+    for picture in pictures:
+        probs = session.run(["probs"], {"image": np.asarray(picture)})[0]
+        differences.append(np.abs(probs - _probabilities(model, transform(picture).unsqueeze(0))[0]))
+    median, largest = float(np.median(differences)), float(np.max(differences))
+    if not (median <= MEDIAN_TOLERANCE and largest <= LARGEST_TOLERANCE):
+        off = f"{median:.1e} in the median, {largest:.1e} at most"
+        raise SelfCheckError(f"model.onnx gives other probabilities for {folder}: off by {off}")
+    return largest
+
+
+def _some_pictures(images: LabelledImages) -> list[Image.Image]:
+    rows = images.split("validation")
+    return [rows[i]["image"] for i in np.unique(np.linspace(0, len(rows) - 1, _PICTURES).astype(int)).tolist()]
+
+
+def _odd_sizes(picture: Image.Image, data_config: dict[str, Any]) -> list[Image.Image]:
+    side = data_config["input_size"][1]
+    # With borders, timm leaves no pixel of a thinner line.
+    line = math.ceil(_LINE / side) if data_config["crop_mode"] == "border" else 1
+    sizes = [(_LINE, line), (line, _LINE), (6000, 4000), (side // 2, side // 3)]
+    return [picture.resize(size, Image.Resampling.NEAREST) for size in sizes]
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""The Space that shows a model: app.py as it is, with just the packages that it imports."""
+"""The Space that shows a model: app.py as it is, with just the packages that this model needs."""
 
 import ast
 import re
@@ -11,62 +11,73 @@ from huggingface_hub import SpaceCard, SpaceCardData
 
 ROOT = Path(__file__).parents[2]
 MODEL_ID_FILE = "MODEL_ID"
-_PARTS = ("demo", "hub", "pictures")
-# transformers loads timm models through these, without app.py naming them.
-_UNNAMED = ("timm", "torchvision")
+PARTS = ("demo", "hub", "pictures")
+# How a model without a model.onnx answers; transformers asks for timm and torchvision without our naming them.
+_THROUGH_TRANSFORMERS = "demo/through_transformers.py"
+_TORCH = {"timm", "torch", "torchvision", "transformers"}
 
 
-def space_files(model_id: str, training_data: dict[str, Any]) -> dict[str, Path | bytes]:
+def space_files(model_id: str, training_data: dict[str, Any], has_onnx: bool) -> dict[str, Path | bytes]:
     """Returns the content of a Space by path.
 
     Args:
         model_id: The model on the Hub that it shows.
         training_data: As in the model folder's config.json.
+        has_onnx: The model answers without torch, which does not go along.
     """
-    modules = [ROOT / "app.py", *sorted(path for part in _PARTS for path in (ROOT / part).rglob("*.py"))]
-    code = {path.relative_to(ROOT).as_posix(): path for path in modules}
-    requirements = cut_requirements((ROOT / "requirements.txt").read_text(encoding="utf-8"), list(code.values()))
+    parts = sorted(
+        path for part in PARTS for path in (ROOT / part).rglob("*") if path.is_file() and path.suffix != ".pyc"
+    )
+    files = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "app.py", *parts)}
+    if has_onnx:
+        del files[_THROUGH_TRANSFORMERS]
+    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    modules = [path for path in files.values() if path.suffix == ".py"]
+    requirements = cut_requirements(pinned, modules, has_onnx)
     return {
-        **code,
+        **files,
         "requirements.txt": requirements.encode(),
         "README.md": _card(model_id, training_data, requirements).encode(),
         MODEL_ID_FILE: f"{model_id}\n".encode(),
     }
 
 
-def cut_requirements(requirements: str, modules: list[Path]) -> str:
+def cut_requirements(requirements: str, modules: list[Path], has_onnx: bool) -> str:
     """Returns the pinned lines of a requirements file that some modules need.
 
     Args:
         requirements: Text with lines such as `pillow==12.3.0   # why`.
         modules: Python files, whose imports decide.
+        has_onnx: What has to do with torch is not needed, whoever imports it.
     """
-    imported: set[str] = set(_UNNAMED)
+    imported: set[str] = set()
     for module in modules:
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
+    imported = imported - _TORCH if has_onnx else imported | _TORCH
     of_import = packages_distributions()
     needed = {_canonical(d) for name in imported - sys.stdlib_module_names for d in of_import.get(name, [])}
     pins = [line.split("#")[0].strip() for line in requirements.splitlines() if "==" in line]
-    return "\n".join(pin for pin in pins if _canonical(pin.split("==")[0]) in needed) + "\n"
+    return "\n".join(pin for pin in pins if _canonical(pin) in needed) + "\n"
 
 
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _canonical(pin: str) -> str:
+    """Returns the name of a package, without its extras and version, as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[=]", pin)[0]).lower()
 
 
 def _card(model_id: str, training_data: dict[str, Any], requirements: str) -> str:
-    pins = dict(pin.split("==") for pin in requirements.split())
+    versions = {_canonical(pin): pin.split("==")[1] for pin in requirements.split()}
     data = SpaceCardData(
         title="Nritya",
         emoji="💃",
         colorFrom="red",
         colorTo="yellow",
         sdk="gradio",
-        sdk_version=pins["gradio"],
+        sdk_version=versions["gradio"],
         python_version="3.11",
         app_file="app.py",
         models=[model_id],

@@ -7,7 +7,8 @@ import timm
 from safetensors.torch import load_file, save_file
 
 from train.fitting.data import load_images
-from train.publishing.self_check import TOLERANCE, SelfCheckError, check_loaders
+from train.publishing.export import write_onnx
+from train.publishing.self_check import LARGEST_TOLERANCE, TOLERANCE, SelfCheckError, check_loaders, check_onnx
 
 
 def _check(folder: Path, original: Path, dataset_folder: Path) -> float:
@@ -21,7 +22,7 @@ def test_every_loader_agrees(model_folder: Path, dataset_folder: Path) -> None:
 
 def test_no_pickle_is_written(model_folder: Path) -> None:
     suffixes = {path.suffix for path in model_folder.rglob("*") if path.is_file()}
-    assert suffixes == {".html", ".json", ".jpg", ".md", ".parquet", ".png", ".safetensors", ".yaml"}
+    assert suffixes == {".html", ".json", ".jpg", ".md", ".onnx", ".parquet", ".png", ".safetensors", ".yaml"}
 
 
 @pytest.mark.parametrize("fault", ["weights", "label order", "mean", "model_args"])
@@ -43,3 +44,46 @@ def test_each_difference_is_noticed(model_folder: Path, dataset_folder: Path, tm
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises((SelfCheckError, TypeError)):
         _check(folder, model_folder, dataset_folder)
+
+
+def _check_onnx(folder: Path, dataset_folder: Path, **preparation: object) -> float:
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    data_config = {**timm.data.resolve_model_data_config(model), **preparation}
+    return check_onnx(folder, model, data_config, load_images(str(dataset_folder)))
+
+
+def test_model_onnx_agrees(model_folder: Path, dataset_folder: Path) -> None:
+    assert _check_onnx(model_folder, dataset_folder) <= LARGEST_TOLERANCE
+
+
+@pytest.mark.parametrize("crop_mode", ["center", "border"])
+def test_model_onnx_agrees_in_every_crop_mode(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, crop_mode: str
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    data_config = {**timm.data.resolve_model_data_config(model), "crop_mode": crop_mode}
+    config = json.loads((folder / "config.json").read_text())
+    write_onnx(folder / "model.onnx", model, data_config, {"label_names": config["label_names"]})
+    assert _check_onnx(folder, dataset_folder, crop_mode=crop_mode) <= LARGEST_TOLERANCE
+
+
+@pytest.mark.parametrize("fault", ["weights", "mean", "label order"])
+def test_each_difference_of_model_onnx_is_noticed(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, fault: str
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    preparation, said = {}, "model.onnx gives other probabilities"
+    if fault == "weights":
+        state = load_file(folder / "model.safetensors")
+        state["fc.bias"] += 0.02 * state["fc.bias"].new_tensor(range(8))
+        save_file(state, folder / "model.safetensors")
+    elif fault == "mean":
+        preparation = {"mean": (0.2, 0.2, 0.2)}
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        config["label_names"].reverse()
+        (folder / "config.json").write_text(json.dumps(config))
+        said = "has other label_names than config.json"
+    with pytest.raises(SelfCheckError, match=said):
+        _check_onnx(folder, dataset_folder, **preparation)

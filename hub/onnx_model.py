@@ -1,0 +1,82 @@
+"""model.onnx of a model folder, looked at before anything in it is trusted, and opened."""
+
+import json
+import re
+from typing import Any
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+from hub.model_folder import ONNX, ModelFolder, ModelFolderError
+
+# They have no base of their own.
+ONNX_ERRORS = (
+    runtime.EngineError, runtime.EPFail, runtime.Fail, runtime.InvalidArgument, runtime.InvalidGraph,
+    runtime.InvalidProtobuf, runtime.NoModel, runtime.NotFound, runtime.NotImplemented, runtime.RuntimeException,
+    RuntimeError,
+)  # fmt: skip
+"""What ONNX Runtime raises when it opens or runs a file."""
+
+# Weights that lie in another file, or somewhere in memory, are told by an entry with this key, as protobuf writes it;
+# what comes before the key may be padded.
+_ELSEWHERE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
+_OUTPUTS = (["probs", "features"], ["probs", "features", "heatmap"])
+_RANKS = {"probs": 1, "features": 1, "heatmap": 2}
+
+
+def open_onnx(folder: ModelFolder, threads: int) -> onnxruntime.InferenceSession:
+    """Opens a model folder's model.onnx, which is read as a whole: what becomes of the file later does no harm.
+
+    Args:
+        folder: One that has it.
+        threads: How many compute an answer.
+
+    Raises:
+        ModelFolderError: It is damaged or hostile, or does not belong to the folder's config.json.
+    """
+    content = (folder.path / ONNX).read_bytes()
+    # The first test is the fast one, and says no nearly always.
+    if b"location" in content and _ELSEWHERE.search(content):
+        raise ModelFolderError(f"{folder.name} is not to be trusted: {ONNX} takes weights from elsewhere")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that wait for more to do by turning round and round take the time of those that do something.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Else a file says by itself that it is of ONNX Runtime's other format, which is not looked at here.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except ONNX_ERRORS as error:
+        raise ModelFolderError(f"{folder.name} has a damaged {ONNX} ({_one_line(error)})") from None
+    if fault := _fault(session, folder.label_names):
+        raise ModelFolderError(f"{folder.name} is not to be trusted: {ONNX} {fault}")
+    return session
+
+
+def _fault(session: onnxruntime.InferenceSession, label_names: list[str]) -> str | None:
+    try:
+        told = json.loads(session.get_modelmeta().custom_metadata_map["label_names"])
+    except (KeyError, ValueError):
+        return "does not tell its label_names"
+    if told != label_names:
+        return f"has other label_names than config.json: {str(told)[:60]}"
+    inputs = [(value.name, value.type, len(value.shape), value.shape[-1:]) for value in session.get_inputs()]
+    if inputs != [("image", "tensor(uint8)", 3, [3])]:
+        return f"takes {_described(session.get_inputs())}: image, uint8 of shape (height, width, 3), is allowed"
+    outputs = session.get_outputs()
+    if (
+        [value.name for value in outputs] not in _OUTPUTS
+        or any((value.type, len(value.shape)) != ("tensor(float)", _RANKS[value.name]) for value in outputs)
+        or outputs[0].shape != [len(label_names)]
+    ):
+        return f"gives {_described(outputs)}: probs of {len(label_names)} classes, features, heatmap are allowed"
+    return None
+
+
+def _described(values: list[Any]) -> str:
+    return ", ".join(f"{value.name} {value.type} {value.shape}"[:60] for value in values[:4]) or "nothing"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

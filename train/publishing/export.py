@@ -1,0 +1,132 @@
+"""model.onnx: one file from raw pixels to probabilities, features and a heat-map, wherever ONNX Runtime runs."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import compose, helper
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from torch import nn
+from torch.onnx import OnnxExporterError
+
+from train.errors import first_line
+from train.publishing.raw_pixels import OPSET, NoGraphError, raw_pixels_graph
+
+Places = tuple[int, int]
+# What protobuf can write at once, less what is no weights.
+_LARGEST = 2**31 - 2**24
+
+
+def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: dict[str, Any]) -> None:
+    """Writes a model, and all that pictures go through before it, as one file.
+
+    Its input is `image`, uint8 of shape (height, width, 3), of any size. Its outputs are `probs`, float32 of shape
+    (classes,); `features`, what the classifier sees, float32 of shape (features,); and, for architectures that average
+    a map and classify that linearly, `heatmap`, 0 to 1, float32 of the map's shape (height, width).
+
+    Args:
+        file: To be written.
+        model: A timm model in evaluation mode.
+        data_config: How its pictures are prepared, in timm's terms.
+        properties: What else the file shall tell; kept as JSON.
+
+    Raises:
+        NoGraphError: The architecture, or the way its pictures are prepared, can't be had as ONNX.
+    """
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    if size > _LARGEST:
+        raise NoGraphError(f"its weights are {size / 2**30:.1f} GB, and one ONNX file holds less than 2")
+    pixels = torch.randn(1, *data_config["input_size"], generator=torch.Generator().manual_seed(0))
+    preparation = raw_pixels_graph(data_config)
+    network = _network_graph(_Answers(model, map_places(model, pixels)), pixels)
+    # Their inner names must not meet.
+    preparation = compose.add_prefix(preparation, "raw/", rename_inputs=False, rename_outputs=False)
+    whole = compose.merge_models(preparation, network, [("pixels", "pixels")])
+    helper.set_model_props(whole, {key: json.dumps(value, ensure_ascii=False) for key, value in properties.items()})
+    file.write_bytes(whole.SerializeToString(deterministic=True))
+
+
+@torch.inference_mode()
+def map_places(model: Any, pixels: torch.Tensor) -> Places | None:
+    """Finds out whether a model averages a map and classifies the averages linearly, by trying.
+
+    Only then is a class activation map (Zhou et al. 2016) exactly what the answer is made of.
+
+    Args:
+        model: A timm model in evaluation mode.
+        pixels: Some picture, prepared, of shape (1, 3, height, width).
+
+    Returns:
+        Which dimensions of the last feature map are height and width, or None where there is no such map.
+    """
+    classifier, maps = model.get_classifier(), model.forward_features(pixels)
+    if not isinstance(classifier, nn.Linear) or not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+        return None
+    logits = model.forward_head(maps)
+    for places in ((2, 3), (1, 2)):
+        means = maps.mean(places)
+        if means.shape[1] == classifier.in_features and torch.allclose(classifier(means), logits, 1e-3, 1e-4):
+            return places
+    return None
+
+
+class _Answers(nn.Module):
+    """What model.onnx gives for prepared pixels of shape (1, 3, height, width)."""
+
+    def __init__(self, model: Any, places: Places | None) -> None:
+        super().__init__()
+        self.model = model
+        self.channels = None if places is None else ({1, 2, 3} - set(places)).pop()
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        maps = self.model.forward_features(pixels)
+        features = self.model.forward_head(maps, pre_logits=True)[0]
+        probs = self.model.forward_head(maps)[0].softmax(0)
+        if self.channels is None:
+            return probs, features
+        weights = self.model.get_classifier().weight[probs.argmax()]
+        heat = (maps.movedim(self.channels, 3)[0] @ weights).relu()
+        return probs, features, heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what the exporter and those it calls say, by four ways and at length, off the terminal."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _network_graph(answers: _Answers, pixels: torch.Tensor) -> onnx.ModelProto:
+    outputs = ["probs", "features"] if answers.channels is None else ["probs", "features", "heatmap"]
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                answers.eval(),
+                (pixels,),
+                input_names=["pixels"],
+                output_names=outputs,
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except OnnxExporterError as error:
+        # Its own words are advice for those who wrote the network.
+        cause = error.__cause__ or error
+        raise NoGraphError(f"torch can't export this network ({type(cause).__name__}: {first_line(cause)})") from None
+    assert program is not None, "only the exporter of old returns nothing"
+    # Places in this machine's source code are nobody's business, and differ from machine to machine.
+    ClearMetadataAndDocStringPass()(program.model)
+    return program.model_proto
