@@ -3,6 +3,7 @@
 Only a model of drawings will do, for what these pictures show is published.
 """
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from hub.model_folder import open_model_folder
 from tests.conftest import ROOT, serve
 
-DANCE = "odissi"
+DANCE = "mohiniyattam"
 
 
 def take(model: Path, out: Path) -> None:
@@ -22,7 +23,7 @@ def take(model: Path, out: Path) -> None:
     examples = sorted((model / "examples").glob("*.jpg"))
     with serve(model) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            args=["--no-sandbox", "--disable-gpu"], executable_path="/usr/bin/chromium"
+            args=["--no-sandbox", "--disable-gpu"], executable_path=shutil.which("chromium")
         )
         page = _open(browser, address, 1280, 940)
         _answer(page, model / "examples" / f"{DANCE}.jpg")
