@@ -46,8 +46,8 @@ def take(model: Path, out: Path) -> None:
     for file in out.glob("page*.png"):
         with Image.open(file) as image:
             # A third of the bytes, and hardly anybody sees it.
-            small = image.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
-            small.save(file, optimize=True)
+            full = image.convert("RGB")
+            full.quantize(palette=full.quantize(256)).save(file, optimize=True)
 
 
 def _open(browser: Browser, address: str, width: int, height: int, **options: Any) -> Page:
