@@ -33,7 +33,6 @@ def main() -> int:
     default = Path(__file__).with_name("MODEL_ID")
     model_id = os.environ.get("MODEL_ID") or (default.read_text(encoding="utf-8").strip() if default.exists() else "")
     with upload_folder() as uploads:
-        uploads.remove_on_signals()
         try:
             port = _asked_port()
             if on_a_space() and not (model_id and Path(model_id).is_dir()):

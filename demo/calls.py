@@ -102,7 +102,8 @@ def _function(page: Any, name: str | None, call: dict[str, Any]) -> Any:
         found = next((function for function in page.fns.values() if function.api_name == name), None)
     else:
         found = page.fns.get(index) if type(index) is int else None
-    if found is None:
+    # Those without `fn` are the browser's own.
+    if found is None or found.fn is None:
         raise CallError("There is no such endpoint.", 404)
     return found
 

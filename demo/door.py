@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -30,10 +31,11 @@ GRACE, SLOWEST = 20, 16 * 2**10
 _MOST_BODIES = 64
 
 _READ = re.compile(
-    rf"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(?:assets|static|svelte)/.+"
-    rf"|/gradio_api/(?:info/?|openapi\.json|startup-events|app_id/?|theme\.css|queue/data|queue/status|upload_progress"
-    rf"|heartbeat/{NAME}|call/(?:v2/)?{NAME}/{NAME}|mcp/?|mcp/http/?|mcp/schema)"
+    rf"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(?:assets|static)(?:/[\w.@~+-]{{1,120}}){{1,6}}"
+    rf"|/gradio_api/(?:info/?|openapi\.json|startup-events|app_id/?|theme\.css|queue/status|upload_progress"
+    rf"|heartbeat/{NAME}|mcp/?|mcp/http/?|mcp/schema)"
 )
+_ANSWER = re.compile(rf"/gradio_api/call/(?:v2/)?{NAME}/(?P<event>{NAME})")
 _FILE = re.compile(r"/gradio_api/file=(?P<path>/.+)", re.DOTALL)
 _UPLOAD = "/gradio_api/upload"
 _CALL = re.compile(rf"/gradio_api/(?:queue/join|(?:call|call/v2|run)/{NAME}/?)")
@@ -104,8 +106,8 @@ class Door:
         if method in ("GET", "HEAD"):
             if path == "/health":
                 await JSONResponse({"status": "ok"})(scope, receive, answer)
-            elif _READ.fullmatch(path) or ((file := _FILE.fullmatch(path)) and self._uploads.holds(file["path"])):
-                await self._app(_without_odd_range(scope), receive, answer)
+            elif self._is_there(path, scope):
+                await self._app(_without_oddities(scope), receive, answer)
             else:
                 await refuse(404, "There is nothing here.")
             return
@@ -134,7 +136,11 @@ class Door:
         limit = MAX_UPLOAD if path == _UPLOAD else MAX_MESSAGE if _MCP.fullmatch(path) else MAX_CALL
         limited = self._limited(scope, receive, limit)
         if path == _UPLOAD:
-            await self._app(scope, limited, answer)
+            try:
+                await self._app(scope, limited, answer)
+            except TypeError:
+                # So Gradio takes a form whose files are text.
+                raise _BodyError(400, "This form holds no file.") from None
             return
         body = await _whole(limited)
         page = scope["app"].get_blocks()
@@ -144,6 +150,17 @@ class Door:
             await JSONResponse(refusal)(scope, receive, answer)
             return
         await self._app(_with_length(scope, len(body)), _again(body, receive), answer)
+
+    def _is_there(self, path: str, scope: Scope) -> bool:
+        if file := _FILE.fullmatch(path):
+            return self._uploads.holds(file["path"])
+        answer = _ANSWER.fullmatch(path)
+        if answer or path == "/gradio_api/queue/data":
+            queue = scope["app"].get_blocks()._queue
+            asked = answer["event"] if answer else _query(scope).get("session_hash", "")
+            # Gradio notices only after it has begun to answer.
+            return _session(queue, asked) in queue.pending_messages_per_session
+        return bool(_READ.fullmatch(path))
 
     def _is_full(self, app: Any) -> bool:
         return len(app.get_blocks()._queue) >= self._max_waiting
@@ -201,10 +218,24 @@ def _with_length(scope: Scope, length: int) -> Scope:
     return scope
 
 
-def _without_odd_range(scope: Scope) -> Scope:
+def _without_oddities(scope: Scope) -> Scope:
     # Gradio splits a range at every hyphen, and sends the request's own headers back with it.
     kept = [(name, value) for name, value in scope["headers"] if name != b"range" or _RANGE.fullmatch(value)]
-    return scope if len(kept) == len(scope["headers"]) else dict(scope, headers=kept)
+    # It knows neither pages that are not there nor links into them.
+    query = {name: value for name, value in _query(scope).items() if name not in ("page", "deep_link")}
+    return dict(scope, headers=kept, query_string=urlencode(query).encode())
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+
+def _session(queue: Any, asked: str) -> str:
+    """Returns the session of an event, or what was asked for where that is a session itself."""
+    if event := queue.event_ids_to_events.get(asked):
+        return event.session_hash
+    waiting = queue.pending_event_ids_session.items()
+    return next((session for session, events in waiting if asked in events), asked)
 
 
 def _add_headers(message: Message, is_file: bool) -> None:

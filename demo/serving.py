@@ -1,6 +1,7 @@
 """From a page to a running server, and to its orderly end."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -81,6 +82,7 @@ class Serving:
         Raises:
             OSError: The port can't be had.
         """
+        self._stop_on_signals()
         door = Middleware(Door, uploads=self._uploads, max_waiting=MAX_WAITING, busy=_busy, closing=self._closing)
         # The door counts, and answers in the visitor's language; Gradio's own limit is there in case it counts wrong.
         self.page.queue(max_size=2 * MAX_WAITING, default_concurrency_limit=AT_ONCE, api_open=False)
@@ -101,6 +103,8 @@ class Serving:
             footer_links=["api", "gradio", "settings"],
             **self._looks,
         )
+        # Every odd message to the tool would fill a page of the log.
+        logging.getLogger().setLevel(logging.ERROR)
         config = self.page.server.config
         config.http_protocol_class = _Impatient
         config.limit_concurrency = _CONNECTIONS
@@ -109,7 +113,14 @@ class Serving:
 
     def until_stopped(self) -> None:
         """Serves until SIGTERM or Ctrl-C, then finishes what is being answered, within five seconds in all."""
+        self._closing.wait()
+        print("Stopping: what is being answered will be finished.", file=sys.stderr)
+        end = time.monotonic() + _ANSWERING
+        while self._is_answering() and time.monotonic() < end:
+            time.sleep(0.02)
+        self.page.close(verbose=False)
 
+    def _stop_on_signals(self) -> None:
         def asked(number: int, _: FrameType | None) -> None:
             if self._closing.is_set():
                 # Twice: at once.
@@ -118,12 +129,6 @@ class Serving:
 
         for number in STOPPING:
             signal.signal(number, asked)
-        self._closing.wait()
-        print("Stopping: what is being answered will be finished.", file=sys.stderr)
-        end = time.monotonic() + _ANSWERING
-        while self._is_answering() and time.monotonic() < end:
-            time.sleep(0.02)
-        self.page.close(verbose=False)
 
     def _is_answering(self) -> bool:
         queue = self.page._queue

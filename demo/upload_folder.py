@@ -1,4 +1,4 @@
-"""Where visitors' files lie: a folder of this process alone, emptied while it serves and gone when it ends."""
+"""Where visitors' files lie: in a folder of this process alone, emptied while it serves and gone when it ends."""
 
 import os
 import shutil
@@ -45,16 +45,6 @@ class UploadFolder:
         """
         self._kept, self._named = {file for file, *_ in self._files()}, named
         threading.Thread(target=self._sweep_for_ever, name="uploads", daemon=True).start()
-
-    def remove_on_signals(self) -> None:
-        """Lets SIGTERM and Ctrl-C end the process at once, without leaving the folder behind."""
-
-        def end(number: int, _: FrameType | None) -> None:
-            shutil.rmtree(self.path, ignore_errors=True)
-            os._exit(128 + number)
-
-        for number in STOPPING:
-            signal.signal(number, end)
 
     def holds(self, path: str) -> bool:
         """Tells whether a path leads to a file in this folder, whatever `..` and links it goes through."""
@@ -111,7 +101,21 @@ class UploadFolder:
 
 @contextmanager
 def upload_folder() -> Iterator[UploadFolder]:
-    """Makes the folder, tells Gradio of it (which must not be imported yet), and removes it in the end."""
-    with tempfile.TemporaryDirectory(prefix="nritya-uploads-", ignore_cleanup_errors=True) as path:
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(path).resolve())
-        yield UploadFolder(Path(path))
+    """Makes the folder and removes it in the end, together with whatever else this process keeps for a while.
+
+    Gradio, which learns of it by the environment, must not be imported yet. Until somebody else cares for SIGTERM and
+    Ctrl-C, they end the process at once.
+    """
+    with tempfile.TemporaryDirectory(prefix="nritya-", ignore_cleanup_errors=True) as root:
+
+        def end(number: int, _: FrameType | None) -> None:
+            shutil.rmtree(root, ignore_errors=True)
+            os._exit(128 + number)
+
+        for number in STOPPING:
+            signal.signal(number, end)
+        tempfile.tempdir = root
+        path = Path(root, "uploads").resolve()
+        path.mkdir()
+        os.environ["GRADIO_TEMP_DIR"] = str(path)
+        yield UploadFolder(path)

@@ -35,7 +35,7 @@ class Server:
     @property
     def uploads(self) -> Path:
         """Where visitors' files lie."""
-        (folder,) = self.folder.glob("nritya-uploads-*")
+        (folder,) = self.folder.glob("nritya-*/uploads")
         return folder
 
     def said(self) -> str:
@@ -113,5 +113,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def server(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A page that serves `model_folder`."""
-    with started(tmp_path_factory.mktemp("server"), _free_port(), MODEL_ID=str(model_folder)) as server:
+    folder = tmp_path_factory.mktemp("server")
+    environment = {"MODEL_ID": str(model_folder), "FEEDBACK_DIR": str(folder / "feedback")}
+    with started(folder, _free_port(), **environment) as server:
         yield server

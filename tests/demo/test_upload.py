@@ -26,7 +26,7 @@ def _written(path: Path, image: Image.Image, format_: str, **options: object) ->
     ("name", "format_", "mode", "options"),
     [
         ("phone.jpg", "JPEG", "RGB", {"quality": 95}), ("print.jpg", "JPEG", "CMYK", {"quality": 95}),
-        ("drawn.png", "PNG", "RGBA", {}), ("old.gif", "GIF", "P", {}),
+        ("drawn.png", "PNG", "RGBA", {}), ("old.gif", "GIF", "RGB", {}),
         ("web.webp", "WEBP", "RGBA", {"lossless": True}),
         ("apple.heic", "HEIF", "RGB", {"quality": 95}), ("new.avif", "AVIF", "RGB", {"quality": 95}),
         ("scan.tif", "TIFF", "RGB", {}), ("scan.bmp", "BMP", "RGB", {}),

@@ -101,7 +101,7 @@ def test_a_private_model_asks_for_a_token(space: Space, pushed_model: str) -> No
 )
 def test_a_wrong_model_id_stays_on_the_page(space: Space, model_id: str, said: str) -> None:
     with space(model_id) as server:
-        wait_for(lambda: _says(server, "wrong", said), 20)
+        wait_for(lambda: _says(server, "wrong", said), 60)
         assert server.process.poll() is None
         assert "Traceback" not in server.said()
 
