@@ -84,6 +84,10 @@ def _one(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
                 height=380,
                 format="jpeg",
                 buttons=["fullscreen"],
+                # As it is, not as in a mirror; and what is before a phone, not who holds it.
+                webcam_options=gr.WebcamOptions(
+                    mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}}}
+                ),
                 elem_id="photo",
             )
             offered = html("examples", js_on_load=_EXAMPLES_JS) if events.examples else None
