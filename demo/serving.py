@@ -31,6 +31,8 @@ _SESSIONS = 256
 _CONNECTIONS = 768
 # Seconds: for a request's head to arrive, for what is being answered when the end comes, for connections to close.
 _PATIENCE, _ANSWERING, _CLOSING = 10, 3, 1
+# Seconds; longer than proxies and clients keep a connection, lest they ask on one that is just being closed.
+_KEPT = 75
 
 
 class _Impatient(H11Protocol):
@@ -108,7 +110,8 @@ class Serving:
         config = self.page.server.config
         config.http_protocol_class = _Impatient
         config.limit_concurrency = _CONNECTIONS
-        config.timeout_graceful_shutdown = _CLOSING
+        config.timeout_keep_alive = _KEPT
+        config.timeout_graceful_shutdown = _CLOSING / 2
         self._uploads.keep_what_is_there(self.page.temp_file_sets)
 
     def until_stopped(self) -> None:
@@ -118,7 +121,10 @@ class Serving:
         end = time.monotonic() + _ANSWERING
         while self._is_answering() and time.monotonic() < end:
             time.sleep(0.02)
-        self.page.close(verbose=False)
+        # Gradio waits longer than there is time for connections that do not end.
+        closing = threading.Thread(target=self.page.close, kwargs={"verbose": False}, daemon=True)
+        closing.start()
+        closing.join(_CLOSING)
 
     def _stop_on_signals(self) -> None:
         def asked(number: int, _: FrameType | None) -> None:

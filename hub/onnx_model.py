@@ -1,8 +1,12 @@
 """model.onnx of a model folder, looked at before anything in it is trusted, and opened."""
 
 import json
+import os
 import re
 from typing import Any
+
+# Read when it is imported: it reports to its makers unless told not to.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime

@@ -13,6 +13,7 @@ from pathlib import Path
 # Read by the Hub's clients at import: nothing from this machine's cache, no network.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="nritya-hf-home-")
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 from PIL import Image
