@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import tempfile
 import weakref
@@ -19,8 +18,6 @@ from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 
 __all__ = ["Answer", "NoNumbersError", "ServedModel", "load_model"]
 
-LONGEST_FACT = 500
-
 
 @dataclass(frozen=True)
 class ServedModel:
@@ -32,9 +29,8 @@ class ServedModel:
         revision: The commit there, or None for a local folder.
         network: Classifies an upright RGB picture.
         config: The model folder's config.json, checked.
-        facts: What there is to tell about a class, by its name.
         test: metrics.json of the test split, or empty when it was not judged.
-        examples: Pictures to offer, in a folder that lasts as long as this.
+        examples: Pictures to offer, in a folder that lasts as long as this; `examples.json` lies beside them.
     """
 
     name: str
@@ -42,7 +38,6 @@ class ServedModel:
     revision: str | None
     network: Callable[[Image.Image], Answer]
     config: dict[str, Any]
-    facts: dict[str, str]
     test: dict[str, Any]
     examples: list[Path]
 
@@ -83,16 +78,18 @@ def load_model(model_id: str) -> ServedModel:
     except (ValueError, AttributeError) as error:
         raise ModelFolderError(f"{model_id} has a damaged metrics.json ({error}): evaluate it again") from None
     network = _load_network(folder)
-    kept = tempfile.mkdtemp(prefix="nritya-")
+    kept = Path(tempfile.mkdtemp(prefix="nritya-"))
+    offered = folder.path / "examples"
+    for path in (*offered.glob("*.jpg"), *offered.glob("examples.json")):
+        shutil.copy(path, kept)
     model = ServedModel(
         name=_name(model_id, folder.config),
         repo_id=folder.repo_id,
         revision=folder.revision,
         network=network,
         config=folder.config,
-        facts=_facts(folder.config.get("classes")),
         test=test,
-        examples=[Path(shutil.copy(path, kept)) for path in sorted((folder.path / "examples").glob("*.jpg"))],
+        examples=sorted(kept.glob("*.jpg")),
     )
     weakref.finalize(model, shutil.rmtree, kept, ignore_errors=True)
     return model
@@ -115,18 +112,3 @@ def _name(model_id: str, config: dict[str, Any]) -> str:
     # A path of this machine is nobody's business.
     data = config.get("training_data", {}).get("name")
     return f"{config['architecture']}, trained on “{data}”" if data else config["architecture"]
-
-
-def _facts(classes: Any) -> dict[str, str]:
-    """Returns a paragraph per class from a model folder's config, which anybody may have written."""
-    facts = {}
-    for label, told in classes.items() if isinstance(classes, dict) else ():
-        if not isinstance(told, dict):
-            continue
-        name, native, region, fact, look_for = (
-            # As plain text: no link, no markup, no novel.
-            re.sub(r"([\\`*_\[\]<>#|!~])", r"\\\1", str(told.get(key, ""))[:LONGEST_FACT])
-            for key in ("name", "native", "region", "fact", "look_for")
-        )
-        facts[label] = f"**{name}** · {native} · {region}\n\n{fact}\n\n*What to look for:* {look_for}"
-    return facts

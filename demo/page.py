@@ -84,6 +84,10 @@ def _one(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
                 height=380,
                 format="jpeg",
                 buttons=["fullscreen"],
+                # As it is, not as in a mirror; and what is before a phone, not who holds it.
+                webcam_options=gr.WebcamOptions(
+                    mirror=False, constraints={"video": {"facingMode": {"ideal": "environment"}}}
+                ),
                 elem_id="photo",
             )
             offered = html("examples", js_on_load=_EXAMPLES_JS) if events.examples else None
@@ -111,15 +115,15 @@ def _feedback(events: Events, text: gr.I18n) -> list[Any]:
     """Adds "Was this right?"; returns what every new picture sets: subject, dance, consent, note."""
     assert events.feedback is not None, "without a place to keep answers, nobody asks for them"
     subject = gr.State(None)
-    with gr.Group(elem_id="feedback"):
+    with gr.Column(elem_id="feedback"):
         gr.Markdown(text("nritya_feedback"))
-        with gr.Row():
-            yes = gr.Button(text("nritya_feedback_yes"), variant="primary", min_width=80, scale=1)
-            choices = [(dance.name, label) for label, dance in events.dances.items()]
-            dance = gr.Dropdown(choices, value=None, label=text("nritya_feedback_is"), min_width=160, scale=3)
-            send = gr.Button(text("nritya_feedback_send"), min_width=80, scale=1)
         shown = events.feedback.takes_pictures
-        consent = gr.Checkbox(False, label=text("nritya_feedback_consent"), visible=shown, elem_id="consent")
+        consent = gr.Checkbox(False, label=text("nritya_feedback_consent"), visible=shown, container=False)
+        with gr.Row():
+            yes = gr.Button(text("nritya_feedback_yes"), variant="primary", min_width=70, scale=2)
+            choices = [(dance.name, label) for label, dance in events.dances.items()]
+            dance = gr.Dropdown(choices, value=None, label=text("nritya_feedback_is"), min_width=150, scale=5)
+            send = gr.Button(text("nritya_feedback_send"), min_width=70, scale=2)
         told = gr.HTML(elem_id="feedback-note", apply_default_css=False)
     yes.click(events.keep_yes, [subject, consent], told, show_progress="hidden", api_visibility="private")
     send.click(events.keep_no, [subject, dance, consent], told, show_progress="hidden", api_visibility="private")

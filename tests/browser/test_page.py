@@ -1,5 +1,6 @@
 """The page, used as visitors use it: real Chromium, a server of its own, nothing asked of another one."""
 
+import base64
 import csv
 import io
 import json
@@ -14,6 +15,9 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from demo.heatmap import colour, lay_over, read_crop
+from demo.model import load_model
+from demo.upload import read_upload
 from tests.conftest import serve
 
 pytestmark = pytest.mark.browser
@@ -48,6 +52,9 @@ def _opened(browser: Browser, address: str, *, path: str = "/", init: str = "", 
         visitor.add_init_script(init)
     visitor.goto(address + path)
     expect(visitor.locator("#answer .bars li").first).to_be_visible(timeout=20_000)
+    # What the page does last when it has loaded.
+    expect(visitor.locator("footer img[alt='']").first).to_be_attached()
+    expect(visitor.locator(".loading")).to_have_count(0)
     yield visitor
     context.close()
     assert elsewhere == []
@@ -105,6 +112,36 @@ def test_an_uploaded_picture_is_answered_with_all_bars(visitor: Page, model_fold
         expect(visitor.locator("#answer .told .native", has_text=told["native"])).to_have_attribute(
             "lang", re.compile("^[a-z]{2}$")
         )
+
+
+def test_the_heat_map_lies_where_the_model_looked(visitor: Page, model_folder: Path) -> None:
+    picture = model_folder / "examples" / "odissi.jpg"
+    _give(visitor, picture)
+    _answered(visitor)
+    over, under = visitor.locator("#answer .heat .over"), visitor.locator("#answer .heat .under")
+    expect(over).to_be_hidden()
+    calls: list[str] = []
+    visitor.on("request", lambda r: calls.append(r.url) if "queue" in r.url else None)
+    visitor.locator("#answer .heat summary").focus()
+    visitor.keyboard.press("Enter")
+    expect(over).to_be_visible()
+    assert under.evaluate("image => image.complete && image.naturalWidth > 0")
+    assert over.bounding_box() == under.bounding_box()
+    box = under.bounding_box()
+    with Image.open(picture) as image:
+        assert box["width"] / box["height"] == pytest.approx(image.width / image.height, rel=0.01)
+    # Pixel by pixel what the model's own map is over this picture.
+    model = load_model(str(model_folder))
+    answer = model.answer(read_upload(picture))
+    assert answer.heatmap is not None
+    png = colour(lay_over(answer.heatmap, image.size, read_crop(model.config)))
+    assert over.get_attribute("src") == f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    visitor.keyboard.press("Tab")
+    expect(visitor.get_by_label("Heat-map over the picture")).to_be_focused()
+    visitor.keyboard.press("Space")
+    expect(over).to_be_hidden()
+    expect(under).to_be_visible()
+    assert calls == []
 
 
 def test_an_answer_is_one_call(visitor: Page, model_folder: Path) -> None:

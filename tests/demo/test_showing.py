@@ -84,6 +84,9 @@ def test_a_heat_map_keeps_the_pictures_proportions() -> None:
     assert "aspect-ratio:300/200" in html
     assert "cut off" in html
     assert 'src="gradio_api/file=/a%22b"' in html
+    assert "Where it looked" in html
+    # A model without such maps is not asked for them.
+    assert "Where it looked" not in SHOWING.answer(EN, judge(probs, None), probs, None)
 
 
 def test_many_rows_name_the_bad_file_and_escape_every_name() -> None:

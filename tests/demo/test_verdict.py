@@ -21,7 +21,7 @@ def test_a_sure_answer_is_a_name_and_a_share() -> None:
 def test_below_the_threshold_two_are_named_and_why() -> None:
     sentence, reason = _said(PROBS, 0.8)
     assert sentence == "Not sure: Odissi or Bharatanatyam"
-    assert reason == "The likeliest has 52 %. Below 80 %, this model is wrong too often to say."
+    assert reason == "The likeliest has 52 %; below 80 % this model errs too often."
 
 
 def test_the_threshold_itself_is_enough() -> None:
