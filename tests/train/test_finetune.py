@@ -63,7 +63,11 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "model/metrics.json",
         "model/predictions.parquet",
         "model/figures/training.png",
-        "model/figures/confusion_matrix_test.png",
+        *(f"model/figures/{name}_test.png" for name in ("confusion_matrix", "per_class", "reliability", "risk_coverage")),
+        "model/report/index.html",
+        "model/report/credits.json",
+        "model/report/grad_cam_test.jpg",
+        "model/report/top_losses_test.jpg",
         "model/examples/examples.json",
         *(f"model/examples/{dance}.jpg" for dance in dances),
     }
