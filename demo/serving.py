@@ -16,12 +16,13 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from demo.cores import usable_cores
 from demo.door import BUSY, Door
 from demo.upload import MAX_BYTES
 from demo.upload_folder import STOPPING, UploadFolder
 from demo.words import words_for
 
-AT_ONCE = max(1, (os.cpu_count() or 2) // 2)
+AT_ONCE = max(1, usable_cores() // 2)
 """Pictures that are classified at the same time: one alone already keeps about two cores busy."""
 MAX_WAITING = 64
 """Calls that wait for their turn; further ones are told that the page is busy."""
