@@ -62,7 +62,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=320, help="of a picture; three quarters of it are its height")
     parser.add_argument("--architecture", default="resnet34")
     parser.add_argument("--size", type=int, default=224, help="of what the model sees")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40, help="of the bare side")

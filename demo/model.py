@@ -1,7 +1,6 @@
 """The model that answers, and what its folder tells about it."""
 
 import json
-import os
 import shutil
 import tempfile
 import weakref
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from demo.answer import Answer, NoNumbersError
+from demo.cores import usable_cores
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 
 __all__ = ["Answer", "NoNumbersError", "ServedModel", "load_model"]
@@ -50,6 +50,11 @@ class ServedModel:
     def drawings(self) -> bool:
         """True when it was trained on drawings."""
         return self.config.get("training_data", {}).get("drawings", False)
+
+    @property
+    def concurrency(self) -> int:
+        """How many answers at once make the most of this machine, although each uses all its cores."""
+        return usable_cores()
 
     def answer(self, image: Image.Image) -> Answer:
         """Classifies an upright RGB picture; several threads may ask at once.
@@ -100,7 +105,7 @@ def _load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
     if folder.has_onnx:
         from demo import through_onnx
 
-        return through_onnx.load_network(folder, threads=os.cpu_count() or 1)
+        return through_onnx.load_network(folder, threads=usable_cores())
     from demo import through_transformers
 
     return through_transformers.load_network(folder)

@@ -44,6 +44,7 @@ def test_from_drawings_to_an_answering_page(tmp_path: Path) -> None:
     _run(*[word.replace(str(run), str(straight)) for word in fit])
     resumed, expected = (load_file(r / "model" / "model.safetensors") for r in (run, straight))
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+    assert (run / "model" / "model.onnx").read_bytes() == (straight / "model" / "model.onnx").read_bytes()
 
     assert "test accuracy" in _run("train", "evaluate", run / "model", f"dataset={dances}")
     with serve(os.path.relpath(run / "model", ROOT)) as address:

@@ -47,7 +47,7 @@ class Evaluation(Settings):
     split: str = "test"
     others: str | None = None
     reuse_predictions: bool = False
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(16, ge=1)
     num_workers: int = Field(2, ge=0)
     tta: bool = False
     output_dir: Path | None = None

@@ -22,6 +22,7 @@ from train.fitting.streaming import StreamedBatches
 from train.fitting.tracking import check_tracker
 from train.fitting.transforms import eval_transform
 from train.running.batchnorm import synchronise_batchnorm
+from train.running.memory import keep_freed_memory
 from train.running.precision import native_precision
 from train.running.processes import check_processes, from_main, make_accelerator
 from train.running.stopping import StopRequest
@@ -64,6 +65,8 @@ def recipe_accelerator(recipe: Recipe) -> Accelerator:
         check_compiler()
     if recipe.tracker:
         check_tracker(recipe.tracker)
+    if not torch.accelerator.is_available():
+        keep_freed_memory()
     accelerator = make_accelerator(
         native_precision() if recipe.mixed_precision == "auto" else recipe.mixed_precision,
         log_with=recipe.tracker,

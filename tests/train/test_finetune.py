@@ -45,6 +45,7 @@ def _assert_equal(one: Path, other: Path) -> None:
 def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
     files = {path.relative_to(run_folder).as_posix() for path in run_folder.rglob("*") if path.is_file()}
     dances = json.loads((run_folder / "model" / "config.json").read_text())["label_names"]
+    judged = ("confusion_matrix", "per_class", "reliability", "risk_coverage")
     assert files == {
         "recipe.yaml",
         "data.json",
@@ -64,7 +65,11 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "model/metrics.json",
         "model/predictions.parquet",
         "model/figures/training.png",
-        "model/figures/confusion_matrix_test.png",
+        *(f"model/figures/{name}_test.png" for name in judged),
+        "model/report/index.html",
+        "model/report/credits.json",
+        "model/report/grad_cam_test.jpg",
+        "model/report/top_losses_test.jpg",
         "model/examples/examples.json",
         *(f"model/examples/{dance}.jpg" for dance in dances),
     }

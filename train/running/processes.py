@@ -11,7 +11,6 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from train.errors import UserError, message_of
-from train.running.memory import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +36,6 @@ def make_accelerator(mixed_precision: str, **settings: Any) -> Accelerator:
         mixed_precision: "no", "bf16" or "fp16".
         settings: More for `Accelerator`.
     """
-    if not torch.accelerator.is_available():
-        keep_freed_memory()
     # The precision of the first would be everybody's, and another one is refused.
     AcceleratorState._reset_state()
     return Accelerator(

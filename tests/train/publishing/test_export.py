@@ -11,8 +11,11 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
+from pictures.decoding import decode
+from tests.conftest import SHARED
 from train.fitting.data import load_images
 from train.fitting.model import model_data_config
 from train.fitting.transforms import eval_transform
@@ -170,3 +173,46 @@ def test_it_answers_about_what_it_was_made_for(model_folder: Path, dataset_folde
     row = load_images(str(dataset_folder)).split("test")[0]
     probs = _answers(model_folder / "model.onnx", row["image"])["probs"]
     assert probs.sum() == pytest.approx(1)
+
+
+def _trained_on_photographs(pictures: list[Image.Image], labels: np.ndarray) -> Any:
+    """EfficientNet-Lite0 with ImageNet weights, and a classifier by the nearest mean of its features."""
+    model = timm.create_model("tf_efficientnet_lite0", num_classes=8).eval()
+    state = load_file(SHARED / "pretrained" / "tf_efficientnet_lite0-imagenet.safetensors")
+    model.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in state.items()}, strict=False)
+    transform = eval_transform(model_data_config(model, 224, "squash"))
+    with torch.inference_mode():
+        features = torch.stack(
+            [model.forward_head(model.forward_features(transform(p)[None]), pre_logits=True)[0] for p in pictures]
+        )
+        means = torch.stack([features[labels == label].mean(0) for label in range(8)])
+        spread = (features - means[labels]).square().mean() * 30
+        model.classifier.weight.copy_(means / spread)
+        model.classifier.bias.copy_(-means.square().sum(1) / spread / 2)
+        sure = model.classifier(features).softmax(1).max(1).values.mean()
+    # Neither all at one class nor all alike, where no difference would show.
+    assert 0.3 < sure < 0.95
+    return model
+
+
+@pytest.mark.shared
+def test_photographs_and_odd_sizes_are_answered_as_timm_answers(tmp_path: Path) -> None:
+    files = sorted((SHARED / "data" / "dances").rglob("*.jpg"))[::2]
+    assert len(files) >= 100
+    pictures = [decode(file.read_bytes()).image for file in files]
+    labels = np.unique([file.parent.name for file in files], return_inverse=True)[1]
+    model = _trained_on_photographs(pictures, labels)
+    for crop_mode in ("squash", "center", "border"):
+        data_config = model_data_config(model, 224, crop_mode)
+        write_onnx(tmp_path / "model.onnx", model, data_config, {})
+        session, transform = onnxruntime.InferenceSession(tmp_path / "model.onnx"), eval_transform(data_config)
+        line = 5 if crop_mode == "border" else 1
+        odd = [pictures[0].resize(size) for size in ((1000, line), (line, 1000), (6000, 4000), (90, 70))]
+        differences = []
+        for picture in [*pictures, *odd]:
+            probs = session.run(["probs"], {"image": np.asarray(picture)})[0]
+            with torch.inference_mode():
+                differences.append(np.abs(probs - model(transform(picture).unsqueeze(0)).softmax(1)[0].numpy()))
+        print(crop_mode, np.median(differences), np.max(differences))
+        assert np.median(differences) <= 2e-4
+        assert np.max(differences) <= 2e-3
