@@ -17,6 +17,8 @@ MAX_AGE = 3600
 """Seconds that a file stays: as long as a page may be left open and asked about its picture again."""
 MAX_BYTES = 2 * 2**30
 """Of all files together; where the disk has less than twice as much room, half of that."""
+MAX_FILES = 10_000
+"""However small they are."""
 _EVERY = 60
 # After so many bytes it is looked at once more, lest visitors fill the disk between two looks.
 _SOON = 256 * 2**20
@@ -67,9 +69,10 @@ class UploadFolder:
         now = time.time()
         files = sorted(self._files(), key=lambda found: found[1])
         total = sum(size for _, _, size in files)
-        gone = set()
+        gone: set[str] = set()
         for file, changed, size in files:
-            if file in self._kept or (total <= self.max_bytes and now - changed <= max_age):
+            too_much = total > self.max_bytes or len(files) - len(gone) > MAX_FILES
+            if file in self._kept or not (too_much or now - changed > max_age):
                 continue
             file.unlink(missing_ok=True)
             total -= size
