@@ -88,7 +88,7 @@ def _fit(recipe: Recipe, accelerator: Accelerator, run: RunFolder, given: Labell
         # safetensors takes tensors in their usual layout only.
         model = parts.model.to(memory_format=torch.contiguous_format)
         model.load_state_dict(run.load_best())
-        write_model_folder(run, model, parts.data_config, images, progress)
+        write_model_folder(run, model, parts.data_config, images, progress, recipe.target_accuracy)
         shutil.rmtree(run.features, ignore_errors=True)
 
     from_main(publish)

@@ -89,6 +89,8 @@ class Recipe(Settings):
             first steps), and validate and keep it instead of the weights themselves.
         patience: A stage ends early when validation has not improved for this many epochs (of cached features:
             passes).
+        target_accuracy: How often the model should be right where it does not abstain, 0 to 1; its threshold,
+            `reject_threshold` in config.json, is chosen on validation.
         seed: One seed, one result, to the bit, on one machine.
         mixed_precision: "no", "bf16" or (on GPUs) "fp16"; "auto" takes bf16 where the device computes in it by
             itself, as do GPUs since Ampere and processors with AVX512-BF16.
@@ -145,6 +147,7 @@ class Recipe(Settings):
     max_grad_norm: float | None = Field(None, gt=0)
     ema_decay: float | None = Field(None, gt=0, lt=1)
     patience: int | None = Field(None, ge=1)
+    target_accuracy: float = Field(0.95, gt=0, lt=1)
     seed: int = Field(8, ge=0, lt=2**32)
     mixed_precision: MixedPrecision = "no"
     channels_last: bool = False

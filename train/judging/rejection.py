@@ -9,7 +9,6 @@ from scipy.special import logsumexp, softmax
 from train.errors import UserError
 from train.judging.intervals import wilson_interval
 
-TARGET_ACCURACY = 0.95
 _POINTS = 100
 # Both are higher where a model is surer. Energy: Liu et al. 2020, with its sign turned.
 SCORES = {
@@ -61,9 +60,7 @@ class Threshold:
         }
 
 
-def choose_threshold(
-    logits: np.ndarray, labels: np.ndarray, target_accuracy: float = TARGET_ACCURACY, score: str = SCORE
-) -> Threshold:
+def choose_threshold(logits: np.ndarray, labels: np.ndarray, target_accuracy: float, score: str = SCORE) -> Threshold:
     """Chooses the lowest threshold above which answers are right often enough.
 
     "Often enough" is not what these pictures happen to give but what the next answer can be expected to, by

@@ -41,7 +41,12 @@ _EXAMPLE_SIDE = 640
 
 
 def write_model_folder(
-    run: RunFolder, model: nn.Module, data_config: dict[str, Any], images: LabelledImages, progress: Progress
+    run: RunFolder,
+    model: nn.Module,
+    data_config: dict[str, Any],
+    images: LabelledImages,
+    progress: Progress,
+    target_accuracy: float,
 ) -> Path:
     """Writes `run.model`; the folder appears whole and checked, by rename, and replaces an earlier one.
 
@@ -51,6 +56,7 @@ def write_model_folder(
         data_config: How its pictures are prepared, in timm's terms.
         images: What it was trained on.
         progress: How training went.
+        target_accuracy: How often it should be right where it does not abstain, 0 to 1.
 
     Returns:
         The model folder.
@@ -61,7 +67,7 @@ def write_model_folder(
     """
     best = progress.best
     assert best is not None, "a run without an epoch has no model"
-    calibrated = calibrate(model, data_config, images)
+    calibrated = calibrate(model, data_config, images, target_accuracy)
     draft = Path(tempfile.mkdtemp(prefix=".model-", dir=run.path))
     try:
         draft.chmod(0o755)
@@ -111,7 +117,9 @@ def write_model_folder(
     return run.model
 
 
-def calibrate(model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> dict[str, Any]:
+def calibrate(
+    model: nn.Module, data_config: dict[str, Any], images: LabelledImages, target_accuracy: float
+) -> dict[str, Any]:
     """Divides the model's logits by the temperature that fits the validation split, and chooses when it abstains.
 
     Returns:
@@ -133,7 +141,7 @@ def calibrate(model: nn.Module, data_config: dict[str, Any], images: LabelledIma
             calibration.pictures,
         )
     fold_temperature(model, calibration.temperature)
-    threshold = choose_threshold(predictions.logits / calibration.temperature, predictions.labels)
+    threshold = choose_threshold(predictions.logits / calibration.temperature, predictions.labels, target_accuracy)
     return {
         "calibration": {**asdict(calibration), "split": _SPLIT},
         "reject_threshold": threshold.as_config(_SPLIT),

@@ -23,7 +23,7 @@ def test_eighteen_right_answers_promise_95_percent_and_seventeen_do_not() -> Non
     falling = np.linspace(9, 1, 30).tolist()
     for first, kept in ((17, 0), (18, 18), (19, 19)):
         labels = np.where(np.arange(30) < first, 0, 1)
-        threshold = choose_threshold(_logits(falling), labels)
+        threshold = choose_threshold(_logits(falling), labels, 0.95)
         assert (threshold.answered, threshold.right) == (kept, kept)
         assert (threshold.value is None) == (kept == 0)
         if kept:
@@ -43,7 +43,7 @@ def test_the_most_pictures_that_reach_the_target_are_answered() -> None:
 
 
 def test_the_threshold_lies_midway() -> None:
-    threshold = choose_threshold(_logits([3.0] * 20 + [1.0] * 10), np.repeat([0, 1], [20, 10]), score="energy")
+    threshold = choose_threshold(_logits([3.0] * 20 + [1.0] * 10), np.repeat([0, 1], [20, 10]), 0.95, score="energy")
     assert threshold.value == pytest.approx((np.log1p(np.exp(3)) + np.log1p(np.exp(1))) / 2)
 
 
@@ -54,7 +54,7 @@ def test_equal_scores_are_answered_together_or_not_at_all() -> None:
 
 
 def test_no_picture_reaches_the_target() -> None:
-    stated = choose_threshold(_logits([3.0, 2.0]), np.array([0, 0])).as_config("validation")
+    stated = choose_threshold(_logits([3.0, 2.0]), np.array([0, 0]), 0.95).as_config("validation")
     assert (stated["value"], stated["coverage"], stated["accuracy"]) == (None, 0, None)
     judged = judge_threshold(_logits([3.0, 2.0]), np.array([0, 1]), stated)
     assert (judged["answered"], judged["accuracy"], judged["coverage"]) == (2, 0.5, 1)

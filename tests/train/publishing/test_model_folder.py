@@ -90,7 +90,7 @@ def test_a_model_that_gives_no_numbers_is_not_published(dataset_folder: Path) ->
     torch.nn.init.constant_(model.fc.weight, float("nan"))
     data_config = {**timm.data.resolve_model_data_config(model), "input_size": (3, 32, 32)}
     with pytest.raises(PredictionsError, match=r"validation: no numbers .* for 8 of 8 pictures, first for row 0, sha"):
-        calibrate(model, data_config, images)
+        calibrate(model, data_config, images, 0.95)
 
 
 def test_a_good_model_gets_a_threshold(dataset_folder: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_good_model_gets_a_threshold(dataset_folder: Path) -> None:
         model.fc.weight.copy_((30 * torch.linalg.pinv(centred) @ torch.eye(8)[torch.tensor(rows["label"])]).T)
         model.fc.bias.copy_(-model.fc.weight @ features.mean(0))
     before = model.fc.weight.clone()
-    calibrated = calibrate(model, data_config, dataclasses.replace(images, splits={"validation": many}))
+    calibrated = calibrate(model, data_config, dataclasses.replace(images, splits={"validation": many}), 0.9)
     assert calibrated["calibration"]["temperature"] == 1
     assert calibrated["calibration"]["bound"] == "lowest"
     torch.testing.assert_close(model.fc.weight.data, before)
@@ -114,6 +114,7 @@ def test_a_good_model_gets_a_threshold(dataset_folder: Path) -> None:
     reject = calibrated["reject_threshold"]
     assert (reject["pictures"], reject["answered"], reject["accuracy"], reject["coverage"]) == (32, 32, 1, 1)
     assert 0 < reject["value"] < 1
+    assert reject["target_accuracy"] == 0.9
 
 
 def predict_features(model: torch.nn.Module, data_config: dict, rows: datasets.Dataset) -> torch.Tensor:
