@@ -83,7 +83,7 @@ def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
         from train.push import push_space
 
         def push(repo_id: str) -> object:
-            return push_space(repo_id, "alice/model", {"id": None, "drawings": True}, public=True)
+            return push_space(repo_id, "alice/model", {"id": None, "drawings": True}, has_onnx=True, public=True)
 
         needed = {"README.md", "app.py", "requirements.txt", "hub/model_folder.py"}
 
