@@ -38,7 +38,7 @@ class CallError(ValueError):
         self.status = status
 
 
-def checked_call(path: str, body: bytes, page: Any, uploads: UploadFolder) -> bytes:
+def checked_call(path: str, body: bytes, page: Any, uploads: UploadFolder) -> tuple[bytes, str | None]:
     """Checks a call of one of the page's functions.
 
     Args:
@@ -48,7 +48,7 @@ def checked_call(path: str, body: bytes, page: Any, uploads: UploadFolder) -> by
         uploads: Where every file must lie.
 
     Returns:
-        The body to go on with: addresses of uploaded files are paths there.
+        The body to go on with, where addresses of uploaded files are paths, and the session that it names.
 
     Raises:
         CallError: No JSON, no such function, values that its inputs can't take, a file that nobody has uploaded.
@@ -63,7 +63,7 @@ def checked_call(path: str, body: bytes, page: Any, uploads: UploadFolder) -> by
     _check_files(call, uploads)
     for name, block, value in given:
         _check_value(name, block, value)
-    return _written(call)
+    return _written(call), None if by_name else call.get("session_hash")
 
 
 def checked_message(body: bytes) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.calls import NAME, CallError, checked_call, checked_message
+from demo.forgetting import forget_uploads, forget_visitors
 from demo.upload import MAX_BYTES, SENTENCES
 from demo.upload_folder import UploadFolder
 
@@ -136,6 +137,7 @@ class Door:
         limit = MAX_UPLOAD if path == _UPLOAD else MAX_MESSAGE if _MCP.fullmatch(path) else MAX_CALL
         limited = self._limited(scope, receive, limit)
         if path == _UPLOAD:
+            forget_uploads()
             try:
                 await self._app(scope, limited, answer)
             except TypeError:
@@ -145,7 +147,8 @@ class Door:
         body = await _whole(limited)
         page = scope["app"].get_blocks()
         if _CALL.fullmatch(path):
-            body = checked_call(path, body, page, self._uploads)
+            body, session = checked_call(path, body, page, self._uploads)
+            forget_visitors(page._queue, session)
         elif _MCP.fullmatch(path) and (refusal := checked_message(body)):
             await JSONResponse(refusal)(scope, receive, answer)
             return
@@ -223,6 +226,10 @@ def _without_oddities(scope: Scope) -> Scope:
     kept = [(name, value) for name, value in scope["headers"] if name != b"range" or _RANGE.fullmatch(value)]
     # It knows neither pages that are not there nor links into them.
     query = {name: value for name, value in _query(scope).items() if name not in ("page", "deep_link")}
+    if scope["path"].rstrip("/").endswith("/info"):
+        # Of a page that is named it tells everybody anew how to call it; else it tells all what the first one is told,
+        # by whatever name he called this host.
+        query["page"] = ""
     return dict(scope, headers=kept, query_string=urlencode(query).encode())
 
 

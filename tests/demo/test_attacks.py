@@ -501,6 +501,13 @@ class TestBodies:
             assert 400 <= answer.status_code < 500, (headers, content, answer.status_code)
 
 
+def test_one_visitor_does_not_choose_what_others_are_told_to_call(server: Server) -> None:
+    for path in ("gradio_api/info", "gradio_api/openapi.json", "config", "", "gradio_api/mcp/schema"):
+        evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+        httpx.get(f"{server.address}/{path}", headers=evil)
+        assert "evil.example" not in httpx.get(f"{server.address}/{path}").text
+
+
 _JUNK = [
     None,
     0,

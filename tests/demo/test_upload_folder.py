@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from demo import upload_folder
 from demo.upload_folder import UploadFolder
 
 
@@ -42,6 +43,13 @@ def test_the_oldest_go_when_there_is_too_much(uploads: UploadFolder) -> None:
     uploads.sweep()
     assert example.exists()
     assert [file.exists() for file in files] == [False, False, False, True, True]
+
+
+def test_the_oldest_go_when_there_are_too_many(uploads: UploadFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_folder, "MAX_FILES", 2)
+    files = [_file(uploads, str(number), 0) for number in range(4)]
+    uploads.sweep()
+    assert [file.exists() for file in files] == [False, False, True, True]
 
 
 def test_empty_folders_go_unless_they_were_just_made(uploads: UploadFolder) -> None:
