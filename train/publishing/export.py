@@ -53,7 +53,7 @@ def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: 
     file.write_bytes(whole.SerializeToString(deterministic=True))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def map_places(model: Any, pixels: torch.Tensor) -> Places | None:
     """Finds out whether a model averages a map and classifies the averages linearly, by trying.
 
@@ -65,11 +65,16 @@ def map_places(model: Any, pixels: torch.Tensor) -> Places | None:
 
     Returns:
         Which dimensions of the last feature map are height and width, or None where there is no such map.
+
+    Raises:
+        NoGraphError: Its answer is not that of its head to its features.
     """
     classifier, maps = model.get_classifier(), model.forward_features(pixels)
+    logits = model.forward_head(maps)
+    if not torch.allclose(model(pixels), logits, 1e-3, 1e-4):
+        raise NoGraphError("its answer is more than its head makes of its features")
     if not isinstance(classifier, nn.Linear) or not isinstance(maps, torch.Tensor) or maps.ndim != 4:
         return None
-    logits = model.forward_head(maps)
     for places in ((2, 3), (1, 2)):
         means = maps.mean(places)
         if means.shape[1] == classifier.in_features and torch.allclose(classifier(means), logits, 1e-3, 1e-4):

@@ -128,6 +128,22 @@ class _Undecided(nn.Module):
     def forward_head(self, maps: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
         return self.model.forward_head(maps, pre_logits=pre_logits)
 
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.forward_head(self.forward_features(pixels))
+
+
+class _Sharper(_Undecided):
+    """A network whose answer is not that of its head."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(pixels)
+
+
+def test_a_network_that_is_more_than_features_and_head_is_one_line(tmp_path: Path) -> None:
+    model = _model("test_resnet")
+    with pytest.raises(NoGraphError, match="more than its head makes of its features"):
+        write_onnx(tmp_path / "model.onnx", _Sharper(model).eval(), model_data_config(model, 64, "squash"), {})
+
 
 def test_a_network_that_can_not_be_exported_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = _model("test_resnet")
