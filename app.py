@@ -17,7 +17,7 @@ os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
 
 from demo.loading import StartError, load, load_patiently, on_a_space
-from demo.memory import share_memory_between_threads
+from demo.memory import give_memory_back
 from demo.upload_folder import UploadFolder, upload_folder
 from demo.waiting import WaitingPage
 
@@ -30,7 +30,7 @@ FIRST_PORT = 7860
 
 def main() -> int:
     """Serves MODEL_ID until stopped; returns the exit code."""
-    share_memory_between_threads()
+    give_memory_back()
     # A Space has its model's id in a file beside this one.
     default = Path(__file__).with_name("MODEL_ID")
     model_id = os.environ.get("MODEL_ID") or (default.read_text(encoding="utf-8").strip() if default.exists() else "")

@@ -3,15 +3,16 @@
 import ctypes
 import sys
 
-_M_ARENA_MAX = -8
-_ARENAS = 2
+# Of mallopt(3). Setting a threshold keeps it from growing with the largest picture that has been freed.
+_OPTIONS = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 2**20), "M_TRIM_THRESHOLD": (-1, 2**22)}
 
 
-def share_memory_between_threads() -> None:
-    """Lets all threads allocate from two arenas, where the C library is glibc; to be called before any are started.
+def give_memory_back() -> None:
+    """Where the C library is glibc, lets freed pictures go back to the system; to be called before threads start.
 
-    Otherwise each of dozens of threads keeps one of its own, as large as the largest picture that it has decoded.
-    https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
+    Otherwise each of dozens of threads keeps an arena of its own, and holes in it where its pictures have been.
+    https://www.gnu.org/software/libc/manual/html_node/Malloc-Tunable-Parameters.html
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(_M_ARENA_MAX, _ARENAS)
+        for option, value in _OPTIONS.values():
+            library.mallopt(option, value)

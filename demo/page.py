@@ -54,7 +54,7 @@ def build_page(model: ServedModel) -> gr.Blocks:
     answering = Answering(model)
     events = Events(model, answering)
     programs = Programs(answering, events.dances)
-    with gr.Blocks(title="Nritya", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    with gr.Blocks(title="Nritya", analytics_enabled=False) as page:
         page.i18n_instance = text = _texts(model, events)
 
         def html(key: str, **options: Any) -> gr.HTML:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,8 +31,10 @@ FAVICON = Path(__file__).with_name("favicon.svg")
 # Gradio keeps a copy of the page's components for every visitor, and for every call that names no session.
 _SESSIONS = 256
 _CONNECTIONS = 768
-# Seconds: for a request's head to arrive, for what is being answered when the end comes, for connections to close.
-_PATIENCE, _ANSWERING, _CLOSING = 10, 3, 1
+# Seconds for a request's head to arrive.
+_PATIENCE = 10
+# Seconds when the end comes: for what is being answered, for answers to be fetched, for connections to close.
+_ANSWERING, _TELLING, _CLOSING = 2.5, 0.5, 0.5
 # Seconds; longer than proxies and clients keep a connection, lest they ask on one that is just being closed.
 _KEPT = 75
 
@@ -112,16 +115,15 @@ class Serving:
         config.http_protocol_class = _Impatient
         config.limit_concurrency = _CONNECTIONS
         config.timeout_keep_alive = _KEPT
-        config.timeout_graceful_shutdown = _CLOSING / 2
+        config.timeout_graceful_shutdown = _CLOSING
         self._uploads.keep_what_is_there(self.page.temp_file_sets)
 
     def until_stopped(self) -> None:
         """Serves until SIGTERM or Ctrl-C, then finishes what is being answered, within five seconds in all."""
         self._closing.wait()
         print("Stopping: what is being answered will be finished.", file=sys.stderr)
-        end = time.monotonic() + _ANSWERING
-        while self._is_answering() and time.monotonic() < end:
-            time.sleep(0.02)
+        self._wait_while(self._is_answering, _ANSWERING)
+        self._wait_while(self._is_telling, _TELLING)
         # Gradio waits longer than there is time for connections that do not end.
         closing = threading.Thread(target=self.page.close, kwargs={"verbose": False}, daemon=True)
         closing.start()
@@ -138,9 +140,16 @@ class Serving:
             signal.signal(number, asked)
 
     def _is_answering(self) -> bool:
-        queue = self.page._queue
-        # The last are answers that have not been fetched yet.
-        return bool(len(queue) or queue.get_active_worker_count() or any(queue.pending_event_ids_session.values()))
+        return bool(len(self.page._queue) or self.page._queue.get_active_worker_count())
+
+    def _is_telling(self) -> bool:
+        # Some never come for their answers.
+        return any(self.page._queue.pending_event_ids_session.values())
+
+    def _wait_while(self, condition: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while condition() and time.monotonic() < end:
+            time.sleep(0.02)
 
 
 def _busy(headers: Headers) -> str:

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -17,11 +18,12 @@ MAX_AGE = 3600
 """Seconds that a file stays: as long as a page may be left open and asked about its picture again."""
 MAX_BYTES = 2 * 2**30
 """Of all files together; where the disk has less than twice as much room, half of that."""
-MAX_FILES = 10_000
+MAX_FILES = 5_000
 """However small they are."""
 _EVERY = 60
 # After so many bytes it is looked at once more, lest visitors fill the disk between two looks.
 _SOON = 256 * 2**20
+_AT_ONCE = 16
 
 
 class UploadFolder:
@@ -109,16 +111,27 @@ def upload_folder() -> Iterator[UploadFolder]:
     Gradio, which learns of it by the environment, must not be imported yet. Until somebody else cares for SIGTERM and
     Ctrl-C, they end the process at once.
     """
-    with tempfile.TemporaryDirectory(prefix="nritya-", ignore_cleanup_errors=True) as root:
+    root = Path(tempfile.mkdtemp(prefix="nritya-")).resolve()
 
-        def end(number: int, _: FrameType | None) -> None:
-            shutil.rmtree(root, ignore_errors=True)
-            os._exit(128 + number)
+    def end(number: int, _: FrameType | None) -> None:
+        _remove(root)
+        os._exit(128 + number)
 
-        for number in STOPPING:
-            signal.signal(number, end)
-        tempfile.tempdir = root
-        path = Path(root, "uploads").resolve()
-        path.mkdir()
-        os.environ["GRADIO_TEMP_DIR"] = str(path)
+    for number in STOPPING:
+        signal.signal(number, end)
+    tempfile.tempdir = str(root)
+    path = root / "uploads"
+    path.mkdir()
+    os.environ["GRADIO_TEMP_DIR"] = str(path)
+    try:
         yield UploadFolder(path)
+    finally:
+        _remove(root)
+
+
+def _remove(root: Path) -> None:
+    # There may be thousands of folders and only a second left; many disks do many things at once.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for folder in (*root.glob("uploads/*"), *root.iterdir()):
+            pool.submit(shutil.rmtree, folder, ignore_errors=True)
+    shutil.rmtree(root, ignore_errors=True)

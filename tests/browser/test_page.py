@@ -235,6 +235,8 @@ def test_the_webcam_is_answered(browser: Browser, page: str) -> None:
     with _opened(browser, page, permissions=["camera"]) as visitor:
         visitor.locator("#photo").get_by_label("Capture from camera").click()
         visitor.get_by_text("Click to Access Webcam").click()
+        # Before there is something to see, the button does nothing.
+        visitor.wait_for_function("document.querySelector('#photo video')?.videoWidth > 0")
         visitor.locator("#photo").get_by_title("capture photo").click()
         _answered(visitor)
 
