@@ -19,7 +19,7 @@ from train.judging.rejection import stated_threshold
 from train.judging.reporting.report import write_report
 from train.judging.split import groups_of, split_for_model
 from train.publishing.card import read_metrics, write_card
-from train.running.memory import plain_memory_errors
+from train.running.memory import freed_memory_kept, plain_memory_errors
 from train.running.processes import check_processes, from_main, make_accelerator, once_per_node
 from train.settings import Settings
 
@@ -78,7 +78,7 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
 
     images, rows, others = once_per_node(load)
     run = (settings.batch_size, settings.num_workers, settings.tta)
-    with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers):
+    with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers), freed_memory_kept():
         made = None if settings.reuse_predictions else predict(accelerator, model, rows, *run)
         strange = predict(accelerator, model, others, *run) if others is not None else None
 

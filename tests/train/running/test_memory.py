@@ -70,26 +70,32 @@ def test_another_fault_passes() -> None:
         raise RuntimeError("something else")
 
 
-def _megabytes_left(keeps: bool) -> int:
+def _megabytes_left(before: str, after: str = "") -> int:
     """Returns by how much a process has grown, in MiB, after it has freed 610 MiB of tensors."""
     script = (
-        "import resource, sys, torch\n"
-        "from train.running.memory import keep_freed_memory\n"
+        "import resource, torch\n"
+        "from train.running.memory import freed_memory_kept, keep_freed_memory\n"
+        "kept = freed_memory_kept()\n"
         "def resident():\n"
         "    return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() // 2**20\n"
-        "if sys.argv[1] == 'True':\n"
-        "    keep_freed_memory()\n"
+        f"{before}\n"
         "torch.ones(4_000_000)\n"
         "before = resident()\n"
         "[torch.ones(4_000_000) for _ in range(40)]\n"
+        f"{after}\n"
         "print(resident() - before)"
     )
-    command = [sys.executable, "-c", script, str(keeps)]
+    command = [sys.executable, "-c", script]
     # Else malloc raises its threshold when the first tensor is freed, and what becomes of the others is chance.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
     return int(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout)
 
 
 def test_freed_memory_is_kept() -> None:
-    assert _megabytes_left(False) < 200
-    assert _megabytes_left(True) > 500
+    assert _megabytes_left("") < 200
+    assert _megabytes_left("keep_freed_memory()") > 500
+    assert _megabytes_left("kept.__enter__()") > 500
+
+
+def test_kept_memory_is_given_back_at_the_end() -> None:
+    assert _megabytes_left("kept.__enter__()", "kept.__exit__(None, None, None)") < 200
