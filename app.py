@@ -17,9 +17,9 @@ os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
 
 from demo.loading import StartError, load, load_patiently, on_a_space
-from demo.memory import give_memory_back
 from demo.upload_folder import UploadFolder, upload_folder
 from demo.waiting import WaitingPage
+from hub.malloc import tune_malloc
 
 if TYPE_CHECKING:
     from demo.model import ServedModel
@@ -30,7 +30,8 @@ FIRST_PORT = 7860
 
 def main() -> int:
     """Serves MODEL_ID until stopped; returns the exit code."""
-    give_memory_back()
+    # Dozens of threads decode pictures: each would have a heap of its own, with holes where these have been.
+    tune_malloc(trim_threshold=2**22, mmap_threshold=2**20, arena_max=2)
     # A Space has its model's id in a file beside this one.
     default = Path(__file__).with_name("MODEL_ID")
     model_id = os.environ.get("MODEL_ID") or (default.read_text(encoding="utf-8").strip() if default.exists() else "")

@@ -1,10 +1,8 @@
 """model.onnx of a model folder, looked at before anything in it is trusted, and opened."""
 
-import ctypes
 import json
 import os
 import re
-import sys
 from typing import Any
 
 # Read when it is imported: it reports to its makers unless told not to.
@@ -13,6 +11,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
+from hub.malloc import trim_malloc
 from hub.model_folder import ONNX, ModelFolder, ModelFolderError
 
 # They have no base of their own.
@@ -58,19 +57,14 @@ def open_onnx(folder: ModelFolder, threads: int) -> onnxruntime.InferenceSession
         raise ModelFolderError(f"{folder.name} has a damaged {ONNX} ({_one_line(error)})") from None
     if fault := _fault(session, folder.label_names):
         raise ModelFolderError(f"{folder.name} is not to be trusted: {ONNX} {fault}")
-    _give_back_memory()
+    # What loading has used and freed: 130 MB for a ResNet34.
+    trim_malloc()
     return session
 
 
 def _takes_from_elsewhere(content: bytes) -> bool:
     # The first test is the fast one, and says no nearly always.
     return b"location" in content and _ELSEWHERE.search(content) is not None
-
-
-def _give_back_memory() -> None:
-    """Returns to the system what loading has used and freed, 130 MB for a ResNet34; glibc keeps it otherwise."""
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-        trim(0)
 
 
 def _fault(session: onnxruntime.InferenceSession, label_names: list[str]) -> str | None:

@@ -1,18 +1,17 @@
 """Main memory: kept between steps, and where there is too little, a line that names the settings to lower."""
 
-import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from hub.malloc import trim_malloc, tune_malloc
 from train.errors import UserError
 
 # torch has no class of its own for main memory: this is what its allocator says.
 _NO_MAIN_MEMORY = "can't allocate memory"
 _KILLED_LOADER = "DataLoader worker (pid"
-# Of glibc's malloc.h, and the most that it allows.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+# The most that glibc allows.
 _LARGEST_TRIM, _LARGEST_MMAP = 2**31 - 1, 32 * 2**20
 _DEFAULT = 128 * 2**10
 
@@ -27,7 +26,7 @@ def keep_freed_memory() -> None:
     By default every large tensor is given back to the system and got anew, page by page: on two cores a tenth of the
     time of a ResNet34's step.
     """
-    _set_thresholds(_LARGEST_TRIM, _LARGEST_MMAP)
+    tune_malloc(_LARGEST_TRIM, _LARGEST_MMAP)
 
 
 @contextmanager
@@ -37,17 +36,8 @@ def freed_memory_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        _set_thresholds(_DEFAULT, _DEFAULT)
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
-
-
-def _set_thresholds(trim: int, mmap: int) -> None:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_TRIM_THRESHOLD, trim)
-        mallopt(_MMAP_THRESHOLD, mmap)
+        tune_malloc(_DEFAULT, _DEFAULT)
+        trim_malloc()
 
 
 @contextmanager
