@@ -20,6 +20,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from demo.upload import read_upload
+from hub.appending import append_durably, sync_folder
 
 LIMIT = 1_000_000_000
 """Bytes. A folder that holds as much takes no more."""
@@ -134,7 +135,7 @@ class Feedback:
                 origin = {"file": name, "source": "feedback", "license": "unknown", "retrieved_at": now}
                 _append(self.photos / "provenance.jsonl", json.dumps(origin, ensure_ascii=False) + "\n")
             draft.replace(place)
-            _sync(place.parent)
+            sync_folder(place.parent)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -172,25 +173,13 @@ def _append(path: Path, line: str) -> None:
 
     A last line that a killed process left unfinished is taken away first: nobody was told that it was kept.
     """
-    found = path.read_bytes() if path.exists() else None
-    content = found or b""
+    content = path.read_bytes() if path.exists() else b""
     begin = content.rfind(b"\n") + 1
     end = len(content) if _is_whole(content[begin:], path.suffix) else begin
     head = ",".join(COLUMNS) + "\n" if path.suffix == ".csv" and end == 0 else ""
     # A last line that somebody typed may lack its end.
     added = b"\n" * (begin < end) + (head + line).encode()
-    with path.open("ab", buffering=0) as file:
-        file.truncate(end)
-        try:
-            written = file.write(added)
-            os.fsync(file.fileno())
-            if written != len(added):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError:
-            file.truncate(end)
-            raise
-    if found is None:
-        _sync(path.parent)
+    append_durably(path, end, added)
 
 
 def _is_whole(line: bytes, suffix: str) -> bool:
@@ -201,12 +190,3 @@ def _is_whole(line: bytes, suffix: str) -> bool:
     except (ValueError, csv.Error):
         return False
     return bool(sha256) and bool(label or action in ("keep", "delete"))
-
-
-def _sync(folder: Path) -> None:
-    """Puts on disk which files a folder has: else a new one might be gone after a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,7 +5,6 @@ processes may write to it at once, and whatever is killed has lost nothing that 
 """
 
 import csv
-import errno
 import io
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from hub.appending import append_durably
 from train.errors import UserError
 
 ACTIONS = ("keep", "delete", "relabel")
@@ -118,22 +118,7 @@ class DecisionLog:
         line = line if content else _HEADER + line
         # A last line that somebody typed may lack its end.
         line = b"\n" + line if content and not content.endswith(b"\n") else line
-        is_new = not self.path.exists()
-        with self.path.open("ab", buffering=0) as file:
-            file.truncate(end)
-            try:
-                written = file.write(line)
-                os.fsync(file.fileno())
-                if written != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-            except OSError:
-                file.truncate(end)
-                raise
-        if is_new:
-            # Else the file itself might be gone after a loss of power.
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
+        append_durably(self.path, end, line)
 
     def _mended(self) -> tuple[bytes, int]:
         """Returns the file's content without a last line that was cut short, and where that content ends."""
