@@ -11,8 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from demo.upload import SENTENCES
 from demo.upload_folder import UploadFolder
+from demo.words import ENGLISH, LANGUAGES
 
 NAME = r"[A-Za-z0-9_-]{1,64}"
 NO_ADDRESSES = (
@@ -157,7 +157,7 @@ def _check_files(value: Any, uploads: UploadFolder) -> None:
         if isinstance(path, str) and _ADDRESS.match(path):
             raise CallError(NO_ADDRESSES)
         if not isinstance(path, str) or not uploads.holds(path):
-            raise CallError(SENTENCES["gone"])
+            raise CallError(LANGUAGES[ENGLISH]("gone"))
 
 
 def _check_value(name: str, block: Any, value: Any) -> None:

@@ -14,12 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.calls import NAME, CallError, checked_call, checked_message
 from demo.forgetting import forget_uploads, forget_visitors
-from demo.upload import MAX_BYTES, SENTENCES
+from demo.upload import MAX_BYTES
 from demo.upload_folder import UploadFolder
+from demo.words import ENGLISH, LANGUAGES
 
-BUSY = "busy"
-"""The key of `BUSY_SENTENCE` among the translations."""
-BUSY_SENTENCE = "Many people are asking at this moment. Please try again in a minute."
 MAX_UPLOAD = 256 * 2**20
 """Bytes of one request with files."""
 MAX_CALL = 2**20
@@ -74,7 +72,7 @@ class Door:
             app: What is behind it.
             uploads: Where every file lies.
             max_waiting: Calls that may wait for their turn.
-            busy: Gives `BUSY_SENTENCE` in the language that a request's headers ask for.
+            busy: Says that the page is busy, in the language that a request's headers ask for.
             closing: When set, no more calls are taken; those that have been are answered.
         """
         self._app, self._uploads, self._busy, self._closing = app, uploads, busy, closing
@@ -171,7 +169,9 @@ class Door:
     def _limited(self, scope: Scope, receive: Receive, limit: int) -> Receive:
         began, came, complete = time.monotonic(), 0, False
         announced = Headers(scope=scope).get("content-length", "0")
-        too_long = SENTENCES["too_heavy"] if limit == MAX_MESSAGE else f"A request has at most {limit:,} bytes."
+        too_long = f"A request has at most {limit:,} bytes."
+        if limit == MAX_MESSAGE:
+            too_long = LANGUAGES[ENGLISH]("too_heavy")
         if announced.isdecimal() and int(announced[:20]) > limit:
             raise _BodyError(413, too_long)
 

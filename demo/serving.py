@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from demo.cores import usable_cores
-from demo.door import BUSY, Door
+from demo.door import Door
 from demo.upload import MAX_BYTES
 from demo.upload_folder import STOPPING, UploadFolder
 from demo.words import words_for
@@ -153,4 +153,4 @@ class Serving:
 
 
 def _busy(headers: Headers) -> str:
-    return words_for(headers.get("accept-language"))(BUSY)
+    return words_for(headers.get("accept-language"))("busy")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pictures.decoding import MIN_SIDE, decode
+from demo.words import ENGLISH, LANGUAGES
+from pictures.decoding import decode
 from pictures.refused import RefusedError
 
 MAX_BYTES = 20 * 2**20
@@ -14,18 +15,6 @@ MAX_RATIO = 20
 """Longer side by shorter side. Resized to a model's view, a thinner one would fill the memory."""
 ENOUGH = 1024
 """Pixels of the shorter side: no model folder may ask for a larger view."""
-
-SENTENCES = {
-    "unreadable": "This file can't be read as a picture. JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC and AVIF files work.",
-    "empty": "This file can't be read as a picture: it is empty.",
-    "damaged": "This file can't be read as a picture: it is damaged or incomplete.",
-    "too_heavy": f"This file is larger than {MAX_BYTES // 2**20} MB: give a smaller one.",
-    "too_large": "This picture has more than 100 megapixels: give a smaller one.",
-    "too_small": f"This picture is too small: {MIN_SIDE} pixels each way are the least.",
-    "too_narrow": f"This picture is more than {MAX_RATIO} times as long as wide: cut out the dancer.",
-    "gone": "This picture is no longer here: give it again.",
-}
-"""What a visitor is told, by the key of its translations."""
 
 _KEYS = {
     "empty file": "empty",
@@ -41,11 +30,11 @@ class UnreadableError(ValueError):
     """A file that is no picture to look at; `str` is a sentence for the visitor.
 
     Attributes:
-        key: Of the sentence, in `SENTENCES` and among the translations.
+        key: Of the sentence, in `demo/words`.
     """
 
     def __init__(self, key: str) -> None:
-        super().__init__(SENTENCES[key])
+        super().__init__(LANGUAGES[ENGLISH](key))
         self.key = key
 
 

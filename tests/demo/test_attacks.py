@@ -22,7 +22,8 @@ from PIL import Image
 
 from demo import door
 from demo.calls import NO_ADDRESSES
-from demo.upload import MAX_BYTES, SENTENCES
+from demo.upload import MAX_BYTES
+from demo.words import ENGLISH, LANGUAGES
 from tests.demo.conftest import Server, file_at, started
 
 
@@ -112,7 +113,7 @@ class TestFilesOfTheServer:
         for file in (file_at(secret), {"path": secret}, {"path": secret, "meta": {"_type": "x"}, "url": secret}):
             for answer in _calls(server, file):
                 assert answer.status_code in (404, 422), answer.text
-                assert answer.json()["detail"] in (SENTENCES["gone"], NO_ADDRESSES, "There is nothing here.")
+                assert answer.json()["detail"] in (LANGUAGES[ENGLISH]("gone"), NO_ADDRESSES, "There is nothing here.")
 
     @kinds
     def test_none_is_given_away(self, server: Server, secret: str) -> None:
@@ -315,9 +316,9 @@ class TestPictures:
         event, data = server.predict(path)
         assert time.monotonic() - began < 2
         assert event == "error"
-        assert SENTENCES[key] in data
+        assert LANGUAGES[ENGLISH](key) in data
         assert str(server.folder) not in data
-        assert "/" not in data.replace(SENTENCES[key], "").replace("</", "")
+        assert "/" not in data.replace(LANGUAGES[ENGLISH](key), "").replace("</", "")
 
     def test_a_picture_that_is_also_a_page_is_served_as_neither_script_nor_page(self, server: Server) -> None:
         polyglot = _png() + b"<html><script>alert(document.domain)</script></html>"
@@ -647,7 +648,7 @@ def test_a_full_queue_says_so_and_goes_on(server: Server) -> None:
     assert {answer.status_code for answer in answers} <= {200, 429}
     busy = [answer for answer in answers if answer.status_code == 429]
     assert busy
-    assert busy[0].json() == {"detail": door.BUSY_SENTENCE}
+    assert busy[0].json() == {"detail": LANGUAGES[ENGLISH]("busy")}
     assert busy[0].headers["retry-after"]
     for answer in answers:
         if answer.status_code == 200:

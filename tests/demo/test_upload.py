@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from demo import upload
-from demo.upload import ENOUGH, SENTENCES, UnreadableError, read_upload
+from demo.upload import ENOUGH, UnreadableError, read_upload
+from demo.words import ENGLISH, LANGUAGES
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_large_picture_comes_smaller_but_never_under_what_a_model_may_ask_for(
 def _key(path: Path) -> str:
     with pytest.raises(UnreadableError) as error:
         read_upload(path)
-    assert str(error.value) == SENTENCES[error.value.key]
+    assert str(error.value) == LANGUAGES[ENGLISH](error.value.key)
     assert str(path.parent) not in str(error.value)
     return error.value.key
 

@@ -1,12 +1,13 @@
 import json
+import re
 import string
 from pathlib import Path
 
 import pytest
 
-from demo.door import BUSY, BUSY_SENTENCE
-from demo.upload import SENTENCES
+from demo.upload import MAX_BYTES, MAX_RATIO
 from demo.words import ENGLISH, LANGUAGES, words_for
+from pictures.decoding import MAX_PIXELS, MIN_SIDE
 
 
 def test_english_and_hindi_are_there() -> None:
@@ -59,6 +60,15 @@ def test_the_visitors_first_language_is_taken_or_else_english(header: str | None
     assert words_for(header).language == language
 
 
-def test_what_is_said_of_files_and_crowds_is_the_same_everywhere() -> None:
-    texts = LANGUAGES[ENGLISH].texts
-    assert {**SENTENCES, BUSY: BUSY_SENTENCE}.items() <= texts.items()
+@pytest.mark.parametrize(
+    ("key", "limit"),
+    [
+        ("too_heavy", MAX_BYTES // 2**20),
+        ("too_large", MAX_PIXELS // 10**6),
+        ("too_small", MIN_SIDE),
+        ("too_narrow", MAX_RATIO),
+    ],
+)
+def test_the_limits_that_are_told_are_those_that_hold(key: str, limit: int) -> None:
+    for words in LANGUAGES.values():
+        assert re.search(rf"\b{limit}\b", words(key)), words.language
