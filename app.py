@@ -16,14 +16,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
 
-from demo.loading import StartError, load, load_patiently, on_a_space
-from demo.upload_folder import UploadFolder, upload_folder
-from demo.waiting import WaitingPage
+from demo.serving.loading import StartError, load, load_patiently, on_a_space
+from demo.serving.upload_folder import UploadFolder, upload_folder
+from demo.serving.waiting import WaitingPage
 from hub.malloc import tune_malloc
 
 if TYPE_CHECKING:
-    from demo.model import ServedModel
-    from demo.serving import Serving
+    from demo.models.model import ServedModel
+    from demo.serving.server import Serving
 
 FIRST_PORT = 7860
 
@@ -65,7 +65,7 @@ def _asked_port() -> int | None:
 def _page_of(model: "ServedModel", uploads: UploadFolder, port: int | None) -> "Serving":
     # Heavy: not before the model is there, for a wrong MODEL_ID is to be told at once.
     from demo.page import CSS, THEME, build_page
-    from demo.serving import Serving
+    from demo.serving.server import Serving
 
     page = build_page(model)
     return Serving(page, uploads, port, theme=THEME, css=CSS, i18n=page.i18n_instance)

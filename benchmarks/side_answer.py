@@ -23,8 +23,8 @@ def p50(answer: Callable[[Path], Any], number: int, pictures: list[str]) -> floa
 
 def main() -> None:
     """Runs `MODEL NUMBER PICTURES...`."""
-    from demo.model import load_model
-    from demo.upload import read_upload
+    from demo.models.model import load_model
+    from demo.reading.upload import read_upload
 
     model_id, number, *pictures = sys.argv[1:]
     model = load_model(model_id)

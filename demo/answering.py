@@ -5,12 +5,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from demo.examples import jpeg_uri
-from demo.files import File, name_of, path_of
-from demo.many import Row
-from demo.model import Answer, NoNumbersError, ServedModel
-from demo.upload import UnreadableError, read_upload
-from demo.verdict import Verdict, judge, read_threshold
+from demo.models.model import Answer, NoNumbersError, ServedModel
+from demo.reading.files import File, name_of, path_of
+from demo.reading.upload import UnreadableError, read_upload
+from demo.telling.examples import jpeg_uri
+from demo.telling.many import Row
+from demo.telling.verdict import Verdict, judge, read_threshold
 from demo.words import Words
 
 _THUMBNAIL = 200

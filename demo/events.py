@@ -7,15 +7,15 @@ from urllib.parse import quote
 import gradio as gr
 
 from demo.answering import Answered, Answering, explain
-from demo.examples import jpeg_uri, read_examples
-from demo.facts import read_confusions, read_dances
 from demo.feedback import Feedback, FullError, Subject, open_feedback
-from demo.files import File, path_of
-from demo.heatmap import read_crop
-from demo.many import MOST
-from demo.model import NoNumbersError, ServedModel
-from demo.showing import Heat, Showing, heat_over, note
-from demo.upload import UnreadableError
+from demo.models.model import NoNumbersError, ServedModel
+from demo.reading.files import File, path_of
+from demo.reading.upload import UnreadableError
+from demo.telling.examples import jpeg_uri, read_examples
+from demo.telling.facts import read_confusions, read_dances
+from demo.telling.heatmap import read_crop
+from demo.telling.many import MOST
+from demo.telling.showing import Heat, Showing, heat_over, note
 from demo.words import Words, words_for
 
 _PREVIEW = 1024

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from demo.upload import read_upload
+from demo.reading.upload import read_upload
 from hub.appending import append_durably, sync_folder
 
 LIMIT = 1_000_000_000

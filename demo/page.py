@@ -8,13 +8,13 @@ from typing import Any
 
 import gradio as gr
 
-from demo.about import describe
 from demo.answering import Answering
 from demo.events import Events
-from demo.many import MOST
-from demo.model import ServedModel
+from demo.models.model import ServedModel
 from demo.programs import Programs
-from demo.showing import about_model, drawings_banner, title
+from demo.telling.about import describe
+from demo.telling.many import MOST
+from demo.telling.showing import about_model, drawings_banner, title
 from demo.theme import CSS, THEME
 from demo.words import LANGUAGES
 

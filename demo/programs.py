@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import gradio as gr
 
 from demo.answering import Answering, explain
-from demo.facts import Dance
-from demo.files import File, path_of
-from demo.many import MOST, as_json
-from demo.model import NoNumbersError
-from demo.upload import UnreadableError
+from demo.models.model import NoNumbersError
+from demo.reading.files import File, path_of
+from demo.reading.upload import UnreadableError
+from demo.telling.facts import Dance
+from demo.telling.many import MOST, as_json
 from demo.words import ENGLISH, LANGUAGES
 
 _WORDS = LANGUAGES[ENGLISH]

@@ -16,9 +16,9 @@ from mcp.types import TextContent
 from PIL import Image
 
 from demo.answering import Answering
-from demo.facts import read_dances
-from demo.many import MOST
-from demo.model import load_model
+from demo.models.model import load_model
+from demo.telling.facts import read_dances
+from demo.telling.many import MOST
 from demo.words import LANGUAGES
 from tests.conftest import ROOT, serve
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dataset_card.build import build
 from dataset_card.check import check
-from demo.model import load_model
+from demo.models.model import load_model
 from tests.conftest import ROOT, SHARED
 from train.evaluate import Evaluation, evaluate
 from train.finetune import fit

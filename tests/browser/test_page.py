@@ -15,9 +15,9 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from demo.heatmap import colour, lay_over, read_crop
-from demo.model import load_model
-from demo.upload import read_upload
+from demo.models.model import load_model
+from demo.reading.upload import read_upload
+from demo.telling.heatmap import colour, lay_over, read_crop
 from tests.conftest import serve
 
 pytestmark = pytest.mark.browser

@@ -11,8 +11,8 @@ from demo import feedback as feedback_module
 from demo.answering import Answering
 from demo.events import Events
 from demo.feedback import Subject
-from demo.many import MOST
-from demo.model import ServedModel, load_model
+from demo.models.model import ServedModel, load_model
+from demo.telling.many import MOST
 
 ENGLISH, HINDI = gr.Request(headers={"accept-language": "en"}), gr.Request(headers={"accept-language": "hi-IN"})
 

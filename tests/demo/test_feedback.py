@@ -17,7 +17,7 @@ from dataset_card.build import build
 from dataset_card.choosing.corrections import read_corrections
 from dataset_card.knowing.provenance import read_provenance
 from demo.feedback import COLUMNS, Feedback, FeedbackError, FullError, Subject, open_feedback
-from demo.upload import UnreadableError
+from demo.reading.upload import UnreadableError
 from tests.conftest import ROOT
 
 NAMES = ["kathak", "odissi", "sattriya"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.upload import MAX_BYTES, MAX_RATIO
+from demo.reading.upload import MAX_BYTES, MAX_RATIO
 from demo.words import ENGLISH, LANGUAGES, words_for
 from pictures.decoding import MAX_PIXELS, MIN_SIDE
 

@@ -95,7 +95,7 @@ def test_from_the_hub_for_everybody(
     answers = _answers(hub, public_model, picture, token=None, home=tmp_path)
     environment = hub.environment(token=None, home=tmp_path)
     answers["page"] = _page(f"{public_model}@v1", picture, **environment)
-    code = "from demo.model import load_model; from huggingface_hub import HfApi; "
+    code = "from demo.models.model import load_model; from huggingface_hub import HfApi; "
     code += f"model = load_model('{public_model}@v1'); print(model.name, model.repo_id, "
     code += f"model.revision == HfApi().model_info('{public_model}').sha)"
     assert ask(hub, code, token=None, home=tmp_path) == f"{public_model}@v1 {public_model} True"

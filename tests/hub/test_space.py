@@ -63,10 +63,14 @@ def test_requirements_are_cut_to_what_is_imported(tmp_path: Path, has_onnx: bool
 @pytest.mark.parametrize("has_onnx", [True, False])
 def test_a_space_has_what_its_model_needs(has_onnx: bool) -> None:
     files = space_files("alice/model", {"id": None, "drawings": True}, has_onnx)
-    assert {"app.py", "demo/page.py", "demo/through_onnx.py", "hub/onnx_model.py", "pictures/decoding.py"} <= set(
-        files
-    )
-    assert ("demo/through_transformers.py" in files) is not has_onnx
+    assert {
+        "app.py",
+        "demo/page.py",
+        "demo/models/through_onnx.py",
+        "hub/onnx_model.py",
+        "pictures/decoding.py",
+    } <= set(files)
+    assert ("demo/models/through_transformers.py" in files) is not has_onnx
     assert not any(name.endswith(".pyc") for name in files)
     lines = bytes(files["requirements.txt"]).decode().split()
     names = {line.partition("==")[0] for line in lines}

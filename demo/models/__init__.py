@@ -1,0 +1,1 @@
+"""The model that answers, through ONNX Runtime or transformers."""

@@ -1,0 +1,119 @@
+"""The model that answers, and what its folder tells about it."""
+
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from demo.models.answer import Answer, NoNumbersError
+from demo.models.cores import usable_cores
+from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
+
+__all__ = ["Answer", "NoNumbersError", "ServedModel", "load_model"]
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model folder, loaded as a whole: it may be replaced or go away while this answers.
+
+    Attributes:
+        name: The Hub id, or the architecture and the dataset that it was trained on.
+        repo_id: Where it lies on the Hub, or None for a local folder.
+        revision: The commit there, or None for a local folder.
+        network: Classifies an upright RGB picture.
+        config: The model folder's config.json, checked.
+        test: metrics.json of the test split, or empty when it was not judged.
+        examples: Pictures to offer, in a folder that lasts as long as this; `examples.json` lies beside them.
+    """
+
+    name: str
+    repo_id: str | None
+    revision: str | None
+    network: Callable[[Image.Image], Answer]
+    config: dict[str, Any]
+    test: dict[str, Any]
+    examples: list[Path]
+
+    @property
+    def label_names(self) -> list[str]:
+        """Class names, in the order of the probabilities."""
+        return self.config["label_names"]
+
+    @property
+    def drawings(self) -> bool:
+        """True when it was trained on drawings."""
+        return self.config.get("training_data", {}).get("drawings", False)
+
+    @property
+    def concurrency(self) -> int:
+        """How many answers at once make the most of this machine, although each uses all its cores."""
+        return usable_cores()
+
+    def answer(self, image: Image.Image) -> Answer:
+        """Classifies an upright RGB picture; several threads may ask at once.
+
+        Raises:
+            NoNumbersError: The model gives no probabilities.
+        """
+        return self.network(image)
+
+    def by_name(self, values: np.ndarray) -> dict[str, float]:
+        """Returns numbers, float32 of shape (classes,), by the name of their class."""
+        return {name: float(value) for name, value in zip(self.label_names, values, strict=True)}
+
+
+def load_model(model_id: str) -> ServedModel:
+    """Loads a model folder, or fetches one from the Hub.
+
+    Raises:
+        ModelFolderError: It is none, or one not to be trusted.
+        HubError: It can't be fetched.
+    """
+    folder = open_model_folder(model_id, for_torch=False)
+    metrics = folder.path / "metrics.json"
+    try:
+        test = json.loads(metrics.read_text(encoding="utf-8")).get("test", {}) if metrics.exists() else {}
+    except (ValueError, AttributeError) as error:
+        raise ModelFolderError(f"{model_id} has a damaged metrics.json ({error}): evaluate it again") from None
+    network = _load_network(folder)
+    kept = Path(tempfile.mkdtemp(prefix="nritya-"))
+    offered = folder.path / "examples"
+    for path in (*offered.glob("*.jpg"), *offered.glob("examples.json")):
+        shutil.copy(path, kept)
+    model = ServedModel(
+        name=_name(model_id, folder.config),
+        repo_id=folder.repo_id,
+        revision=folder.revision,
+        network=network,
+        config=folder.config,
+        test=test,
+        examples=sorted(kept.glob("*.jpg")),
+    )
+    weakref.finalize(model, shutil.rmtree, kept, ignore_errors=True)
+    return model
+
+
+def _load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
+    # Each brings libraries of its own, and one is enough.
+    if folder.has_onnx:
+        from demo.models import through_onnx
+
+        return through_onnx.load_network(folder, threads=usable_cores())
+    from demo.models import through_transformers
+
+    return through_transformers.load_network(folder)
+
+
+def _name(model_id: str, config: dict[str, Any]) -> str:
+    if not Path(model_id).is_dir():
+        return model_id
+    # A path of this machine is nobody's business.
+    data = config.get("training_data", {}).get("name")
+    return f"{config['architecture']}, trained on “{data}”" if data else config["architecture"]

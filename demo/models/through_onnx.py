@@ -1,0 +1,36 @@
+"""A model.onnx answers: raw pixels in, no torch."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from demo.models.answer import Answer, NoNumbersError
+from hub.model_folder import ModelFolder
+from hub.onnx_model import ONNX_ERRORS, open_onnx
+
+
+def load_network(folder: ModelFolder, threads: int) -> Callable[[Image.Image], Answer]:
+    """Loads the model.onnx of a model folder.
+
+    Args:
+        folder: One that has it.
+        threads: How many compute an answer.
+
+    Returns:
+        Classifies an upright RGB picture; several threads may call it.
+
+    Raises:
+        ModelFolderError: It is damaged or hostile.
+    """
+    session = open_onnx(folder, threads)
+    outputs = [value.name for value in session.get_outputs()]
+
+    def answer(image: Image.Image) -> Answer:
+        try:
+            values = session.run(outputs, {"image": np.asarray(image)})
+        except ONNX_ERRORS:
+            raise NoNumbersError("the model failed on this picture") from None
+        return Answer(**dict(zip(outputs, values, strict=True)))
+
+    return answer

@@ -1,0 +1,1 @@
+"""From a page to a server that strangers may reach."""

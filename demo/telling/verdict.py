@@ -1,0 +1,94 @@
+"""The answer in words: which dance, which two perhaps, or none of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from demo.telling.facts import Dance, number
+from demo.words import Words
+
+HALF = 0.5
+"""Where a model folder names no threshold, an answer that is more likely wrong than right is none."""
+
+
+class Kind(StrEnum):
+    """How sure an answer is; each is the key of its sentence."""
+
+    SURE = "sure"
+    UNSURE = "unsure"
+    UNLIKE = "unlike"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An answer.
+
+    Attributes:
+        kind: Sure, unsure, or unlike all dances.
+        dances: Labels it speaks of, the likeliest first: one, two, or none.
+        probability: Of the likeliest class, 0 to 1.
+        threshold: Below which the model folder says that it should not answer, 0 to 1; None where it does not say.
+    """
+
+    kind: Kind
+    dances: tuple[str, ...]
+    probability: float
+    threshold: float | None
+
+    def sentence(self, dances: Mapping[str, Dance], words: Words) -> str:
+        """Returns it in words, such as "Kathak, 93 %"."""
+        names = [dances[label].name for label in self.dances]
+        if self.kind is Kind.SURE:
+            return words("sure", dance=names[0], percent=percent(self.probability))
+        if self.kind is Kind.UNSURE:
+            return words("unsure", first=names[0], second=names[1])
+        return words("unlike")
+
+    def reason(self, words: Words) -> str:
+        """Returns why it is not sure; empty where it is."""
+        if self.kind is Kind.SURE:
+            return ""
+        if self.kind is Kind.UNLIKE:
+            return words("unlike_why")
+        said = percent(self.probability)
+        if self.threshold is None:
+            return words("unsure_half", percent=said)
+        return words("unsure_below", percent=said, threshold=percent(self.threshold))
+
+
+def judge(probs: Mapping[str, float], threshold: float | None, unlike: bool = False) -> Verdict:
+    """Puts probabilities into a verdict.
+
+    Args:
+        probs: Of all classes, two or more, by label.
+        threshold: As `read_threshold` gives it.
+        unlike: Something other than the probabilities tells that the picture shows none of the dances. Probabilities
+            can't: they are sure of many a teapot.
+    """
+    first, second = sorted(probs, key=lambda label: -probs[label])[:2]
+    if unlike:
+        return Verdict(Kind.UNLIKE, (), probs[first], threshold)
+    if probs[first] < (HALF if threshold is None else threshold):
+        return Verdict(Kind.UNSURE, (first, second), probs[first], threshold)
+    return Verdict(Kind.SURE, (first,), probs[first], threshold)
+
+
+def read_threshold(config: dict[str, Any]) -> float | None:
+    """Returns the probability below which a model folder's config.json says not to answer.
+
+    Returns:
+        0 to 1; None where it names none, or one on a score that probabilities do not tell, such as "energy".
+    """
+    stated = config.get("reject_threshold")
+    if not isinstance(stated, dict) or stated.get("score") != "max_probability":
+        return None
+    value = number(stated.get("value"))
+    return value if value is not None and 0 <= value <= 1 else None
+
+
+def percent(probability: float) -> str:
+    """Returns a probability as whole percents, never certainty: "<1", "1" … "99", ">99"."""
+    if probability < 0.005:
+        return "<1"
+    return ">99" if probability >= 0.995 else f"{100 * probability:.0f}"

@@ -1,0 +1,75 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.models.model import ServedModel, load_model
+from demo.telling.about import describe
+from demo.telling.showing import about_model
+from demo.words import LANGUAGES
+
+EN = LANGUAGES["en"]
+TEST = {"accuracy": 0.7917, "accuracy_interval": [0.684, 0.869], "pictures": 72, "date": "2026-11-24"}
+
+
+@pytest.fixture(scope="module")
+def served(model_folder: Path) -> ServedModel:
+    return load_model(str(model_folder))
+
+
+def _with(served: ServedModel, **changes: Any) -> ServedModel:
+    return dataclasses.replace(served, **changes)
+
+
+def test_accuracy_comes_with_interval_number_and_date(served: ServedModel) -> None:
+    config = {**served.config, "training_data": {**served.config["training_data"], "drawings": False}}
+    assert describe(_with(served, test=TEST, config=config)).accuracy(EN) == (
+        "Right on 79 % of 72 test pictures (95 % interval 68 – 87 %), measured on 2026-11-24."
+    )
+    assert "of 72 test drawings" in describe(_with(served, test=TEST)).accuracy(EN)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [{}, {**TEST, "accuracy": "high"}, {**TEST, "accuracy_interval": None}, {**TEST, "accuracy_interval": [0.1]},
+     {**TEST, "pictures": None}, {**TEST, "accuracy": float("nan")}],
+)  # fmt: skip
+def test_what_was_not_measured_is_not_said(served: ServedModel, test: dict[str, Any]) -> None:
+    assert describe(_with(served, test=test)).accuracy(EN) == "Not judged on a test split yet."
+
+
+def test_a_local_model_has_no_address_and_says_no_path(served: ServedModel, model_folder: Path) -> None:
+    html = about_model(EN, describe(served))
+    assert "href" not in html
+    assert str(model_folder.parent) not in html
+    assert "test_resnet, trained on “Dances”" in html
+
+
+def test_a_model_of_the_hub_leads_to_its_page(served: ServedModel) -> None:
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    about = describe(_with(served, name="user/dances", repo_id="user/dances", revision=revision))
+    assert about.report.endswith(f"/user/dances/tree/{revision}")
+    html = about_model(EN, about)
+    assert "revision 0123456" in html
+    assert f'href="{about.report}"' in html
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"name": "Dances", "id": "user/dances", "pictures": 1234, "licenses": {"cc0-1.0": 3}}, "1,234 pictures"),
+        ({"name": "<img src=x>", "id": "javascript:alert(1)"}, "&lt;img src=x&gt;"),
+        ({"name": 3, "id": ["x"], "pictures": "many", "licenses": "all"}, "Not judged"),
+        ("text", "Not judged"),
+    ],
+)
+def test_training_data_is_text_and_its_address_only_ever_the_hubs(served: ServedModel, data: Any, told: str) -> None:
+    if not isinstance(data, dict):
+        about = describe(_with(served, config={**served.config, "training_data": {}}, test={}))
+    else:
+        about = describe(_with(served, config={**served.config, "training_data": data}, test={}))
+    html = about_model(EN, about)
+    assert told in html
+    assert "javascript" not in html
+    assert ("/datasets/user/dances" in html) == (isinstance(data, dict) and data.get("id") == "user/dances")
