@@ -9,6 +9,7 @@ import os
 import time
 from pathlib import Path
 
+import timm
 import torch
 from fastai.vision.all import (
     Callback,
@@ -22,7 +23,6 @@ from fastai.vision.all import (
     accuracy,
     aug_transforms,
     get_image_files,
-    imagenet_stats,
     parent_label,
     resnet34,
     set_seed,
@@ -68,6 +68,7 @@ def main() -> None:
     """Trains by `fine_tune`, fastai's own recipe, and prints what was measured."""
     parser = argparse.ArgumentParser()
     parser.add_argument("images", type=Path, help="holds train/LABEL/ and validation/LABEL/")
+    parser.add_argument("--architecture", default="resnet34", help="resnet34, or a timm name")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--batch-size", type=int, required=True)
@@ -79,6 +80,8 @@ def main() -> None:
     options = parser.parse_args()
 
     set_seed(options.seed)
+    # What the weights were trained with; nothing is fetched.
+    prepared = timm.get_pretrained_cfg(options.architecture)
     block = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         get_items=get_image_files,
@@ -86,13 +89,17 @@ def main() -> None:
         get_y=parent_label,
         # The whole picture, as our recipe has it.
         item_tfms=Resize(options.size, ResizeMethod.Squish),
-        batch_tfms=[*aug_transforms(), Normalize.from_stats(*imagenet_stats)],
+        batch_tfms=[*aug_transforms(), Normalize.from_stats(prepared.mean, prepared.std)],
     )
     loaders = block.dataloaders(options.images, bs=options.batch_size, num_workers=options.workers)
     clock = Clock()
-    learner = vision_learner(loaders, resnet34, pretrained=False, metrics=accuracy, cbs=clock)
+    # fastai's own ResNet34 is torchvision's, cut into a Sequential.
+    own = options.architecture == "resnet34"
+    learner = vision_learner(
+        loaders, resnet34 if own else options.architecture, pretrained=False, metrics=accuracy, cbs=clock
+    )
     if options.weights:
-        load_backbone(learner.model[0], options.weights)
+        load_backbone(learner.model[0], options.weights, own)
     with learner.no_bar(), learner.no_logging():
         learner.fine_tune(options.epochs, freeze_epochs=options.freeze_epochs)
     values = [row[-1] for row in learner.recorder.values]
@@ -121,14 +128,16 @@ def main() -> None:
     print(json.dumps(answer))
 
 
-def load_backbone(body: torch.nn.Module, weights: Path) -> None:
-    """Fills fastai's body with a ResNet in timm's names, which are torchvision's."""
-    state = {}
-    for name, tensor in load_file(weights).items():
-        part, _, rest = name.partition(".")
-        if part in BODY:
-            state[f"{BODY[part]}.{rest}"] = tensor.float() if tensor.is_floating_point() else tensor
-    body.load_state_dict(state)
+def load_backbone(body: torch.nn.Module, weights: Path, own: bool) -> None:
+    """Fills fastai's body with weights in timm's names; its own ResNet34 has numbers for them."""
+    state = {n: t.float() if t.is_floating_point() else t for n, t in load_file(weights).items()}
+    if own:
+        split = {name: name.partition(".") for name in state}
+        state = {f"{BODY[part]}.{rest}": state[n] for n, (part, _, rest) in split.items() if part in BODY}
+        body.load_state_dict(state)
+    else:
+        classifier = timm.models.get_pretrained_cfg_value(body.model.default_cfg["architecture"], "classifier")
+        body.model.load_state_dict({n: t for n, t in state.items() if not n.startswith(f"{classifier}.")})
 
 
 if __name__ == "__main__":

@@ -97,7 +97,13 @@ def _quiet_about_lost_processes() -> Iterator[None]:
 
 
 @app.command("cross-validate")
-def cross_validate(recipe: RecipeFile, words: Words = None) -> None:
+def cross_validate(
+    recipe: RecipeFile,
+    words: Words = None,
+    fractions: Annotated[
+        str | None, typer.Option(help="Also draw a learning curve: train on parts of the pictures, 0.25,0.5,0.75,1.")
+    ] = None,
+) -> None:
     """Trains by RECIPE once per fold of train and validation; each model answers for what it never saw.
 
     Writes RUN/predictions.parquet, which `clean` reads. Stopped, the same command goes on; started twice, two
@@ -105,18 +111,19 @@ def cross_validate(recipe: RecipeFile, words: Words = None) -> None:
 
     Example: python -m train cross-validate recipes/resnet34.yaml dataset=dances output_dir=runs/first folds=5
     """
+    words = [*(words or []), *([f"fractions={fractions}"] if fractions else [])]
     # Imported first: a recipe with folds is a recipe.
     from train.cross_validate import CrossValidation, summary
     from train.cross_validate import cross_validate as run_cross_validate
     from train.running.stopping import Stopped, stopping_at_once
     from train.settings import load_settings
 
-    settings = load_settings(CrossValidation, recipe, words or [])
+    settings = load_settings(CrossValidation, recipe, words)
     try:
         with stopping_at_once():
             scores = run_cross_validate(settings)
     except Stopped:
-        command = shlex.join(["python", "-m", "train", "cross-validate", str(recipe), *(words or [])])
+        command = shlex.join(["python", "-m", "train", "cross-validate", str(recipe), *words])
         print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
         raise
     print(summary(scores))

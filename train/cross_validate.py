@@ -6,30 +6,37 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from train.errors import UserError, message_of
 from train.finetune import fit
 from train.fitting.data import fingerprint, load_images
-from train.fitting.folds import Fold, deal_folds
+from train.fitting.folds import Fold, deal_folds, thin
 from train.fitting.pool import Pool, pool
-from train.fitting.recipe import Recipe
+from train.fitting.recipe import Recipe, as_list
 from train.fitting.run_folder import RunFolder
 from train.judging.fold_scores import Score, score_folds
+from train.judging.learning_curve import LearningCurve, learning_curve, verdict
 from train.judging.out_of_fold import OutOfFold, join_folds, read_out_of_fold, write_out_of_fold
 from train.judging.predict import load_model, predict
+from train.judging.training_plots import plot_learning_curve
 from train.running.processes import make_accelerator
 
 # May differ between folds without changing a result: what the dataset holds is compared, not where it lies.
-_FREE = {"output_dir", "dataset", "num_workers", "checkpoint_minutes", "tracker", "resume_from_checkpoint"}
+# A curve may be asked for later.
+_FREE = {
+    "output_dir", "dataset", "num_workers", "checkpoint_minutes", "tracker", "resume_from_checkpoint", "fractions",
+}  # fmt: skip
 _WAIT_SECONDS = 1.0
+_FEWEST_POINTS = 3
+Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class CrossValidationError(UserError):
@@ -41,15 +48,25 @@ class CrossValidation(Recipe):
 
     Attributes:
         folds: How many models are trained, each on all folds but one.
+        fractions: Also train on parts of what a fold learns from, above 0 and below 1, for a learning curve; 1 is
+            always there. Empty: no curve.
     """
 
     folds: int = Field(5, ge=2)
+    fractions: Annotated[tuple[Fraction, ...], BeforeValidator(as_list)] = ()
 
     @model_validator(mode="after")
     def _not_streamed(self) -> "CrossValidation":
         if self.streaming:
             raise ValueError("folds are dealt among pictures that are at hand: leave streaming away")
+        if self.fractions and len(self.parts) < _FEWEST_POINTS:
+            raise ValueError(f"fractions: a curve takes two or more below 1, found {len(self.parts) - 1}")
         return self
+
+    @property
+    def parts(self) -> list[float]:
+        """The fractions that are trained on, the whole first."""
+        return [1.0, *sorted(set(self.fractions) - {1.0}, reverse=True)]
 
     @property
     def two_stages(self) -> bool:
@@ -58,7 +75,8 @@ class CrossValidation(Recipe):
 
     def of_fold(self, folder: Path, **changes: Any) -> Recipe:
         """Returns the recipe by which a fold is trained in its folder, whether or not it was begun before."""
-        values = {**self.model_dump(exclude={"folds"}), "output_dir": folder, "resume_from_checkpoint": True}
+        own = {"folds", "fractions"}
+        values = {**self.model_dump(exclude=own), "output_dir": folder, "resume_from_checkpoint": True}
         return Recipe(**{**values, **changes})
 
     def decisive(self, pictures: Pool) -> dict[str, Any]:
@@ -90,13 +108,18 @@ def cross_validate(settings: CrossValidation) -> dict[str, list[Score]]:
     folds = deal_folds(pictures.labels, pictures.groups, images.label_names, settings.folds, settings.seed)
     run = RunFolder(settings.output_dir)
     claim(run, settings.decisive(pictures))
-    while left := [number for number in range(1, len(folds) + 1) if not _answers(run, number).exists()]:
-        worked = [run_fold(settings, pictures, folds[number - 1], run, number) for number in left]
+    tasks = [
+        Task(number, fraction, thin(fold, fraction, pictures.labels, pictures.groups, settings.seed), run)
+        for fraction in settings.parts
+        for number, fold in enumerate(folds, 1)
+    ]
+    while left := [task for task in tasks if not task.answers.exists()]:
+        worked = [run_fold(settings, pictures, task) for task in left]
         if not any(worked):
             # Another process is at the last ones; should it be killed, they are taken over.
             time.sleep(_WAIT_SECONDS)
     with FileLock(run.folds / "results.lock"):
-        return write_results(settings, pictures, run)
+        return write_results(settings, pictures, tasks, run)
 
 
 def claim(run: RunFolder, decisive: dict[str, Any]) -> None:
@@ -122,28 +145,63 @@ def claim(run: RunFolder, decisive: dict[str, Any]) -> None:
     draft.replace(note)
 
 
-def run_fold(settings: CrossValidation, pictures: Pool, fold: Fold, run: RunFolder, number: int) -> bool:
+@dataclass(frozen=True)
+class Task:
+    """A model to be trained and judged.
+
+    Attributes:
+        number: Of its fold, from 1.
+        fraction: How much of the fold's training pictures it learns from.
+        fold: These, and those that it is judged on.
+        run: The cross-validation's folder.
+    """
+
+    number: int
+    fraction: float
+    fold: Fold
+    run: RunFolder
+
+    @property
+    def place(self) -> Path:
+        """Where it is trained; what counts is kept there."""
+        part = "" if self.fraction == 1 else f"-{self.fraction:g}"
+        return self.run.folds / f"fold{self.number}{part}"
+
+    @property
+    def answers(self) -> Path:
+        """The file that says that it is done."""
+        return self.place / "predictions.parquet"
+
+    @property
+    def stage_1(self) -> Path:
+        """The answers after stage 1."""
+        return self.place / "predictions-stage1.parquet"
+
+
+def run_fold(settings: CrossValidation, pictures: Pool, task: Task) -> bool:
     """Trains a fold and answers for the pictures that it held out; False when another process is at it.
 
     Raises:
         CrossValidationError: Something is wrong; says in which fold.
     """
-    title = f"fold {number} of {settings.folds}"
-    with _alone(run.folds / f"fold{number}.lock") as alone:
-        if not alone or _answers(run, number).exists():
+    fold, part = task.fold, "" if task.fraction == 1 else f", {task.fraction:.0%} of the pictures"
+    title = f"fold {task.number} of {settings.folds}{part}"
+    with _alone(task.place.with_name(f"{task.place.name}.lock")) as alone:
+        if not alone or task.answers.exists():
             return alone
         print(f"{title}: {len(fold.held_out)} pictures held out", flush=True)
-        folder = RunFolder(run.folds / f"fold{number}")
+        folder = RunFolder(task.place)
         try:
-            if settings.two_stages and not _stage_1(run, number).exists():
+            # A point of a learning curve is the model that is kept.
+            if settings.two_stages and task.fraction == 1 and not task.stage_1.exists():
                 fit(settings.of_fold(folder.path, epochs=0), pictures.learned_in(fold))
-                write_out_of_fold(_stage_1(run, number), answer(settings, pictures, fold, folder.model, number))
+                write_out_of_fold(task.stage_1, answer(settings, pictures, fold, folder.model, task.number))
             fit(settings.of_fold(folder.path), pictures.learned_in(fold))
-            answers = answer(settings, pictures, fold, folder.model, number)
+            answers = answer(settings, pictures, fold, folder.model, task.number)
         except UserError as error:
             raise CrossValidationError(f"{title}: {message_of(error)}") from error
         # What counts as done must be whole; what only led to it takes much room.
-        write_out_of_fold(_answers(run, number), answers)
+        write_out_of_fold(task.answers, answers)
         for left in (folder.checkpoints, folder.model):
             shutil.rmtree(left, ignore_errors=True)
         right = (answers.predictions.labels == answers.predictions.logits.argmax(1)).mean()
@@ -163,19 +221,19 @@ def answer(settings: CrossValidation, pictures: Pool, fold: Fold, model_folder: 
     return OutOfFold(predictions, splits, np.full(len(splits), number))
 
 
-def write_results(settings: CrossValidation, pictures: Pool, run: RunFolder) -> dict[str, list[Score]]:
+def write_results(
+    settings: CrossValidation, pictures: Pool, tasks: list[Task], run: RunFolder
+) -> dict[str, list[Score]]:
     """Joins the folds; returns their scores by what was judged: "kept" and, with two stages, "stage 1"."""
-    numbers = range(1, settings.folds + 1)
+    whole = [task for task in tasks if task.fraction == 1]
     found = {}
     if settings.two_stages:
-        found["stage 1"] = join_folds([read_out_of_fold(_stage_1(run, number)) for number in numbers])
-    found["kept"] = join_folds([read_out_of_fold(_answers(run, number)) for number in numbers])
+        found["stage 1"] = join_folds([read_out_of_fold(task.stage_1) for task in whole])
+    found["kept"] = join_folds([read_out_of_fold(task.answers) for task in whole])
     write_out_of_fold(run.out_of_fold, found["kept"])
     group_of = dict(zip(pictures.sha256, pictures.groups, strict=True))
-    scores = {
-        name: score_folds(answers, [group_of[sha256] for sha256 in answers.predictions.sha256], settings.seed)
-        for name, answers in found.items()
-    }
+    groups = [group_of[sha256] for sha256 in found["kept"].predictions.sha256]
+    scores = {name: score_folds(answers, groups, settings.seed) for name, answers in found.items()}
     facts = {
         "dataset": pictures.images.title,
         "dataset_id": pictures.images.repo_id,
@@ -183,8 +241,24 @@ def write_results(settings: CrossValidation, pictures: Pool, run: RunFolder) -> 
         "date": datetime.now(UTC).date().isoformat(),
         "scores": {name: [score.to_json() for score in of] for name, of in scores.items()},
     }
+    if settings.fractions:
+        curve = draw_curve(tasks, groups, len(pictures.images.label_names), settings.seed)
+        facts["learning_curve"] = curve.to_json()
+        plot_learning_curve(run.figures / "learning_curve.png", curve)
+        print(f"Learning curve: {verdict(curve)} ({run.figures / 'learning_curve.png'})")
     run.cross_validation.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return scores
+
+
+def draw_curve(tasks: list[Task], groups: list[str], classes: int, seed: int) -> LearningCurve:
+    """Returns the learning curve over the tasks' fractions; `groups` are those of the pictures, fold by fold."""
+    right, per_class = {}, {}
+    for fraction in sorted({task.fraction for task in tasks}):
+        of = [task for task in tasks if task.fraction == fraction]
+        answers = join_folds([read_out_of_fold(task.answers) for task in of]).predictions
+        right[fraction] = answers.logits.argmax(1) == answers.labels
+        per_class[fraction] = sum(len(task.fold.train) for task in of) / len(of) / classes
+    return learning_curve(right, per_class, groups, seed)
 
 
 def summary(scores: dict[str, list[Score]]) -> str:
@@ -203,14 +277,6 @@ def summary(scores: dict[str, list[Score]]) -> str:
             f"{total.macro_f1:.3f} ({total.macro_f1_interval[0]:.3f} – {total.macro_f1_interval[1]:.3f})"
         )
     return "\n".join(lines)
-
-
-def _answers(run: RunFolder, number: int) -> Path:
-    return run.folds / f"fold{number}" / "predictions.parquet"
-
-
-def _stage_1(run: RunFolder, number: int) -> Path:
-    return run.folds / f"fold{number}" / "predictions-stage1.parquet"
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The story of `train lr-find`: at which learning rate does the next stage learn fastest?"""
 
+import shutil
 from contextlib import ExitStack
 
 from accelerate import Accelerator
@@ -11,6 +12,7 @@ from train.fitting.lr_finder import LRFinderResult
 from train.fitting.progress import Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
+from train.lesson import prepare_lesson
 from train.parts import make_parts, recipe_accelerator
 from train.plan import Stage, stages
 from train.rates import search
@@ -53,6 +55,12 @@ def _find(recipe: Recipe, accelerator: Accelerator, run: RunFolder) -> tuple[Sta
     left = [stage for stage in stages(recipe) if not done.is_over(stage.number, stage.epochs, recipe.patience)]
     stage = left[0] if left else stages(recipe)[-1]
     # Nothing to save: a signal ends the command at once.
-    result = search(accelerator, recipe, stage, parts, run, StopRequest())
+    stop = StopRequest()
+    # Features of its own: those of a run may be of another recipe.
+    features = run.path / "lr_finder"
+    from_main(lambda: shutil.rmtree(features, ignore_errors=True))
+    lesson = prepare_lesson(accelerator, recipe, stage, parts, features, done, stop)
+    result = search(accelerator, recipe, stage, parts.model, lesson, run, stop)
+    from_main(lambda: shutil.rmtree(features, ignore_errors=True))
     accelerator.end_training()
     return stage, result

@@ -31,6 +31,10 @@ class Stage:
     sides: tuple[int, ...]
     views: int = 0
 
+    def offers(self, epoch: int) -> bool:
+        """Whether an epoch's model, counted from 1, may be the one that is kept."""
+        return not self.views or epoch == self.epochs
+
     @property
     def rate_key(self) -> str:
         """The recipe's name of `max_lr`."""

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from torch import nn
 
 from train.errors import UserError
 from train.fitting.lr_finder import LRFinderResult, find_lr
-from train.fitting.optim import make_optimizer
 from train.fitting.progress import Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
 from train.fitting.sampling import hash_seed
 from train.fitting.stepper import Stepper
 from train.judging.training_plots import plot_lr_finder
-from train.parts import Parts, hold_pictures
-from train.plan import Stage, set_learning
+from train.lesson import Lesson
+from train.plan import Stage
 from train.running.processes import from_main
 from train.running.stopping import StopRequest
 from train.running.watching import stoppable
@@ -32,7 +32,8 @@ def settled_rate(
     accelerator: Accelerator,
     recipe: Recipe,
     stage: Stage,
-    parts: Parts,
+    model: nn.Module,
+    lesson: Lesson,
     run: RunFolder,
     progress: Progress,
     stop: StopRequest,
@@ -45,43 +46,46 @@ def settled_rate(
     """
     if stage.max_lr != "auto":
         return stage.max_lr
-    key = str(stage.number)
-    if key not in progress.found_rates:
-        result = search(accelerator, recipe, stage, parts, run, stop)
+    if stage.rate_key not in progress.found:
+        result = search(accelerator, recipe, stage, model, lesson, run, stop)
         if result.suggestion is None:
             raise RateError(
                 f"{stage.rate_key}=auto finds no rate: {result.reason} (see {figure_path(run, stage)}); "
                 f"go on with {stage.rate_key}=NUMBER resume_from_checkpoint=true"
             )
-        progress.found_rates[key] = result.suggestion
+        progress.found[stage.rate_key] = result.suggestion
         accelerator.print(f"{stage.rate_key}={result.suggestion:.2g}, found")
-    return progress.found_rates[key]
+    return progress.found[stage.rate_key]
 
 
 def search(
-    accelerator: Accelerator, recipe: Recipe, stage: Stage, parts: Parts, run: RunFolder, stop: StopRequest
+    accelerator: Accelerator,
+    recipe: Recipe,
+    stage: Stage,
+    model: nn.Module,
+    lesson: Lesson,
+    run: RunFolder,
+    stop: StopRequest,
 ) -> LRFinderResult:
-    """Runs the finder as the stage would begin, on pictures also where it caches features; the model stays as it was.
+    """Runs the finder as the stage would begin; the model stays as it was.
 
     Raises:
         Stopped: A signal has asked for it.
     """
-    learner = set_learning(recipe, stage, parts.model)
     # Only the ratio of the groups' rates counts.
-    optimizer = make_optimizer(parts.model, 1.0, stage.lr_mult, recipe.weight_decay)
-    prepared, prepared_optimizer = accelerator.prepare(learner, optimizer)
+    optimizer = lesson.optimizer(model, 1.0, stage.lr_mult)
+    prepared, prepared_optimizer = accelerator.prepare(lesson.learner, optimizer)
     stepper = Stepper(
         accelerator,
         prepared,
         prepared_optimizer,
-        parts.objective,
+        lesson.objective,
         recipe.gradient_accumulation_steps,
         recipe.max_grad_norm,
+        recipe.freeze_batchnorm,
     )
-    parts.train_batches.augmenter.side = stage.side(0)
-    hold_pictures(recipe, parts, stop)
     seed = hash_seed(recipe.seed, stage.number, -1)
-    result = find_lr(stepper, _endless(parts.train_batches, seed, stop), seed)
+    result = find_lr(stepper, _endless(lesson.train_batches, seed, stop), seed)
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()
     from_main(lambda: write_result(run, stage, result))

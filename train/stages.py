@@ -8,22 +8,20 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from tqdm import tqdm
 
-from train.fitting.batches import EpochBatches, PictureBatches
 from train.fitting.checkpoint import Checkpoint
-from train.fitting.features import feature_loaders
 from train.fitting.frozen import Classifier
 from train.fitting.loop import check_finite, train_one_epoch, validate
-from train.fitting.optim import make_one_cycle, make_optimizer
+from train.fitting.optim import make_one_cycle
 from train.fitting.progress import EpochRecord, EpochTrace, Progress
 from train.fitting.recipe import Recipe
 from train.fitting.run_folder import RunFolder
 from train.fitting.sampling import hash_seed
 from train.fitting.state import StageState
 from train.fitting.stepper import Stepper
-from train.fitting.streaming import StreamedBatches
 from train.fitting.tracking import log_epoch
-from train.parts import Parts, hold_pictures
-from train.plan import Stage, set_learning
+from train.lesson import prepare_lesson
+from train.parts import Parts
+from train.plan import Stage
 from train.rates import settled_rate
 from train.running.keeper import Keeper
 from train.running.stopping import StopRequest
@@ -60,32 +58,14 @@ def run_stage(
         KeepError: The disk is full.
         Stopped: A signal has asked for it; what was done is on disk.
     """
-    model, objective = parts.model, parts.objective
-    valid_loader = parts.valid_loader
-    train_batches: EpochBatches | StreamedBatches = parts.train_batches
+    model = parts.model
     if resumed:
         model.load_state_dict(resumed.model)
-    max_lr = settled_rate(accelerator, recipe, stage, parts, run, progress, stop)
-    learner = set_learning(recipe, stage, model)
-    if stage.views:
-        assert isinstance(train_batches, PictureBatches), "the recipe has no views with a stream"
-        train_batches, valid_loader = feature_loaders(
-            accelerator,
-            learner,
-            train_batches,
-            valid_loader.dataset,
-            stage.views,
-            recipe.batch_size,
-            recipe.num_workers,
-            recipe.class_balance == "sampling",
-            run.features,
-            stop,
-        )
-        learner, objective = learner.classifier, objective.without_mixing()
-    else:
-        hold_pictures(recipe, parts, stop)
+    lesson = prepare_lesson(accelerator, recipe, stage, parts, run.features, progress, stop)
+    train_batches, valid_loader = lesson.train_batches, lesson.valid_loader
+    max_lr = settled_rate(accelerator, recipe, stage, parts.model, lesson, run, progress, stop)
     accumulation = recipe.gradient_accumulation_steps
-    optimizer = make_optimizer(model, max_lr, stage.lr_mult, recipe.weight_decay)
+    optimizer = lesson.optimizer(model, max_lr, stage.lr_mult)
     scheduler = make_one_cycle(
         optimizer,
         stage.epochs * math.ceil(len(train_batches) / accumulation),
@@ -94,19 +74,27 @@ def run_stage(
         recipe.final_div_factor,
     )
     ema = ModelEmaV3(model, recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
-    state = StageState(model, optimizer, scheduler, accelerator.scaler, ema)
+    state = StageState(model, optimizer, scheduler, accelerator.scaler, ema, lesson.scale)
     done = progress.epochs_done(stage.number)
     begun = resumed.trace if resumed else None
     if resumed and (done or begun):
         state.restore(resumed)
-    prepared, prepared_optimizer = accelerator.prepare(learner, optimizer)
+    prepared, prepared_optimizer = accelerator.prepare(lesson.learner, optimizer)
     if recipe.compile and not stage.views:
         # Around the model, not in place: what is published is the plain one.
         prepared = torch.compile(prepared)
-    stepper = Stepper(accelerator, prepared, prepared_optimizer, objective, accumulation, recipe.max_grad_norm)
+    stepper = Stepper(
+        accelerator,
+        prepared,
+        prepared_optimizer,
+        lesson.objective,
+        accumulation,
+        recipe.max_grad_norm,
+        recipe.freeze_batchnorm,
+    )
     judged = prepared
     if ema:
-        judged = Classifier(ema.module, 0.0) if stage.views else ema.module
+        judged = Classifier(ema.module, 0.0, lesson.scale) if stage.views else ema.module
     # A stream has no place to go on from but its start.
     minutes = None if recipe.streaming else recipe.checkpoint_minutes
     keeper = Keeper(accelerator, run, state, progress, stop, minutes)
@@ -141,6 +129,7 @@ def run_stage(
                 max_lr=max(trace.rates),
                 seconds=keeper.seconds,
                 steps=len(trace.losses),
+                candidate=stage.offers(epoch + 1),
             )
             progress.add(record, trace.losses, trace.rates, trace.momenta)
             log_epoch(accelerator, progress)
@@ -153,3 +142,4 @@ def run_stage(
                 break
     accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     accelerator.free_memory()
+    lesson.end(model)

@@ -3,44 +3,59 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality import fold_parts, read, table
+from benchmarks.quality import ours, parse, pooled_dataset, read, table
+from train.fitting.data import load_images
 
 
-def test_every_picture_is_judged_once_and_no_group_parts() -> None:
-    labels = [number % 4 for number in range(120)]
-    groups = [f"g{number // 8}-{number % 4}" for number in range(120)]
-    parts = fold_parts(labels, groups, 5, seed=8)
-    assert sorted(index for part in parts for index in part["test"]) == list(range(120))
-    for part in parts:
-        of = {split: {groups[index] for index in indices} for split, indices in part.items()}
-        assert sum(map(len, of.values())) == len(set(groups))
-        assert sum(map(len, part.values())) == 120
-        assert {labels[index] for index in part["validation"]} == {0, 1, 2, 3}
-    assert fold_parts(labels, groups, 5, seed=8) == parts
+def test_the_table_has_every_side_and_what_ours_is_ahead() -> None:
+    truth = [[0, 1] * 40, [0, 1] * 10]
+    answers = {"ours, stage 1": [[1, 0] * 40, [0, 1] * 10], "ours": truth, "fastai": [[0] * 80, [0, 1] * 10]}
+    groups = [[f"a{number}" for number in range(80)], [f"b{number}" for number in range(20)]]
+    lines = table(answers, truth, groups).splitlines()
+    assert lines[0] == "| | pictures | ours, stage 1 | ours | fastai | ours − fastai |"
+    assert lines[2] == "| fold 1 | 80 | 0.0% | 100.0% | 50.0% | +50.0 |"
+    # Wilson 1927, by hand: 20, 100 and 60 of 100.
+    expected = "| accuracy, % | 100 | 20.0 (13.3 – 28.9) | 100.0 (96.3 – 100.0) | 60.0 (50.2 – 69.1) | +40.0 (+"
+    assert lines[4].startswith(expected)
+    assert "| 100.0 (100.0 – 100.0) |" in lines[5]
+    alone = table({"ours": truth}, truth, groups).splitlines()
+    assert alone[0] == "| | pictures | ours |"
+    assert alone[2] == "| fold 1 | 80 | 100.0% |"
 
 
-def _line(fold: int, side: str, truth: list[int], answers: list[int]) -> dict[str, object]:
-    return {"fold": fold, "side": side, "settings": {"size": "32"}, "truth": truth, "answers": answers}
+def test_near_duplicates_are_one_witness() -> None:
+    truth, answers = [[0] * 50 + [1] * 50], {"ours": [[0] * 100], "fastai": [[1] * 100]}
+    many = table(answers, truth, [[str(number) for number in range(100)]]).splitlines()[-2]
+    two = table(answers, truth, [["a"] * 50 + ["b"] * 50]).splitlines()[-2]
+    assert "+0.0 (-100.0 – +100.0)" in two
+    assert "+0.0 (-100.0 – +100.0)" not in many
 
 
-def test_the_table_counts_what_both_sides_have_answered() -> None:
-    truth = [0, 1] * 50
-    done = {
-        (0, "ours"): _line(0, "ours", truth, truth),
-        (0, "fastai"): _line(0, "fastai", truth, [0] * 100),
-        (1, "ours"): _line(1, "ours", truth, truth),
-    }
-    lines = table(done, 5).splitlines()
-    assert lines[2] == "| fold 1 | 100 | 100.0% | 50.0% | +50.0 |"
-    # Wilson 1927, by hand: 100 of 100, and 50 of 100.
-    assert lines[3].startswith("| accuracy, % | 100 | 100.0 (96.3 – 100.0) | 50.0 (40.4 – 59.6) | +50.0 (+")
-    assert lines[4].startswith("| macro F1, % | 100 | 100.0 (100.0 – 100.0) | 33.3 (")
+def test_all_pictures_are_pooled_and_our_side_is_a_cross_validation(dataset_folder: Path, tmp_path: Path) -> None:
+    words = [
+        "--dataset",
+        str(dataset_folder),
+        "--work",
+        str(tmp_path),
+        "--architecture",
+        "test_resnet",
+        "--size",
+        "32",
+    ]
+    recipe = ["--recipe", "recipes/debug.yaml", "--folds", "3", "--epochs", "1", "--workers", "0"]
+    options = parse([*words, *recipe, "--batch-size", "8"])
+    pooled = load_images(str(pooled_dataset(options)))
+    source = load_images(str(dataset_folder))
+    assert len(pooled.split("train")) == sum(len(source.split(split)) for split in ("train", "validation", "test"))
+    found = ours(options, pooled_dataset(options))
+    assert list(found) == ["ours, stage 1", "ours"]
+    assert sum(map(len, found["ours"])) == len(pooled.split("train"))
 
 
 def test_a_run_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:
-    file = tmp_path / "folds.jsonl"
+    file = tmp_path / "fastai.jsonl"
     assert read(file, {}) == {}
-    file.write_text(json.dumps(_line(3, "ours", [0], [1])) + "\n")
-    assert list(read(file, {"size": "32"})) == [(3, "ours")]
+    file.write_text(json.dumps({"fold": 3, "settings": {"size": "32"}, "answers": [1]}) + "\n")
+    assert read(file, {"size": "32"}) == {3: [1]}
     with pytest.raises(SystemExit, match="folds with other settings: choose another --work"):
         read(file, {"size": "64"})

@@ -200,3 +200,35 @@ class TestBadInput:
     def test_a_fold_that_fails_is_named(self, refused: Callable[..., str], blind: Path, tmp_path: Path) -> None:
         message = self._refused(refused, blind, tmp_path / "run", "max_lr=1e30", "freeze_epochs=0")
         assert message.startswith("error: fold 1 of 2: the loss became nan")
+
+
+def test_a_learning_curve_can_be_asked_for_later(
+    cli: Callable[..., tuple[int, str, str]], straight: Path, blind: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(straight, tmp_path / "run")
+    words = [ROOT / "recipes" / "debug.yaml", f"dataset={blind}", f"output_dir={run}", *WORDS]
+    code, said, err = cli("train", "cross-validate", *words, "--fractions", "0.5,1,0.25")
+    assert code == 0, err
+    # The whole folds are not trained again.
+    begun = re.findall(r"fold \d of 2, (\d+%) of the pictures: \d+ pictures held out", said)
+    assert begun == ["50%"] * 2 + ["25%"] * 2
+    assert "fold 1 of 2:" not in said
+    assert "Learning curve: " in said
+    assert (run / "figures" / "learning_curve.png").exists()
+    curve = json.loads((run / "cross_validation.json").read_text())["learning_curve"]
+    assert [point["fraction"] for point in curve["points"]] == [0.25, 0.5, 1]
+    assert curve["points"][-1]["accuracy"] == pytest.approx(
+        json.loads((straight / "cross_validation.json").read_text())["scores"]["kept"][-1]["accuracy"]
+    )
+    assert [point["pictures"] for point in curve["points"]] == [56] * 3
+    sizes = [point["per_class"] for point in curve["points"]]
+    assert sizes == sorted(set(sizes))
+    assert (run / "predictions.parquet").read_bytes() == (straight / "predictions.parquet").read_bytes()
+
+
+def test_a_curve_takes_three_points(refused: Callable[..., str], blind: Path, tmp_path: Path) -> None:
+    words = [ROOT / "recipes" / "debug.yaml", f"dataset={blind}", f"output_dir={tmp_path / 'run'}", *WORDS]
+    assert "a curve takes two or more below 1, found 1" in refused(
+        "train", "cross-validate", *words, "fractions=0.5,1"
+    )
+    assert "fractions" in refused("train", "cross-validate", *words, "--fractions", "0.5,2,0.1")

@@ -82,12 +82,13 @@ def test_on_a_finished_model(
     assert curve["losses"][0] != other["losses"][0]
 
 
-def test_before_passes_over_features_it_looks_at_pictures(
+def test_before_passes_over_features_it_looks_at_features(
     cli: Callable[..., tuple[int, str, str]], dataset_folder: Path, tmp_path: Path
 ) -> None:
     code, said, err = cli("train", "lr-find", *_words(dataset_folder, tmp_path / "run", "feature_views=3"))
     assert code == 0, err
-    assert said.startswith("stage 1: ")
+    assert "\nstage 1: freeze_max_lr=" in said
+    assert said.startswith("feature_l2=")
     assert set(_files(tmp_path / "run")) == {"lr_finder.json", "figures/lr_finder-stage1.png"}
 
 

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
+from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import ROOT, wait_for
 from tests.train.conftest import interrupted_after
@@ -21,6 +23,8 @@ from train import stages
 from train.evaluate import Evaluation, evaluate
 from train.finetune import fit
 from train.fitting.checkpoint import load_newest_checkpoint
+from train.fitting.data import load_images
+from train.fitting.features import Features
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.progress import Progress
 from train.fitting.recipe import Recipe
@@ -69,6 +73,31 @@ def test_the_classifier_learns_from_the_passes(cached_run: Path) -> None:
     assert first["optimizer.0.exp_avg"].shape == first["model.fc.weight"].shape
     # Weight and bias, and nothing of the backbone.
     assert {name.split(".")[1] for name in first if name.startswith("optimizer.")} == {"0", "1"}
+
+
+def test_it_ends_where_logistic_regression_does(
+    dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.finetune.shutil.rmtree", lambda *_, **__: None)
+    words = ("epochs=0", "drop_rate=0", "freeze_epochs=300", "freeze_max_lr=1e-2", "feature_l2=100")
+    run = _fit(dataset_folder, tmp_path / "run", *words)
+    [file] = (run / "features").glob("train-*.npy")
+    features = Features(file, load_images(str(dataset_folder)).split("train")["label"])
+    rows, spread = features.values.reshape(len(features), -1), features.spread().numpy()
+    model = LogisticRegression(C=1 / 100, max_iter=5000).fit(rows / spread, features.labels.repeat_interleave(3))
+    weights = load_file(run / "model" / "model.safetensors")
+    # What is published is calibrated: one number divides all logits.
+    ours = rows @ weights["fc.weight"].numpy().T + weights["fc.bias"].numpy()
+    theirs = model.decision_function(rows / spread)
+    ours, theirs = (logits - logits.mean(1, keepdims=True) for logits in (ours, theirs))
+    temperature = (ours * theirs).sum() / (ours * ours).sum()
+    assert np.linalg.norm(temperature * ours - theirs) < 0.15 * np.linalg.norm(theirs)
+
+
+def test_of_passes_the_last_is_kept(dataset_folder: Path, tmp_path: Path) -> None:
+    run = _fit(dataset_folder, tmp_path / "run", "epochs=0", "patience=1")
+    assert _validated(run / "model") == (1, 20)
+    assert [record["candidate"] for record in _records(run)] == [False] * 19 + [True]
 
 
 def test_each_view_is_looked_at_once_whatever_the_number_of_passes(
@@ -156,10 +185,10 @@ def _assert_goes_on(run: Path, newest: str, dataset: Path, straight: Path) -> No
     _assert_equal(run, straight)
 
 
-# 18 batches of a pass make five steps; the pictures' six batches two.
+# Six batches make two steps, of a pass, which has all views of a picture in a batch, and of pictures.
 @pytest.mark.parametrize(
     ("batch", "newest"),
-    [(18 * 6 + 2, "stage1-epoch007-batch000004"), (18 * 20 + 1, "stage2-epoch001-batch000004")],
+    [(6 * 6 + 2, "stage1-epoch007-batch000004"), (6 * 20 + 1, "stage2-epoch001-batch000004")],
 )
 def test_a_signal_within_a_step_waits_for_its_end(
     every_option: Path,

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
 
 from train.fitting.augment import Augmenter
-from train.fitting.batches import EpochBatches, PictureBatches, make_loader
+from train.fitting.batches import PictureBatches, make_loader
 from train.fitting.feature_file import write_features
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.pictures import TrainingImages, TransformedImages
@@ -26,6 +26,9 @@ from train.fitting.transforms import Transform
 from train.running.processes import from_main
 from train.running.stopping import StopRequest
 from train.running.watching import stoppable
+
+# Pictures whose features are looked at together.
+_ROWS = 4096
 
 
 class ViewedImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], int]]):
@@ -77,6 +80,20 @@ class Features(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         pictures, views = np.divmod(indices, self.values.shape[1])
         return torch.from_numpy(self.values[pictures, views]), self.labels[pictures]
 
+    def spread(self) -> torch.Tensor:
+        """Returns each feature's standard deviation as the power of two next to it, float32 of shape (features,).
+
+        1 for a feature that never changes. Read in parts: what is mapped need not fit into memory.
+        """
+        total = squares = np.zeros(self.values.shape[2])
+        for first in range(0, len(self.values), _ROWS):
+            part = self.values[first : first + _ROWS].astype(np.float64)
+            total, squares = total + part.sum((0, 1)), squares + np.square(part).sum((0, 1))
+        variance = squares / len(self) - np.square(total / len(self))
+        changing = variance > np.finfo(np.float32).eps * squares / len(self)
+        exponent = np.round(np.log2(np.where(changing, variance, 1)) / 2)
+        return torch.from_numpy(np.exp2(exponent).astype(np.float32))
+
     def loader(self, batch_size: int, seed: int | None = None, balanced: bool = False) -> DataLoader[Any]:
         """Returns batches in order, or shuffled by `seed` and epoch and then without the last, short one.
 
@@ -96,7 +113,7 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def feature_loaders(
+def feature_sets(
     accelerator: Accelerator,
     backbone: FrozenBackbone,
     train_batches: PictureBatches,
@@ -104,21 +121,19 @@ def feature_loaders(
     views: int,
     batch_size: int,
     num_workers: int,
-    balanced: bool,
     folder: Path,
     stop: StopRequest,
-) -> tuple[EpochBatches, Any]:
-    """Returns training and validation batches of (features, labels), shared out, in the place of the pictures'.
+) -> tuple[Features, Features]:
+    """Returns the features of train, several views per picture, and of validation, the plain one.
 
     Args:
         accelerator: Knows devices, processes and precision.
         backbone: On the accelerator's device.
         train_batches: The training pictures and how they are changed.
         valid_images: With the evaluation transform, which also gives the plain views of the training pictures.
-        views: Views per training picture; a validation picture has the plain one.
-        batch_size: Views per step, over all processes.
+        views: Views per training picture.
+        batch_size: Views that are looked at together, over all processes.
         num_workers: Processes that decode pictures; 0 decodes in the main process.
-        balanced: Show every class equally often.
         folder: Where the features go, on a disk that all processes see.
         stop: Whether a signal has asked for the end.
 
@@ -137,8 +152,7 @@ def feature_loaders(
             cache_features(accelerator, backbone, augmenter, viewed, count, batch_size, num_workers, place, stop)
         )
     train, valid = found
-    shuffled = EpochBatches(accelerator, train.loader(batch_size, images.seed, balanced))
-    return shuffled, accelerator.prepare(valid.loader(batch_size))
+    return train, valid
 
 
 def cache_features(

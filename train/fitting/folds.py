@@ -1,7 +1,7 @@
 """Grouped, stratified folds: every picture is held out once, and none that looks like it is learned from meanwhile."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
@@ -56,6 +56,27 @@ def deal_folds(
         )
     dealt = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(label, label, group)
     return [_with_validation(rest, held_out, label, group, label_names, seed) for rest, held_out in dealt]
+
+
+def thin(fold: Fold, fraction: float, labels: Sequence[int], groups: Sequence[str], seed: int) -> Fold:
+    """Returns a fold that learns from a part of its training pictures; validation and what it holds out stay.
+
+    Of every class that share of its groups stays, one at least. What a smaller fraction keeps, a larger one does, too.
+
+    Args:
+        fold: The whole fold.
+        fraction: Above 0, up to 1.
+        labels: The class of every picture.
+        groups: Its group.
+        seed: Another seed keeps others.
+    """
+    label, group = np.asarray(labels)[fold.train], np.asarray(groups)[fold.train]
+    chance = np.random.default_rng(seed)
+    kept: set[str] = set()
+    for number in np.unique(label):
+        of_class = chance.permutation(np.unique(group[label == number]))
+        kept |= set(of_class[: max(1, round(fraction * len(of_class)))].tolist())
+    return replace(fold, train=[index for index, name in zip(fold.train, group, strict=True) if name in kept])
 
 
 def _with_validation(

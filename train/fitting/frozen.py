@@ -16,13 +16,25 @@ class FrozenError(UserError):
 class Classifier(nn.Module):
     """The half that learns: dropout and a model's classifier, whose weights it shares."""
 
-    def __init__(self, model: Any, drop_rate: float) -> None:
-        """Takes the classifier of a timm model; `drop_rate` is 0 to 1."""
+    scale: torch.Tensor | None
+
+    def __init__(self, model: Any, drop_rate: float, scale: torch.Tensor | None = None) -> None:
+        """Takes what learns.
+
+        Args:
+            model: A timm model.
+            drop_rate: 0 to 1.
+            scale: What features are divided by, (features,); the weights are those for features so divided, see
+                `rescale`. None: by nothing.
+        """
         super().__init__()
         self.classifier, self.drop_rate = model.get_classifier(), drop_rate
+        self.register_buffer("scale", scale, persistent=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Turns features, (batch, features), into logits, (batch, classes)."""
+        if self.scale is not None:
+            features = features / self.scale
         features = F.dropout(features, self.drop_rate, self.training)
         if isinstance(self.classifier, nn.Conv2d):
             # A fully convolutional network's classifier is a convolution over one pixel.
@@ -90,6 +102,16 @@ class FrozenBackbone(nn.Module):
     def get_classifier(self) -> nn.Module:
         """Returns what learns, as timm's models do."""
         return self.classifier
+
+
+def rescale(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Returns a classifier's weight for features that are divided by `scale`; by `1 / scale`, the way back.
+
+    Args:
+        weight: Of shape (classes, features) or (classes, features, 1, 1).
+        scale: Powers of two, of shape (features,): so nothing is rounded, whatever way and how often.
+    """
+    return weight * scale.to(weight).view(1, -1, *[1] * (weight.ndim - 2))
 
 
 def _refusal(architecture: str, reason: str) -> str:

@@ -9,7 +9,6 @@ from torch import nn
 from tqdm import tqdm
 
 from train.errors import UserError
-from train.fitting.model import set_training_mode
 from train.fitting.progress import EpochTrace
 from train.fitting.sampling import hash_seed
 from train.fitting.state import StageState
@@ -40,7 +39,7 @@ def train_one_epoch(
         DivergedError: The loss is not finite.
     """
     accelerator, groups = stepper.accelerator, stepper.optimizer.param_groups
-    set_training_mode(accelerator.unwrap_model(stepper.model))
+    stepper.set_training_mode()
     bar.set_description(title)
     for batch in loader:
         # An epoch's last step has as many batches as are left.

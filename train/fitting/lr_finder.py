@@ -14,7 +14,6 @@ from accelerate import Accelerator
 from torch import nn
 from tqdm import tqdm
 
-from train.fitting.model import set_training_mode
 from train.fitting.sampling import hash_seed
 from train.fitting.stepper import Stepper
 
@@ -72,7 +71,7 @@ def find_lr(stepper: Stepper, batches: Iterable[Any], seed: int) -> LRFinderResu
         _restored(accelerator, bare, optimizer),
         tqdm(total=STEPS, desc="Finding the rate", disable=not accelerator.is_main_process, leave=False) as bar,
     ):
-        set_training_mode(bare)
+        stepper.set_training_mode()
         for number, batch in enumerate(batches):
             rate = planned[len(raw)]
             for group, share in zip(optimizer.param_groups, shares, strict=True):

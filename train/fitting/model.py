@@ -185,16 +185,24 @@ def unfreeze(model: nn.Module) -> None:
     model.requires_grad_(True)
 
 
-def set_training_mode(model: Any) -> None:
+def set_training_mode(model: Any, freeze_statistics: bool) -> None:
     """Puts into training mode what learns, and only that.
 
     BatchNorm in training mode moves its statistics even when its weights are frozen, so a frozen backbone
     must be in evaluation mode.
+
+    Args:
+        model: A timm model, or the half of it that learns.
+        freeze_statistics: BatchNorm keeps its statistics also where its weights learn.
     """
     frozen = not all(parameter.requires_grad for parameter in model.parameters())
     model.train(not frozen)
     for module in classifier_modules(model):
         module.train()
+    if freeze_statistics:
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
 
 
 def cpu_state(model: nn.Module) -> dict[str, torch.Tensor]:

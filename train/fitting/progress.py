@@ -18,6 +18,8 @@ class EpochRecord:
         max_lr: The classifier's highest rate within the epoch.
         seconds: Wall-clock time of training and validation.
         steps: Updates of the optimizer.
+        candidate: Whether its model may be the one that is kept. Of passes over cached features the last one is: the
+            penalised loss that they go down to has one minimum, and what they meet on the way is luck.
     """
 
     stage: int
@@ -29,6 +31,7 @@ class EpochRecord:
     max_lr: float
     seconds: float
     steps: int
+    candidate: bool = True
 
     def table_row(self, best: bool) -> str:
         """Returns the line that `fit` prints, under `TABLE_HEAD`; a star marks the best epoch so far."""
@@ -87,25 +90,31 @@ class Progress:
     Attributes:
         records: One per epoch.
         losses: One per step, over both stages; so are `rates` and `momenta`.
-        found_rates: What the learning-rate finder suggested, by stage number as text (as JSON has it).
+        found: What was looked for where the recipe says "auto", by its key.
     """
 
     records: list[EpochRecord] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     momenta: list[float] = field(default_factory=list)
-    found_rates: dict[str, float] = field(default_factory=dict)
+    found: dict[str, float] = field(default_factory=dict)
 
     def epochs_done(self, stage: int) -> int:
         """Returns how many epochs of a stage are complete."""
         return sum(record.stage == stage for record in self.records)
 
     def is_over(self, stage: int, epochs: int, patience: int | None) -> bool:
-        """Tells whether a stage has had its epochs, or has not improved within its last `patience` ones."""
+        """Tells whether a stage has had its epochs, or has not improved within its last `patience` ones.
+
+        Patience is for epochs that may be kept.
+        """
         records = [record for record in self.records if record.stage == stage]
         if len(records) >= epochs:
             return True
-        return patience is not None and bool(records) and len(records) - max(records, key=_worth).epoch >= patience
+        candidates = [record for record in records if record.candidate]
+        return (
+            patience is not None and bool(candidates) and len(records) - max(candidates, key=_worth).epoch >= patience
+        )
 
     def add(self, record: EpochRecord, losses: list[float], rates: list[float], momenta: list[float]) -> None:
         """Adds an epoch and its steps."""
@@ -117,7 +126,7 @@ class Progress:
     @property
     def best(self) -> EpochRecord | None:
         """The epoch whose model is kept: highest validation accuracy, then lowest loss, then the earliest."""
-        return max(self.records, key=_worth, default=None)
+        return max((record for record in self.records if record.candidate), key=_worth, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain lists and dicts."""

@@ -26,7 +26,7 @@ def _rate(value: Any) -> float | Literal["auto"]:
     return rate
 
 
-def _list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     """Splits what the command line gives as one word; nothing at all is an empty list."""
     if isinstance(value, str):
         return [part for part in value.strip("[]").replace(",", " ").split() if part]
@@ -70,12 +70,18 @@ class Recipe(Settings):
         batch_size: Pictures per batch, over all processes.
         gradient_accumulation_steps: Batches per step of the optimizer.
         freeze_epochs: Epochs of stage 1, in which the classifier alone learns.
-        freeze_max_lr: Highest learning rate of stage 1; "auto" takes the learning-rate finder's suggestion, from
-            newly augmented pictures.
+        freeze_max_lr: Highest learning rate of stage 1; "auto" takes the learning-rate finder's suggestion.
         feature_views: Views of each training picture (plain, mirrored, then augmented ones) whose features are
-            computed once; stage 1's epochs are then passes over these, and cost next to nothing. 0: every epoch
-            looks at newly augmented pictures. Of many passes five are printed and kept. Not with `streaming`.
+            computed once; stage 1's epochs are then passes over these, all views of `batch_size` pictures per step,
+            and cost next to nothing. 0: every epoch looks at newly augmented pictures. Of many passes five are
+            printed. Not with `streaming`.
+        feature_l2: Strength of the L2 penalty on the classifier's weights while it learns from cached features, each
+            divided by its spread: half of it, times the squared norm, is added to the loss of all views together
+            (the inverse of scikit-learn's C). `weight_decay` does not act then. "auto" chooses it by grouped folds of
+            the training pictures.
         epochs: Epochs of stage 2, in which everything learns.
+        freeze_batchnorm: BatchNorm keeps the statistics of the first weights in stage 2, too; of few pictures it would
+            learn worse ones.
         max_lr: Highest learning rate of stage 2, for the classifier; or "auto".
         lr_mult: Discriminative learning rates: each layer group below the classifier learns at this
             fraction of the rate of the group above it.
@@ -87,8 +93,8 @@ class Recipe(Settings):
         max_grad_norm: The gradient's norm is clipped to this.
         ema_decay: Keep an exponential moving average of the weights, with this decay (0.9998, say; lower in the
             first steps), and validate and keep it instead of the weights themselves.
-        patience: A stage ends early when validation has not improved for this many epochs (of cached features:
-            passes).
+        patience: A stage ends early when validation has not improved for this many epochs; passes over cached
+            features go on to the last.
         target_accuracy: How often the model should be right where it does not abstain, 0 to 1; its threshold,
             `reject_threshold` in config.json, is chosen on validation.
         seed: One seed, one result, to the bit, on one machine.
@@ -118,7 +124,7 @@ class Recipe(Settings):
     init_from: str | None = None
     drop_rate: float = Field(0.0, ge=0, lt=1)
     image_size: Side = 224
-    image_sizes: Annotated[tuple[Side, ...], BeforeValidator(_list)] = ()
+    image_sizes: Annotated[tuple[Side, ...], BeforeValidator(as_list)] = ()
     crop_mode: Literal["center", "squash", "border"] = "center"
     min_scale: float = Field(1.0, gt=0, le=1)
     max_rotate: float = Field(10.0, ge=0, le=45)
@@ -136,7 +142,9 @@ class Recipe(Settings):
     freeze_epochs: int = Field(4, ge=0)
     freeze_max_lr: Rate = 1e-2
     feature_views: int = Field(0, ge=0, le=64)
+    feature_l2: Rate = "auto"
     epochs: int = Field(8, ge=0)
+    freeze_batchnorm: bool = False
     max_lr: Rate = 1e-3
     lr_mult: float = Field(0.5, gt=0, le=1)
     pct_start: float = Field(0.25, gt=0, lt=1)

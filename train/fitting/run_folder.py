@@ -20,8 +20,8 @@ _FREE = {"output_dir", "num_workers", "dataset", "weights", "init_from", "checkp
 # The order of a stream follows from how many processes read it.
 _FREE_STREAMING = _FREE - {"num_workers"}
 # Until a stage has a checkpoint, how it will go may still be chosen: by what the learning-rate finder says, say.
-_STAGE_1 = {"freeze_epochs", "freeze_max_lr"}
-_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes"}
+_STAGE_1 = {"freeze_epochs", "freeze_max_lr", "feature_l2"}
+_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes", "freeze_batchnorm"}
 
 
 class RunFolderError(UserError):
@@ -122,7 +122,8 @@ class RunFolder:
             return
         # The learning-rate finder may have been here, or a cross-validation.
         cross_validated = {self.folds, self.out_of_fold, self.cross_validation, self.label_issues, self.corrections}
-        found = {self.lock, _draft(self.recipe), self.lr_finder, self.figures} | cross_validated
+        looked_for = {self.lr_finder, self.lr_finder.with_suffix(""), self.figures}
+        found = {self.lock, _draft(self.recipe)} | looked_for | cross_validated
         if set(self.path.iterdir()) - found:
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
 

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from train.fitting.model import set_training_mode
 from train.fitting.objective import Objective
 
 
@@ -37,6 +38,7 @@ class Stepper:
         objective: Gives the loss.
         accumulation: Batches per step.
         max_grad_norm: The gradient is clipped to this norm, if it is given.
+        freeze_statistics: BatchNorm keeps its statistics.
     """
 
     accelerator: Accelerator
@@ -45,6 +47,11 @@ class Stepper:
     objective: Objective
     accumulation: int = 1
     max_grad_norm: float | None = None
+    freeze_statistics: bool = False
+
+    def set_training_mode(self) -> None:
+        """Makes the model ready for `take`."""
+        set_training_mode(self.accelerator.unwrap_model(self.model), self.freeze_statistics)
 
     def take(self, batch: tuple[torch.Tensor, torch.Tensor], seed: int, share: int, completes: bool) -> BatchResult:
         """Adds a batch's gradient, and takes the step that it completes.

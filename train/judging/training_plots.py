@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from train.fitting.lr_finder import LRFinderResult
 from train.fitting.progress import Progress
 from train.judging.figure_style import BLUE, GREY, ORANGE, STYLE, captions, save
+from train.judging.learning_curve import LearningCurve
 
 
 def plot_train_batch(
@@ -106,4 +107,29 @@ def plot_lr_finder(path: Path, result: LRFinderResult) -> None:
             # A loss that diverges would flatten everything else.
             low, first = min(result.losses), result.losses[0]
             axis.set(ylim=(low - 0.1 * first, max(1.5 * first, low)))
+        save(figure, path)
+
+
+def plot_learning_curve(path: Path, curve: LearningCurve) -> None:
+    """Shows accuracy over pictures per class, and where the law through the points leads, with its spread."""
+    sizes = np.array([point.per_class for point in curve.points])
+    accuracies = np.array([point.accuracy for point in curve.points])
+    bars = np.abs(np.array([point.interval for point in curve.points]).T - accuracies)
+    ahead = np.geomspace(sizes[0], curve.farthest, 100)
+    low, high = curve.spread(ahead)
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(5.5, 3.2))
+        axis.fill_between(ahead, low, high, color=BLUE, alpha=0.15, lw=0, label="its 95 % spread")
+        within = ahead <= sizes[-1]
+        axis.plot(ahead[within], curve.accuracy(ahead[within]), color=BLUE, label="power law")
+        axis.plot(ahead[~within], curve.accuracy(ahead[~within]), color=BLUE, ls=":", label="what it would promise")
+        axis.errorbar(sizes, accuracies, bars, fmt="o", color=ORANGE, ms=4, capsize=2, label="measured, 95 %")
+        title = f"Accuracy on {curve.points[0].pictures} pictures held out"
+        axis.set(title=title, xlabel="pictures per class to learn from", xscale="log", ylim=(0, 1))
+        axis.xaxis.set_major_formatter(mpl.ticker.ScalarFormatter())
+        axis.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+        axis.set_xticks([size for size in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if size <= ahead[-1]])
+        axis.set_xlim(0.9 * sizes[0], ahead[-1])
+        axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+        axis.legend(loc="lower right")
         save(figure, path)

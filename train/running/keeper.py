@@ -2,7 +2,6 @@
 
 import time
 
-import torch
 from accelerate import Accelerator
 
 from train.errors import UserError
@@ -46,8 +45,7 @@ class Keeper:
         self.stop, self.minutes, self.saved = stop, minutes, time.monotonic()
         self.trace: EpochTrace | None = None
         self.began = 0.0
-        # Of the best epoch, until they are on disk; and whether an epoch is not.
-        self.best: dict[str, torch.Tensor] = {}
+        # Whether an epoch that is done is not on disk.
         self.behind = False
 
     def begin(self, trace: EpochTrace) -> None:
@@ -88,25 +86,21 @@ class Keeper:
             raise Stopped(agreed)
 
     def end_epoch(self, keeps: bool) -> None:
-        """Puts the epoch that is now done on disk; one that is not kept is held in memory where it is the best.
+        """Puts the epoch that is now done on disk, and its model where it is the best; if it is to be kept.
 
         Raises:
             KeepError: The disk is full or closed.
         """
-        self.trace, self.behind = None, True
-        if self.accelerator.is_main_process and self.progress.best is self.progress.records[-1]:
-            self.best = self.state.judged_weights()
+        self.trace, self.behind = None, not keeps
         if keeps:
             from_main(lambda: self._write(None))
-            self.behind = False
 
     def _write(self, trace: EpochTrace | None) -> None:
         """Writes a checkpoint, last of all: what it counts as done, a resumed run does not do again."""
         checkpoint = self.state.checkpoint(self.progress, trace)
         try:
-            if self.best:
-                self.run.save_best(self.best)
-                self.best = {}
+            if trace is None and self.progress.best is self.progress.records[-1]:
+                self.run.save_best(self.state.judged_weights())
             if trace is None:
                 self.run.write_metrics(self.progress)
             save_checkpoint(self.run.checkpoints, checkpoint)

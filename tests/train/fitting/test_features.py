@@ -103,6 +103,16 @@ def test_a_shuffled_epoch_has_every_view_once(backbone: FrozenBackbone, cache: C
     assert np.array_equal(ordered, features.values.reshape(96, -1))
 
 
+def test_the_spread_is_the_power_of_two_next_to_the_standard_deviation(tmp_path: Path) -> None:
+    deviations = np.array([0.01, 0.9, 5.7, 1000, 0])
+    values = np.random.default_rng(0).normal(3, deviations, (5000, 2, 5)).astype(np.float32)
+    np.save(tmp_path / "f.npy", values)
+    spread = Features(tmp_path / "f.npy", [0] * 5000).spread()
+    # Of 0.01, 0.9, 5.7 and 1000 by hand; what never changes is divided by 1.
+    assert spread.tolist() == [2**-7, 1, 8, 1024, 1]
+    assert spread.dtype == torch.float32
+
+
 def test_what_an_interrupted_run_has_left_is_taken(backbone: FrozenBackbone, cache: Callable[..., Features]) -> None:
     cache(backbone)
     backbone.model.forward_features = None  # whoever asks it now fails

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from train.fitting.folds import FoldsError, deal_folds
+from train.fitting.folds import FoldsError, deal_folds, thin
 
 NAMES = ["kathak", "odissi", "sattriya"]
 
@@ -62,3 +62,22 @@ def test_one_picture_of_a_class() -> None:
 def test_a_class_that_can_not_be_learned_and_validated_too() -> None:
     with pytest.raises(FoldsError, match="too few different pictures of kathak to learn from and to validate by"):
         deal_folds([0, 0, 1, 1], list("abcd"), ["kathak", "odissi"], 2, seed=8)
+
+
+def test_a_part_of_a_fold_is_a_share_of_every_class_and_within_the_larger_part() -> None:
+    labels = [0] * 60 + [1] * 30 + [2] * 20
+    groups = [f"g{number // 2}" for number in range(110)]
+    [fold, *_] = deal_folds(labels, groups, ["a", "b", "c"], 5, 8)
+    quarter, half = (thin(fold, fraction, labels, groups, 8) for fraction in (0.25, 0.5))
+    assert set(quarter.train) < set(half.train) < set(fold.train)
+    assert (half.validation, half.held_out) == (fold.validation, fold.held_out)
+    assert thin(fold, 1.0, labels, groups, 8) == fold
+    for part, fraction in ((quarter, 0.25), (half, 0.5)):
+        for number in range(3):
+            of = {groups[index] for index in part.train if labels[index] == number}
+            whole = {groups[index] for index in fold.train if labels[index] == number}
+            assert len(of) == max(1, round(fraction * len(whole)))
+        # Groups stay whole.
+        kept = {groups[index] for index in part.train}
+        assert part.train == [index for index in fold.train if groups[index] in kept]
+    assert len({labels[index] for index in thin(fold, 0.01, labels, groups, 8).train}) == 3

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from train.fitting.frozen import FrozenBackbone, FrozenError
+from train.fitting.frozen import Classifier, FrozenBackbone, FrozenError, rescale
 from train.fitting.model import build_model, freeze_backbone
 from train.fitting.optim import make_optimizer
 
@@ -98,3 +98,18 @@ def test_the_halves_do_what_the_whole_does(architecture: str) -> None:
 def test_a_classifier_that_cannot_be_split_off_is_refused(architecture: str, message: str) -> None:
     with pytest.raises(FrozenError, match=message):
         FrozenBackbone(timm.create_model(architecture, num_classes=8), 0.0, (3, 224, 224))
+
+
+@pytest.mark.parametrize("architecture", ["test_resnet", "mobilenetv4_conv_small"])
+def test_a_rescaled_classifier_says_the_same_of_features_that_are_divided(architecture: str) -> None:
+    backbone = _frozen(architecture)
+    features = torch.rand(4, backbone.num_features)
+    scale = 2.0 ** torch.randint(-9, 9, (backbone.num_features,))
+    plain = Classifier(backbone.model, 0.0)(features)
+    weight = backbone.model.get_classifier().weight
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight.copy_(rescale(weight, scale))
+        torch.testing.assert_close(Classifier(backbone.model, 0.0, scale)(features), plain)
+        # Powers of two: nothing is rounded on the way there and back.
+        assert torch.equal(rescale(weight, 1 / scale), before)

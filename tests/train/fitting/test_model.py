@@ -67,15 +67,27 @@ def test_an_unknown_architecture_gets_suggestions() -> None:
 def test_frozen_means_frozen() -> None:
     model = build_model("test_resnet", 8, 64, False, None, 0.0)
     freeze_backbone(model)
-    set_training_mode(model)
+    set_training_mode(model, freeze_statistics=False)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model(torch.randn(4, 3, 64, 64)).sum().backward()
     # BatchNorm's statistics would move in training mode, although no weight learns.
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert {name for name, p in model.named_parameters() if p.grad is not None} == {"fc.weight", "fc.bias"}
     unfreeze(model)
-    set_training_mode(model)
+    set_training_mode(model, freeze_statistics=False)
     assert all(module.training for module in model.modules())
+
+
+def test_statistics_can_stay_while_weights_learn() -> None:
+    model = build_model("test_resnet", 8, 64, False, None, 0.0)
+    set_training_mode(model, freeze_statistics=True)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model(torch.randn(4, 3, 64, 64)).sum().backward()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    set_training_mode(model, freeze_statistics=False)
+    model(torch.randn(4, 3, 64, 64))
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_pictures_are_prepared_as_the_weights_ask_for() -> None:
