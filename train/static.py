@@ -30,7 +30,7 @@ class Site:
     Attributes:
         path: The folder.
         files: How many it has.
-        megabytes: What a first visit fetches of model and runtime.
+        megabytes: Of model and runtime, as a visitor fetches them.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class Site:
     def __str__(self) -> str:
         """Returns the lines that the command ends with."""
         return (
-            f"{self.path}: {self.files} files; a first visit fetches {self.megabytes:.1f} MB of model, a second one none\n"
+            f"{self.path}: {self.files} files; a visitor fetches {self.megabytes:.1f} MB once, and nothing afterwards\n"
             f"Look at it: python -m http.server --directory {self.path}"
         )
 

@@ -49,7 +49,7 @@ export function givingPlace(words, give, refuse, remove) {
     event.preventDefault();
     if (event.dataTransfer.files[0]) give(event.dataTransfer.files[0]);
   });
-  return { element: make("section", { id: "photo", "aria-label": words("picture") }, stage, input, tools), show };
+  return { element: make("section", { id: "giving", "aria-label": words("picture") }, stage, input, tools), show };
 }
 
 async function fromClipboard() {
