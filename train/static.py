@@ -40,7 +40,7 @@ class Site:
     def __str__(self) -> str:
         """Returns the lines that the command ends with."""
         return (
-            f"{self.path}: {self.files} files; a visitor fetches {self.megabytes:.1f} MB once, and nothing afterwards\n"
+            f"{self.path}: {self.files} files; a visitor fetches {self.megabytes:.1f} MB once, then nothing\n"
             f"Look at it: python -m http.server --directory {self.path}"
         )
 

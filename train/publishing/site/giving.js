@@ -18,7 +18,8 @@ export function givingPlace(words, give, refuse, remove) {
     return made;
   };
   const camera = cameraOf(words, stage, button, give, refuse);
-  const taken = button("remove", () => remove());
+  const away = make("button", { type: "button", class: "remove", "aria-label": words("remove") }, "×");
+  away.addEventListener("click", remove);
   const paste = button("paste", async () => {
     const file = await fromClipboard();
     if (file) give(file);
@@ -27,12 +28,9 @@ export function givingPlace(words, give, refuse, remove) {
   const tools = make("div", { class: "tools" }, button("choose", () => input.click(), "primary"));
   if (navigator.mediaDevices?.getUserMedia) tools.append(button("camera", camera.open));
   if (navigator.clipboard?.read) tools.append(paste);
-  tools.append(taken);
-
   const show = (image) => {
     camera.close();
-    stage.replaceChildren(image ?? invitation);
-    taken.hidden = image === null;
+    stage.replaceChildren(...(image ? [image, away] : [invitation]));
   };
   show(null);
   input.addEventListener("change", () => {
