@@ -64,8 +64,11 @@ function load() {
 }
 
 function hear(said) {
-  if (said.failed) loading.failed(said.failed);
-  else if (said.starting) loading.starting();
+  if (said.failed) {
+    // What else it was fetching is of no use.
+    worker.terminate();
+    loading.failed(said.failed);
+  } else if (said.starting) loading.starting();
   else if (said.fetched) loading.fetching(said.fetched);
   else if (said.ready) {
     isReady = true;

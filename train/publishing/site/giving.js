@@ -13,19 +13,24 @@ export function givingPlace(words, give, refuse, remove) {
   const invitation = make("p", { class: "invitation" }, words("invitation"));
   const stage = make("div", { class: "stage" }, invitation);
   const button = (key, act, kind = "") => {
-    const made = make("button", { type: "button", class: kind }, words(key));
+    const made = make("button", { type: "button", class: kind || null }, words(key));
     made.addEventListener("click", act);
     return made;
   };
-  const camera = cameraOf(words, stage, button, give, refuse);
+  const choose = button("choose", () => input.click(), "primary");
   const away = make("button", { type: "button", class: "remove", "aria-label": words("remove") }, "×");
-  away.addEventListener("click", remove);
+  away.addEventListener("click", () => {
+    remove();
+    // The cross is gone, and with it where the keyboard was.
+    choose.focus();
+  });
+  const camera = cameraOf(words, stage, away, button, give, refuse);
   const paste = button("paste", async () => {
     const file = await fromClipboard();
     if (file) give(file);
     else refuse("nothing_pasted");
   });
-  const tools = make("div", { class: "tools" }, button("choose", () => input.click(), "primary"));
+  const tools = make("div", { class: "tools" }, choose);
   if (navigator.mediaDevices?.getUserMedia) tools.append(button("camera", camera.open));
   if (navigator.clipboard?.read) tools.append(paste);
   const show = (image) => {
@@ -62,7 +67,7 @@ async function fromClipboard() {
   return null;
 }
 
-function cameraOf(words, stage, button, give, refuse) {
+function cameraOf(words, stage, away, button, give, refuse) {
   let stream = null;
   const close = () => {
     stream?.getTracks().forEach((track) => track.stop());
@@ -86,7 +91,7 @@ function cameraOf(words, stage, button, give, refuse) {
       canvas.getContext("2d").drawImage(video, 0, 0);
       canvas.toBlob(give, "image/jpeg", 0.95);
     }, "primary");
-    stage.replaceChildren(video, take);
+    stage.replaceChildren(video, take, away);
     take.focus();
   };
   return { open, close };

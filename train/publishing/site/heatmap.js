@@ -51,7 +51,7 @@ export function layOver(heat, crop, width, height) {
   return { image, cut };
 }
 
-/** Interpolates between the map's cells, 0 to 1: bicubic with a = -0.5, the edge repeated, as Pillow does. */
+/** Interpolates between the map's cells, 0 to 1: bicubic with a = -1, the edge repeated, as Pillow transforms. */
 function cubic({ values, rows, columns }, x, y) {
   const [left, top] = [Math.floor(x), Math.floor(y)];
   const [across, down] = [weights(x - left), weights(y - top)];
@@ -64,10 +64,10 @@ function cubic({ values, rows, columns }, x, y) {
 }
 
 const weights = (t) => [
-  -0.5 * t ** 3 + t ** 2 - 0.5 * t,
-  1.5 * t ** 3 - 2.5 * t ** 2 + 1,
-  -1.5 * t ** 3 + 2 * t ** 2 + 0.5 * t,
-  0.5 * t ** 3 - 0.5 * t ** 2,
+  -(t ** 3) + 2 * t ** 2 - t,
+  t ** 3 - 2 * t ** 2 + 1,
+  -(t ** 3) + t ** 2 + t,
+  t ** 3 - t ** 2,
 ];
 
 const clamp = (value, most) => Math.min(Math.max(value, 0), most);

@@ -6,11 +6,11 @@ import { order, percent } from "./verdict.js";
 
 const MOST_BARS = 12;
 
-/** Makes an element with attributes and children; what is null, false or "" is left out. */
+/** Makes an element with attributes, true for one without a value, and children; what is null or false is left out. */
 export function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null && value !== false && value !== "") element.setAttribute(key, value === true ? "" : value);
+    if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
   }
   element.append(...children.filter((child) => child !== null && child !== false && child !== ""));
   return element;
@@ -137,7 +137,7 @@ function reason(words, { kind, probability }, threshold, told) {
 }
 
 function home(dance) {
-  const native = dance.native && make("span", { class: "native", lang: dance.native_language }, dance.native);
+  const native = dance.native && make("span", { class: "native", lang: dance.native_language || null }, dance.native);
   const region = dance.region && make("span", { class: "region", lang: "en" }, dance.region);
   return [native, native && region && " · ", region].filter(Boolean);
 }
