@@ -225,6 +225,9 @@ def push(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.")],
     repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="Such as user/dances-resnet34.")],
     space: Annotated[str | None, typer.Option(help="Also push a Space that shows it, such as user/nritya.")] = None,
+    static_space: Annotated[
+        str | None, typer.Option(help="Also push a static Space: the model answers in the visitor's browser.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Its dataset's Hub id, when trained on a folder.")] = None,
     public: Annotated[bool, typer.Option("--public", help="Let everybody see it.")] = False,
     revision: Annotated[str | None, typer.Option(help="Push to this branch instead of main.")] = None,
@@ -236,7 +239,7 @@ def push(
     """
     from train.push import push_model
 
-    for done in push_model(model, repo_id, space, dataset, public, revision, tag):
+    for done in push_model(model, repo_id, space, static_space, dataset, public, revision, tag):
         print(done)
 
 
