@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check loop bench bench-build bench-fit bench-evaluate bench-label-issues bench-serve clean
+.PHONY: install demo test check loop bench bench-build bench-fit bench-evaluate bench-label-issues bench-serve bench-static clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -70,6 +70,11 @@ bench-evaluate: .venv/dev
 # The page beside transformers.pipeline in a gr.Interface and fastai: BENCH_SERVE="--rounds 1 --without-fastai" is shorter.
 bench-serve: .venv/dev
 	$(BIN)/python -m benchmarks.serve $(BENCH_SERVE)
+
+# The page without a server in Chromium: BENCH_STATIC="--pictures 5" is shorter.
+bench-static: .venv/dev
+	@tests/browser/install_chromium.sh
+	$(BIN)/python -m benchmarks.static_page $(BENCH_STATIC)
 
 # Planted wrong labels among the most doubtful ones, beside top losses.
 bench-label-issues: .venv/dev

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from dataset_card.errors import UserError
+from hub.appearing import OutputFolderError
 from hub.errors import HubError
 from hub.one_line_exit import one_line_exit
 
@@ -145,7 +146,7 @@ def push(
 
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
-    with one_line_exit(UserError, HubError):
+    with one_line_exit(UserError, HubError, OutputFolderError):
         app(words)
 
 

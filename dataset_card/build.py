@@ -18,13 +18,14 @@ from dataset_card.knowing.taxonomy import name_classes, write_class_facts
 from dataset_card.reading.images import Photo, inspect_photo
 from dataset_card.reading.listing import PhotosFolderError, list_photos
 from dataset_card.reading.rejected import Rejected, write_rejected
-from dataset_card.writing.appearing import appearing_folder, check_apart, is_dataset_folder
 from dataset_card.writing.card import write_card
 from dataset_card.writing.class_balance import write_class_balance
 from dataset_card.writing.contact_sheet import write_contact_sheet
 from dataset_card.writing.leaks import leak_report
+from dataset_card.writing.output_folder import check_apart, is_dataset_folder
 from dataset_card.writing.summary import BuildReport, unknown_pictures
 from dataset_card.writing.tables import Contents, Row, write_split
+from hub.appearing import appearing_folder
 from pictures.refused import RefusedError
 
 

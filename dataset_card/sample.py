@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from dataset_card.drawing.picture import DANCES, draw_picture
 from dataset_card.knowing.provenance import DRAWING, FILE_NAME, Provenance, read_provenance, write_provenance
-from dataset_card.writing.appearing import appearing_folder
+from hub.appearing import appearing_folder
 
 JPEG_QUALITY = 90
 

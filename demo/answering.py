@@ -10,8 +10,9 @@ from demo.reading.files import File, name_of, path_of
 from demo.reading.upload import UnreadableError, read_upload
 from demo.telling.examples import jpeg_uri
 from demo.telling.many import Row
-from demo.telling.verdict import Verdict, judge, read_threshold
+from demo.telling.verdict import Verdict, judge
 from demo.words import Words
+from hub.model_facts import read_threshold
 
 _THUMBNAIL = 200
 

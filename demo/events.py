@@ -12,11 +12,10 @@ from demo.models.model import NoNumbersError, ServedModel
 from demo.reading.files import File, path_of
 from demo.reading.upload import UnreadableError
 from demo.telling.examples import jpeg_uri, read_examples
-from demo.telling.facts import read_confusions, read_dances
-from demo.telling.heatmap import read_crop
 from demo.telling.many import MOST
 from demo.telling.showing import Heat, Showing, heat_over, note
 from demo.words import Words, words_for
+from hub.model_facts import read_confusions, read_crop, read_dances
 
 _PREVIEW = 1024
 # How files begin that every browser shows by itself: JPEG, PNG, GIF, WebP, BMP.

@@ -12,11 +12,11 @@ from demo.answering import Answering
 from demo.events import Events
 from demo.models.model import ServedModel
 from demo.programs import Programs
-from demo.telling.about import describe
 from demo.telling.many import MOST
 from demo.telling.showing import about_model, drawings_banner, title
 from demo.theme import CSS, THEME
 from demo.words import LANGUAGES
+from hub.about import describe
 
 __all__ = ["CSS", "THEME", "build_page"]
 
@@ -155,7 +155,7 @@ def _many(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None
 
 def _texts(model: ServedModel, events: Events) -> gr.I18n:
     """Returns what stands on the page before anything happens, for the browser to choose the language."""
-    about, showing = describe(model), events.showing
+    about, showing = describe(model.name, model.config, model.test, model.repo_id, model.revision), events.showing
     return gr.I18n(
         **{
             language: {

@@ -8,9 +8,9 @@ from demo.answering import Answering, explain
 from demo.models.model import NoNumbersError
 from demo.reading.files import File, path_of
 from demo.reading.upload import UnreadableError
-from demo.telling.facts import Dance
 from demo.telling.many import MOST, as_json
 from demo.words import ENGLISH, LANGUAGES
+from hub.model_facts import Dance
 
 _WORDS = LANGUAGES[ENGLISH]
 _ONE = (

@@ -29,19 +29,20 @@ _OUTPUTS = (["probs", "features"], ["probs", "features", "heatmap"])
 _RANKS = {"probs": 1, "features": 1, "heatmap": 2}
 
 
-def open_onnx(folder: ModelFolder, threads: int) -> onnxruntime.InferenceSession:
+def open_onnx(folder: ModelFolder, threads: int, name: str = ONNX) -> onnxruntime.InferenceSession:
     """Opens a model folder's model.onnx; what becomes of the file afterwards does no harm.
 
     Args:
         folder: One that has it.
         threads: How many compute an answer.
+        name: Of the file, where it is the quantised one.
 
     Raises:
         ModelFolderError: It is damaged or hostile, or does not belong to the folder's config.json.
     """
-    file = folder.path / ONNX
+    file = folder.path / name
     if _takes_from_elsewhere(file.read_bytes()):
-        raise ModelFolderError(f"{folder.name} is not to be trusted: {ONNX} takes weights from elsewhere")
+        raise ModelFolderError(f"{folder.name} is not to be trusted: {name} takes weights from elsewhere")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Threads that wait for more to do by turning round and round take the time of those that do something.
@@ -54,9 +55,9 @@ def open_onnx(folder: ModelFolder, threads: int) -> onnxruntime.InferenceSession
     try:
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except ONNX_ERRORS as error:
-        raise ModelFolderError(f"{folder.name} has a damaged {ONNX} ({_one_line(error)})") from None
+        raise ModelFolderError(f"{folder.name} has a damaged {name} ({_one_line(error)})") from None
     if fault := _fault(session, folder.label_names):
-        raise ModelFolderError(f"{folder.name} is not to be trusted: {ONNX} {fault}")
+        raise ModelFolderError(f"{folder.name} is not to be trusted: {name} {fault}")
     # What loading has used and freed: 130 MB for a ResNet34.
     trim_malloc()
     return session

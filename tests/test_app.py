@@ -17,9 +17,9 @@ from PIL import Image
 
 from demo.answering import Answering
 from demo.models.model import load_model
-from demo.telling.facts import read_dances
 from demo.telling.many import MOST
 from demo.words import LANGUAGES
+from hub.model_facts import read_dances
 from tests.conftest import ROOT, serve
 
 

@@ -18,6 +18,7 @@ COMMANDS = [
     ("train", "cross-validate"),
     ("train", "evaluate"),
     ("train", "clean"),
+    ("train", "static"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Command line: `python -m train lr-find | fit | cross-validate | evaluate | clean | push`."""
+"""Command line: `python -m train lr-find | fit | cross-validate | evaluate | clean | static | push`."""
 
 import os
 import shlex
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from hub.appearing import OutputFolderError
 from hub.errors import HubError
 from hub.model_folder import ModelFolderError
 from hub.one_line_exit import one_line_exit
@@ -204,10 +205,36 @@ def clean(
 
 
 @app.command()
+def static(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder, RUN/model, or Hub id.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    numbers: Annotated[
+        str | None, typer.Option("--model", help="float or int8; without it int8 where the model folder has that.")
+    ] = None,
+    package: Annotated[
+        Path | None,
+        typer.Option("--onnxruntime-web", help="Its npm archive, where there is no network to fetch it."),
+    ] = None,
+) -> None:
+    """Writes a page without a server: the model answers in the visitor's browser. Any host of files can serve it.
+
+    Example: python -m train static runs/first/model --out site
+    """
+    from train.static import Numbers, write_site
+
+    if numbers not in (None, *Numbers):
+        raise UserError(f"--model is {numbers!r}: {' and '.join(Numbers)} are allowed")
+    print(write_site(model, out, Numbers(numbers) if numbers else None, package))
+
+
+@app.command()
 def push(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model folder, RUN/model.")],
     repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="Such as user/dances-resnet34.")],
     space: Annotated[str | None, typer.Option(help="Also push a Space that shows it, such as user/nritya.")] = None,
+    static_space: Annotated[
+        str | None, typer.Option(help="Also push a static Space: the model answers in the visitor's browser.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Its dataset's Hub id, when trained on a folder.")] = None,
     public: Annotated[bool, typer.Option("--public", help="Let everybody see it.")] = False,
     revision: Annotated[str | None, typer.Option(help="Push to this branch instead of main.")] = None,
@@ -219,13 +246,13 @@ def push(
     """
     from train.push import push_model
 
-    for done in push_model(model, repo_id, space, dataset, public, revision, tag):
+    for done in push_model(model, repo_id, space, static_space, dataset, public, revision, tag):
         print(done)
 
 
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
-    with one_line_exit(UserError, ModelFolderError, HubError, message_of=message_of):
+    with one_line_exit(UserError, ModelFolderError, HubError, OutputFolderError, message_of=message_of):
         app(words)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from demo.models.answer import Answer, NoNumbersError
 from demo.models.cores import usable_cores
+from hub.about import shown_name
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 
 __all__ = ["Answer", "NoNumbersError", "ServedModel", "load_model"]
@@ -88,7 +89,7 @@ def load_model(model_id: str) -> ServedModel:
     for path in (*offered.glob("*.jpg"), *offered.glob("examples.json")):
         shutil.copy(path, kept)
     model = ServedModel(
-        name=_name(model_id, folder.config),
+        name=shown_name(folder),
         repo_id=folder.repo_id,
         revision=folder.revision,
         network=network,
@@ -109,11 +110,3 @@ def _load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
     from demo.models import through_transformers
 
     return through_transformers.load_network(folder)
-
-
-def _name(model_id: str, config: dict[str, Any]) -> str:
-    if not Path(model_id).is_dir():
-        return model_id
-    # A path of this machine is nobody's business.
-    data = config.get("training_data", {}).get("name")
-    return f"{config['architecture']}, trained on “{data}”" if data else config["architecture"]

@@ -5,12 +5,11 @@ and a linear classifier it equals Grad-CAM at the last block.
 """
 
 import io
-import math
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from hub.model_facts import Crop
 
 # Pixels of the longer side: the browser makes it larger, as smoothly as this would be.
 _SIDE = 96
@@ -23,44 +22,6 @@ _COLOURS = np.array(
 )  # fmt: skip
 _FAINTEST, _STRONGEST = 0.25, 0.8
 _GREY, _GREY_ALPHA = (140, 140, 140), 0.85
-
-
-@dataclass(frozen=True)
-class Crop:
-    """What a model sees of a picture, in timm's terms.
-
-    Attributes:
-        height: Of its view, in pixels.
-        width: Of its view, in pixels.
-        pct: The view's share of the side to which a picture is scaled first, 0 to 1.
-        mode: "squash", "border", or "center".
-    """
-
-    height: int
-    width: int
-    pct: float
-    mode: str
-
-    def view(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Returns where the view of a picture lies: left, top, right, bottom, as shares of the picture's sides.
-
-        Below 0 and above 1 lies the border that was put round it.
-        """
-        scaled = math.floor(self.width / self.pct), math.floor(self.height / self.pct)
-        if self.mode == "squash":
-            across, down = self.width / scaled[0], self.height / scaled[1]
-        else:
-            fit = min if self.mode == "border" else max
-            scale = fit(scaled[0] / width, scaled[1] / height)
-            across, down = self.width / (width * scale), self.height / (height * scale)
-        return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
-
-
-def read_crop(config: dict[str, Any]) -> Crop:
-    """Reads a model folder's config.json, with timm's defaults where it says nothing."""
-    told = config["pretrained_cfg"]
-    height, width = told["input_size"][1:]
-    return Crop(height, width, float(told.get("crop_pct") or 0.875), str(told.get("crop_mode") or "center"))
 
 
 def lay_over(heatmap: np.ndarray, size: tuple[int, int], crop: Crop) -> np.ndarray:

@@ -5,9 +5,9 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from demo.telling.facts import Dance
 from demo.telling.verdict import Verdict
 from demo.words import ENGLISH, LANGUAGES
+from hub.model_facts import Dance
 
 MOST = 100
 """Pictures at once."""

@@ -9,13 +9,13 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from demo.telling.about import About
 from demo.telling.examples import Example
-from demo.telling.facts import Confusions, Dance
-from demo.telling.heatmap import Crop, colour, lay_over, scale_bar
+from demo.telling.heatmap import colour, lay_over, scale_bar
 from demo.telling.many import Row, as_csv
 from demo.telling.verdict import Kind, Verdict, percent
 from demo.words import Words
+from hub.about import About
+from hub.model_facts import Confusions, Crop, Dance
 
 _MOST_BARS = 12
 _ENVIRONMENT = jinja2.Environment(

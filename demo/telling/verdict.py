@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from demo.telling.facts import Dance, number
 from demo.words import Words
+from hub.model_facts import Dance
 
 HALF = 0.5
 """Where a model folder names no threshold, an answer that is more likely wrong than right is none."""
@@ -72,19 +71,6 @@ def judge(probs: Mapping[str, float], threshold: float | None, unlike: bool = Fa
     if probs[first] < (HALF if threshold is None else threshold):
         return Verdict(Kind.UNSURE, (first, second), probs[first], threshold)
     return Verdict(Kind.SURE, (first,), probs[first], threshold)
-
-
-def read_threshold(config: dict[str, Any]) -> float | None:
-    """Returns the probability below which a model folder's config.json says not to answer.
-
-    Returns:
-        0 to 1; None where it names none, or one on a score that probabilities do not tell, such as "energy".
-    """
-    stated = config.get("reject_threshold")
-    if not isinstance(stated, dict) or stated.get("score") != "max_probability":
-        return None
-    value = number(stated.get("value"))
-    return value if value is not None and 0 <= value <= 1 else None
 
 
 def percent(probability: float) -> str:

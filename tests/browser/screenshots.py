@@ -6,13 +6,16 @@ Only a model of drawings will do, for what these pictures show is published.
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hub.model_folder import open_model_folder
+from tests.browser.files_server import FilesServer
 from tests.conftest import ROOT, serve
+from train.static import write_site
 
 DANCE = "manipuri"
 
@@ -42,12 +45,36 @@ def take(model: Path, out: Path) -> None:
         expect(page.locator("#answers tbody tr")).to_have_count(len(examples), timeout=30_000)
         page.wait_for_timeout(500)
         page.screenshot(path=out / "page-many.png", full_page=True)
+        take_static(browser, model, out)
         browser.close()
-    for file in out.glob("page*.png"):
+    for file in (*out.glob("page*.png"), *out.glob("static-page*.png")):
         with Image.open(file) as image:
             # A third of the bytes, and hardly anybody sees it.
             full = image.convert("RGB")
             full.quantize(palette=full.quantize(256)).save(file, optimize=True)
+
+
+def take_static(browser: Browser, model: Path, out: Path) -> None:
+    """Takes the pictures of the page without a server."""
+    with TemporaryDirectory() as folder:
+        write_site(str(model), Path(folder) / "site", None, None)
+        with FilesServer(Path(folder) / "site").running() as files:
+            for name, width, options in (
+                ("static-page.png", 1280, {}),
+                ("static-page-phone.png", 390, {"device_scale_factor": 2, "color_scheme": "dark"}),
+            ):
+                page = browser.new_page(
+                    viewport={"width": width, "height": 844}, reduced_motion="reduce", locale="en-GB", **options
+                )
+                page.goto(files.address)
+                expect(page.locator("#loading [role=status]")).to_contain_text("Ready.", timeout=30_000)
+                page.set_input_files("#giving input", model / "examples" / f"{DANCE}.jpg")
+                expect(page.locator("#answer .answer.sure, #answer .answer.unsure")).to_be_visible(timeout=20_000)
+                if width > 1000:
+                    _heat(page)
+                page.wait_for_timeout(500)
+                page.screenshot(path=out / name, full_page=True)
+                page.close()
 
 
 def _open(browser: Browser, address: str, width: int, height: int, **options: Any) -> Page:

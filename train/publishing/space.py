@@ -1,4 +1,4 @@
-"""The Space that shows a model: app.py as it is, with just the packages that this model needs."""
+"""The Spaces that show a model: app.py as it is, with just the packages that this model needs; or a static page."""
 
 import ast
 import re
@@ -34,10 +34,12 @@ def space_files(model_id: str, training_data: dict[str, Any], has_onnx: bool) ->
     pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     modules = [path for path in files.values() if path.suffix == ".py"]
     requirements = cut_requirements(pinned, modules, has_onnx)
+    versions = {_canonical(pin): pin.split("==")[1] for pin in requirements.split()}
+    program = {"sdk": "gradio", "sdk_version": versions["gradio"], "python_version": "3.11", "app_file": "app.py"}
     return {
         **files,
         "requirements.txt": requirements.encode(),
-        "README.md": _card(model_id, training_data, requirements).encode(),
+        "README.md": _card(model_id, training_data, **program).encode(),
         MODEL_ID_FILE: f"{model_id}\n".encode(),
     }
 
@@ -69,17 +71,18 @@ def _canonical(pin: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[\[=]", pin)[0]).lower()
 
 
-def _card(model_id: str, training_data: dict[str, Any], requirements: str) -> str:
-    versions = {_canonical(pin): pin.split("==")[1] for pin in requirements.split()}
+def static_space_card(model_id: str, training_data: dict[str, Any]) -> str:
+    """Returns the card, README.md, of a static Space, whose other files are a site."""
+    return _card(model_id, training_data, sdk="static", app_file="index.html")
+
+
+def _card(model_id: str, training_data: dict[str, Any], **program: Any) -> str:
     data = SpaceCardData(
         title="Nritya",
         emoji="💃",
         colorFrom="red",
         colorTo="yellow",
-        sdk="gradio",
-        sdk_version=versions["gradio"],
-        python_version="3.11",
-        app_file="app.py",
+        **program,
         models=[model_id],
         datasets=[training_data["id"]] if training_data["id"] else None,
         license="apache-2.0",

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from demo.models.model import ServedModel, load_model
-from demo.telling.about import describe
 from demo.telling.showing import about_model
 from demo.words import LANGUAGES
+from hub.about import About, describe
 
 EN = LANGUAGES["en"]
 TEST = {"accuracy": 0.7917, "accuracy_interval": [0.684, 0.869], "pictures": 72, "date": "2026-11-24"}
@@ -18,16 +18,25 @@ def served(model_folder: Path) -> ServedModel:
     return load_model(str(model_folder))
 
 
+def _describe(model: ServedModel) -> About:
+    return describe(model.name, model.config, model.test, model.repo_id, model.revision)
+
+
+def _accuracy(model: ServedModel) -> str:
+    about = _describe(model)
+    return EN(about.test_key, **(about.test or {}))
+
+
 def _with(served: ServedModel, **changes: Any) -> ServedModel:
     return dataclasses.replace(served, **changes)
 
 
 def test_accuracy_comes_with_interval_number_and_date(served: ServedModel) -> None:
     config = {**served.config, "training_data": {**served.config["training_data"], "drawings": False}}
-    assert describe(_with(served, test=TEST, config=config)).accuracy(EN) == (
+    assert _accuracy(_with(served, test=TEST, config=config)) == (
         "Right on 79 % of 72 test pictures (95 % interval 68 – 87 %), measured on 2026-11-24."
     )
-    assert "of 72 test drawings" in describe(_with(served, test=TEST)).accuracy(EN)
+    assert "of 72 test drawings" in _accuracy(_with(served, test=TEST))
 
 
 @pytest.mark.parametrize(
@@ -36,11 +45,11 @@ def test_accuracy_comes_with_interval_number_and_date(served: ServedModel) -> No
      {**TEST, "pictures": None}, {**TEST, "accuracy": float("nan")}],
 )  # fmt: skip
 def test_what_was_not_measured_is_not_said(served: ServedModel, test: dict[str, Any]) -> None:
-    assert describe(_with(served, test=test)).accuracy(EN) == "Not judged on a test split yet."
+    assert _accuracy(_with(served, test=test)) == "Not judged on a test split yet."
 
 
 def test_a_local_model_has_no_address_and_says_no_path(served: ServedModel, model_folder: Path) -> None:
-    html = about_model(EN, describe(served))
+    html = about_model(EN, _describe(served))
     assert "href" not in html
     assert str(model_folder.parent) not in html
     assert "test_resnet, trained on “Dances”" in html
@@ -48,7 +57,7 @@ def test_a_local_model_has_no_address_and_says_no_path(served: ServedModel, mode
 
 def test_a_model_of_the_hub_leads_to_its_page(served: ServedModel) -> None:
     revision = "0123456789abcdef0123456789abcdef01234567"
-    about = describe(_with(served, name="user/dances", repo_id="user/dances", revision=revision))
+    about = _describe(_with(served, name="user/dances", repo_id="user/dances", revision=revision))
     assert about.report.endswith(f"/user/dances/tree/{revision}")
     html = about_model(EN, about)
     assert "revision 0123456" in html
@@ -66,9 +75,9 @@ def test_a_model_of_the_hub_leads_to_its_page(served: ServedModel) -> None:
 )
 def test_training_data_is_text_and_its_address_only_ever_the_hubs(served: ServedModel, data: Any, told: str) -> None:
     if not isinstance(data, dict):
-        about = describe(_with(served, config={**served.config, "training_data": {}}, test={}))
+        about = _describe(_with(served, config={**served.config, "training_data": {}}, test={}))
     else:
-        about = describe(_with(served, config={**served.config, "training_data": data}, test={}))
+        about = _describe(_with(served, config={**served.config, "training_data": data}, test={}))
     html = about_model(EN, about)
     assert told in html
     assert "javascript" not in html

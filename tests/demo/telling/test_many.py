@@ -3,9 +3,9 @@ import io
 
 import pytest
 
-from demo.telling.facts import read_dances
 from demo.telling.many import Row, as_csv, as_json
 from demo.telling.verdict import judge
+from hub.model_facts import read_dances
 
 PROBS = {"kathak": 0.9, "=odissi": 0.1}
 DANCES = read_dances({"label_names": list(PROBS)})

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 
 from demo.telling.examples import Example
-from demo.telling.facts import Confusions, read_dances
-from demo.telling.heatmap import Crop
 from demo.telling.many import Row
 from demo.telling.showing import Showing, heat_over
 from demo.telling.verdict import judge
 from demo.words import LANGUAGES
+from hub.model_facts import Confusions, Crop, read_dances
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">{{ 7 * 7 }}${7 * 7}"
 EN, HI = LANGUAGES["en"], LANGUAGES["hi"]

@@ -1,4 +1,4 @@
-"""The dataset folder appears whole, by rename, or not at all."""
+"""A folder of results appears whole, by rename, or not at all."""
 
 import getpass
 import hashlib
@@ -10,25 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dataset_card.errors import UserError
 
-_DATASET_FOLDER = {"README.md", "data", "figures", "rejected.csv"}
-_SOMETIMES = {"LICENSE.md", "classes.json", "removed.csv", "splits.csv"}
-
-
-class OutputFolderError(UserError):
+class OutputFolderError(ValueError):
     """The output folder can't be written, or holds something that this project did not make."""
-
-
-def check_apart(photos: Path, out: Path) -> None:
-    """Refuses an output folder that holds the photographs or lies among them.
-
-    Raises:
-        OutputFolderError: One of the two folders contains the other.
-    """
-    inside, outside = photos.resolve(), out.resolve()
-    if inside == outside or inside in outside.parents or outside in inside.parents:
-        raise OutputFolderError(f"{out} and {photos} lie one inside the other: choose an --out apart from them")
 
 
 @contextmanager
@@ -86,12 +70,6 @@ def _only_writer(out: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise OutputFolderError(f"{out} is being written by another process: wait for it, or choose another") from None
-
-
-def is_dataset_folder(folder: Path) -> bool:
-    """Tells whether a folder holds what `build` makes and nothing else."""
-    names = {path.name for path in folder.iterdir()}
-    return names >= _DATASET_FOLDER and names <= _DATASET_FOLDER | _SOMETIMES
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.writing.appearing import OutputFolderError, appearing_folder
+from hub.appearing import OutputFolderError, appearing_folder
 from tests.conftest import ROOT, wait_for
 
 
@@ -49,7 +49,7 @@ def test_the_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
     code = f"""
 import time
 from pathlib import Path
-from dataset_card.writing.appearing import appearing_folder
+from hub.appearing import appearing_folder
 with appearing_folder(Path({str(tmp_path / "out")!r}), lambda _: True) as folder:
     (folder / "half").touch()
     time.sleep(60)

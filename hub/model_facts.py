@@ -1,4 +1,4 @@
-"""What the model folder tells about its dances and its mistakes; anybody may have written it, so it is only read."""
+"""What a model folder tells of its dances, mistakes and itself; anybody may have written it, so it is only read."""
 
 import math
 import unicodedata
@@ -52,6 +52,37 @@ class Confusions:
     others: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True)
+class Crop:
+    """What a model sees of a picture, in timm's terms.
+
+    Attributes:
+        height: Of its view, in pixels.
+        width: Of its view, in pixels.
+        pct: The view's share of the side to which a picture is scaled first, 0 to 1.
+        mode: "squash", "border", or "center".
+    """
+
+    height: int
+    width: int
+    pct: float
+    mode: str
+
+    def view(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Returns where the view of a picture lies: left, top, right, bottom, as shares of the picture's sides.
+
+        Below 0 and above 1 lies the border that was put round it.
+        """
+        scaled = math.floor(self.width / self.pct), math.floor(self.height / self.pct)
+        if self.mode == "squash":
+            across, down = self.width / scaled[0], self.height / scaled[1]
+        else:
+            fit = min if self.mode == "border" else max
+            scale = fit(scaled[0] / width, scaled[1] / height)
+            across, down = self.width / (width * scale), self.height / (height * scale)
+        return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
+
+
 def read_dances(config: dict[str, Any]) -> dict[str, Dance]:
     """Reads what a model folder's config.json tells about its classes, by label."""
     told = config.get("classes")
@@ -80,6 +111,26 @@ def read_confusions(test: dict[str, Any], label_names: list[str]) -> dict[str, C
             most = sorted(others, key=lambda other: -other[1])[:2]
             found[label] = Confusions(sum(count for _, count in counts), tuple(most))
     return found
+
+
+def read_threshold(config: dict[str, Any]) -> float | None:
+    """Returns the probability below which a model folder's config.json says not to answer.
+
+    Returns:
+        0 to 1; None where it names none, or one on a score that probabilities do not tell, such as "energy".
+    """
+    stated = config.get("reject_threshold")
+    if not isinstance(stated, dict) or stated.get("score") != "max_probability":
+        return None
+    value = number(stated.get("value"))
+    return value if value is not None and 0 <= value <= 1 else None
+
+
+def read_crop(config: dict[str, Any]) -> Crop:
+    """Reads a model folder's config.json, with timm's defaults where it says nothing."""
+    told = config["pretrained_cfg"]
+    height, width = told["input_size"][1:]
+    return Crop(height, width, float(told.get("crop_pct") or 0.875), str(told.get("crop_mode") or "center"))
 
 
 def plain(text: object, longest: int = LONGEST_FACT) -> str:

@@ -1,4 +1,4 @@
-"""What the page says of the model: what it is, what it has learned from, how good it was measured to be."""
+"""What a page says of its model: what it is, what it has learned from, how good it was measured to be."""
 
 import re
 from dataclasses import dataclass
@@ -7,9 +7,8 @@ from urllib.parse import quote
 
 from huggingface_hub.constants import ENDPOINT
 
-from demo.models.model import ServedModel
-from demo.telling.facts import number, plain
-from demo.words import Words
+from hub.model_facts import number, plain
+from hub.model_folder import ModelFolder
 
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _MOST_LICENSES = 6
@@ -28,7 +27,7 @@ class About:
         drawings: It has learned from drawings.
         pictures: How many; None where nobody says.
         licenses: Theirs, with how many have each.
-        test: What `words` need for the sentence on the test; None for a model that was not judged.
+        test: What the sentence on the test needs; None for a model that was not judged.
     """
 
     name: str
@@ -41,30 +40,51 @@ class About:
     licenses: str
     test: dict[str, object] | None
 
-    def accuracy(self, words: Words) -> str:
-        """Returns how often it was right, of how many, how sure that is, and when it was measured."""
+    @property
+    def test_key(self) -> str:
+        """The key, among a page's words, of the sentence on how often it was right."""
         if self.test is None:
-            return words("about_not_judged")
-        return words("about_accuracy_drawings" if self.drawings else "about_accuracy", **self.test)
+            return "about_not_judged"
+        return "about_accuracy_drawings" if self.drawings else "about_accuracy"
 
 
-def describe(model: ServedModel) -> About:
-    """Gathers what there is to say of a model; what its folder says wrongly or not at all is left out."""
-    data = model.config.get("training_data")
+def shown_name(folder: ModelFolder) -> str:
+    """Returns what to call a model before everybody: its Hub id, or its architecture and dataset."""
+    if folder.repo_id:
+        return folder.name
+    # A path of this machine is nobody's business.
+    data = folder.config.get("training_data", {}).get("name")
+    architecture = folder.config["architecture"]
+    return f"{architecture}, trained on “{data}”" if data else architecture
+
+
+def describe(
+    name: str, config: dict[str, Any], test: dict[str, Any], repo_id: str | None, revision: str | None
+) -> About:
+    """Gathers what there is to say of a model; what its folder says wrongly or not at all is left out.
+
+    Args:
+        name: As `shown_name` gives it.
+        config: Its config.json.
+        test: metrics.json of the test split, or empty.
+        repo_id: Where it lies on the Hub, or None.
+        revision: The commit there, or None.
+    """
+    data = config.get("training_data")
     data = data if isinstance(data, dict) else {}
     data_id = plain(data.get("id"))
     pictures, counts = number(data.get("pictures")), data.get("licenses")
     licenses = [f"{plain(key)} ({count})" for key, count in counts.items()] if isinstance(counts, dict) else []
     return About(
-        name=model.name,
-        revision=(model.revision or "")[:7],
-        report=_report(model.repo_id, model.revision),
+        name=name,
+        revision=(revision or "")[:7],
+        report=_report(repo_id, revision),
         data=plain(data.get("name")),
         data_url=f"{ENDPOINT}/datasets/{data_id}" if _REPO_ID.fullmatch(data_id) else "",
-        drawings=model.drawings,
+        drawings=bool(data.get("drawings")),
         pictures=None if pictures is None else int(pictures),
         licenses=", ".join(licenses[:_MOST_LICENSES]),
-        test=_test(model.test),
+        test=_test(test),
     )
 
 

@@ -1,0 +1,687 @@
+"""The page without a server, in real Chromium: from a host of files, and then without a network."""
+
+import base64
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from safetensors.torch import load_file, save_file
+
+from demo.answering import Answering
+from demo.models.model import load_model
+from demo.telling.heatmap import _COLOURS, colour, lay_over
+from demo.telling.verdict import judge, percent
+from demo.theme import THEME
+from demo.words import LANGUAGES
+from hub.model_facts import Crop, read_crop
+from tests.browser.files_server import FilesServer
+from tests.conftest import SHARED, wait_for
+from train.publishing.model_folder import add_onnx
+from train.static import write_site
+
+pytestmark = pytest.mark.browser
+
+# Keeps what the worker answers, number by number, and what the page's own policy forbids.
+LISTENING = """
+window.said = [];
+window.forbidden = [];
+window.Worker = class extends Worker {
+  constructor(...words) {
+    super(...words);
+    this.addEventListener("message", ({ data }) => data.probs && window.said.push(Array.from(data.probs)));
+  }
+};
+addEventListener("securitypolicyviolation", (event) => window.forbidden.push(event.violatedDirective));
+"""
+SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  const stage = document.querySelector(".stage");
+  for (const entry of list.getEntries()) {
+    const moved = entry.sources.filter((source) => source.node && !stage?.contains(source.node));
+    if (moved.length) window.shifts.push([entry.value, moved.map((source) => source.node.outerHTML ?? "")]);
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+READY = "Ready. Your pictures stay on this device."
+
+
+@pytest.fixture(scope="module")
+def decided(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model folder of the tests, made sure of itself, so that its verdicts differ."""
+    folder = shutil.copytree(model_folder, tmp_path_factory.mktemp("decided") / "model")
+    weights = load_file(folder / "model.safetensors")
+    for name in [name for name in weights if name.startswith("fc.")]:
+        weights[name] = weights[name] * 60
+    save_file(weights, folder / "model.safetensors")
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    add_onnx(folder, timm.data.resolve_model_data_config(model))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(decided: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("static") / "site"
+    write_site(str(decided), folder, None, None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(site: Path) -> Iterator[FilesServer]:
+    with FilesServer(site).running() as server:
+        yield server
+
+
+@contextmanager
+def _visitor(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """A visitor with a device of their own; every fault of the page's scripts fails the test."""
+    errors: list[str] = []
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options})
+    context.add_init_script(LISTENING)
+    context.on("weberror", lambda error: errors.append(str(error.error)))
+    yield context
+    forbidden = [page.evaluate("window.forbidden") for page in context.pages if page.url.startswith("http")]
+    context.close()
+    assert errors == []
+    assert not any(forbidden), forbidden
+
+
+def _open(context: BrowserContext, address: str, said: str = READY) -> Page:
+    page = context.new_page()
+    page.goto(address)
+    expect(page.locator("#loading [role=status]")).to_have_text(said, timeout=20_000)
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser, files: FilesServer) -> Iterator[Page]:
+    with _visitor(browser) as context:
+        yield _open(context, files.address)
+
+
+def _until(page: Page, condition: str) -> None:
+    """Waits for it from here: `wait_for_function` evaluates on the page, whose policy forbids that."""
+    wait_for(lambda: page.evaluate(condition), 20)
+
+
+def _give(page: Page, file: Path | dict[str, Any]) -> None:
+    page.set_input_files("#giving input", file)
+
+
+def _answered(page: Page) -> None:
+    expect(page.locator(".answer.sure, .answer.unsure")).to_be_visible(timeout=20_000)
+
+
+def _probs(page: Page, file: Path) -> list[float]:
+    page.evaluate("window.said.length = 0")
+    _give(page, file)
+    _until(page, "window.said.length === 1")
+    _answered(page)
+    return page.evaluate("window.said[0]")
+
+
+def _kept(page: Page) -> None:
+    """Waits until the visitor's device has all that it will keep."""
+    page.evaluate("navigator.serviceWorker.ready")
+    _until(
+        page,
+        """async () => {
+          const names = await caches.keys();
+          if (names.length !== 1) return false;
+          const urls = (await (await caches.open(names[0])).keys()).map((request) => request.url);
+          return ["site.json", ".onnx", ".wasm.gz"].every((end) => urls.some((url) => url.endsWith(end)));
+        }""",
+    )
+
+
+def _compare(page: Page, model_folder: Path, pictures: list[Path]) -> tuple[list[float], int]:
+    """Returns how far each probability is from app.py's, and how many verdicts were clear; those must agree."""
+    answering, differences, clear = Answering(load_model(str(model_folder))), [], 0
+    for picture in pictures:
+        probs, ours = _probs(page, picture), answering.answer(picture)
+        expected = list(ours.probs.values())
+        off = [abs(one - other) for one, other in zip(probs, expected, strict=True)]
+        differences += off
+        first, second, *_ = sorted(expected, reverse=True)
+        if min(abs(first - (answering.threshold or 0.5)), first - second) > 2 * max(off) + 0.005:
+            clear += 1
+            names = {label: told["name"] for label, told in answering.model.config["classes"].items()}
+            verdict = page.locator(".verdict").inner_text()
+            if ours.verdict.kind == "sure":
+                assert verdict.startswith(f"{names[ours.likeliest]}, ")
+            else:
+                assert verdict.startswith("Not sure: ")
+    return differences, clear
+
+
+def test_it_says_of_drawings_what_app_py_does(page: Page, decided: Path, photos: Path) -> None:
+    pictures = [*sorted((decided / "examples").glob("*.jpg")), *sorted(photos.glob("*/*.jpg"))[::4]]
+    assert len(pictures) >= 20
+    differences, clear = _compare(page, decided, pictures)
+    assert np.median(differences) <= 5e-3
+    assert clear >= len(pictures) / 2
+    print(f"median {np.median(differences):.1e}, largest {max(differences):.1e}, {clear} of {len(pictures)} clear")
+
+
+@pytest.mark.shared
+def test_it_says_of_photographs_what_app_py_does(page: Page, decided: Path) -> None:
+    pictures = sorted((SHARED / "data" / "dances").rglob("*.jpg"))[::14]
+    assert len(pictures) >= 20
+    differences, clear = _compare(page, decided, pictures)
+    assert np.median(differences) <= 5e-3
+    assert clear >= len(pictures) / 2
+    print(f"median {np.median(differences):.1e}, largest {max(differences):.1e}, {clear} of {len(pictures)} clear")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [
+        ("line.png", (1000, 52), {}),
+        ("small.png", (40, 33), {}),
+        ("large.jpg", (3000, 2300), {"quality": 95}),
+        ("turned.jpg", (400, 300), {"exif": 6, "quality": 95}),
+        ("clear.png", (120, 100), {"alpha": True}),
+    ],
+)
+def test_odd_pictures_are_seen_as_app_py_sees_them(
+    page: Page, decided: Path, photos: Path, tmp_path: Path, name: str, size: tuple[int, int], options: dict[str, Any]
+) -> None:
+    with Image.open(next(photos.glob("kathak/*.jpg"))) as image:
+        picture = image.convert("RGB").resize(size)
+    if options.pop("alpha", False):
+        picture.putalpha(Image.linear_gradient("L").resize(size))
+    if turn := options.pop("exif", None):
+        exif = Image.Exif()
+        exif[274] = turn
+        options["exif"] = exif
+    picture.save(tmp_path / name, **options)
+    differences, _ = _compare(page, decided, [tmp_path / name])
+    assert max(differences) <= 2e-2
+
+
+def test_an_answer_asks_nobody_anything(browser: Browser, files: FilesServer, decided: Path) -> None:
+    with _visitor(browser) as context:
+        page = _open(context, files.address)
+        _kept(page)
+        asked: list[str] = []
+        context.on("request", lambda r: asked.append(r.url) if not r.url.startswith(("blob:", "data:")) else None)
+        # By itself, the browser looks once more whether the service worker is the newest.
+        page.wait_for_timeout(2_000)
+        before = len(files.asked)
+        for picture in sorted((decided / "examples").glob("*.jpg"))[:3]:
+            _give(page, picture)
+            _answered(page)
+        page.locator(".heat summary").click()
+        page.get_by_role("button", name="Odissi").click()
+        _answered(page)
+        page.wait_for_timeout(500)
+        assert asked == []
+        assert files.asked[before:] == []
+        assert all(path.startswith("/") and "//" not in path for path in files.asked)
+
+
+def test_a_second_visit_needs_no_network(browser: Browser, site: Path, decided: Path) -> None:
+    picture = decided / "examples" / "kathak.jpg"
+    with _visitor(browser) as context:
+        with FilesServer(site).running() as files:
+            page = _open(context, files.address)
+            _kept(page)
+            first = _probs(page, picture)
+            heavy = [path for path in files.asked if path.endswith((".onnx", ".gz"))]
+            assert len(heavy) == 2, "fetched once, although there is a service worker"
+            page.close()
+        # The server is gone.
+        page = _open(context, files.address)
+        assert _probs(page, picture) == first
+        expect(page.locator("#examples img").first).to_have_js_property("complete", True)
+        page.close()
+        page = _open(context, f"{files.address}index.html?from=a-link")
+        assert _probs(page, picture) == first
+
+
+def test_a_new_build_takes_the_place_of_the_old_one(
+    browser: Browser, decided: Path, site: Path, tmp_path: Path
+) -> None:
+    served = shutil.copytree(site, tmp_path / "site")
+    newer = shutil.copytree(decided, tmp_path / "model")
+    config = json.loads((newer / "config.json").read_text())
+    config["classes"]["kathak"]["name"] = "Kathak, told anew"
+    (newer / "config.json").write_text(json.dumps(config))
+    with _visitor(browser) as context, FilesServer(served).running() as files:
+        page = _open(context, files.address)
+        _kept(page)
+        (old,) = page.evaluate("caches.keys()")
+        write_site(str(newer), served, None, None)
+        page.reload()
+        expect(page.get_by_text("Kathak, told anew").first).to_be_visible()
+        _until(page, f"async () => !(await caches.keys()).includes({json.dumps(old)})")
+        _kept(page)
+
+
+def test_it_can_be_used_while_the_model_is_on_its_way_and_says_how_far_that_is(
+    browser: Browser, site: Path, decided: Path
+) -> None:
+    with _visitor(browser) as context, FilesServer(site).running() as files:
+        files.pause = 0.03
+        page = context.new_page()
+        page.goto(files.address)
+        fetching = page.get_by_text(re.compile(r"^Fetching the model: \d+\.\d of 5\.2 MB$"))
+        expect(fetching).to_be_visible(timeout=20_000)
+        _give(page, decided / "examples" / "kathak.jpg")
+        expect(page.locator(".verdict")).to_have_text("Looking at the picture …")
+        _until(page, "document.querySelector('progress').value > 2e6")
+        seen = float(re.search(r"[\d.]+", fetching.inner_text())[0])  # type: ignore[index]
+        assert 2 <= seen < 5.2
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        files.pause = 0
+        _answered(page)
+        expect(page.locator("#loading [role=status]")).to_have_text(READY)
+        expect(page.locator("progress")).to_be_hidden()
+
+
+@pytest.mark.parametrize("missing", ["model.onnx", ".wasm.gz", ".min.mjs"])
+def test_a_model_that_does_not_come_can_be_tried_again(
+    browser: Browser, site: Path, decided: Path, missing: str
+) -> None:
+    with _visitor(browser) as context, FilesServer(site).running() as files:
+        files.missing = (missing,)
+        page = _open(
+            context, files.address, "The model could not be fetched. Look at your connection, then try again."
+        )
+        _give(page, decided / "examples" / "kathak.jpg")
+        files.missing = ()
+        page.get_by_role("button", name="Try again").click()
+        _answered(page)
+        expect(page.locator("#loading [role=status]")).to_have_text(READY)
+
+
+def test_a_model_that_comes_damaged_is_not_started(browser: Browser, site: Path, tmp_path: Path) -> None:
+    served = shutil.copytree(site, tmp_path / "site")
+    (network,) = served.glob("*/model.onnx")
+    network.write_bytes(b"\0" * network.stat().st_size)
+    with _visitor(browser) as context, FilesServer(served).running() as files:
+        _open(
+            context,
+            files.address,
+            "The model could not be started: this device may be short of memory. Close other pages, then try again.",
+        )
+
+
+def test_a_browser_without_simd_is_told_before_anything_is_fetched(browser: Browser, files: FilesServer) -> None:
+    with _visitor(browser) as context:
+        context.add_init_script("WebAssembly.validate = () => false")
+        before = len(files.asked)
+        page = _open(
+            context,
+            files.address,
+            "This browser is too old for the model, which runs on your own device. "
+            "Any browser of 2023 or later works.",
+        )
+        expect(page.locator(".answer .bars li")).to_have_count(8)
+        assert not any(path.endswith((".onnx", ".gz")) for path in files.asked[before:])
+
+
+def test_without_scripts_it_says_what_it_needs(browser: Browser, files: FilesServer) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(files.address)
+    expect(page.get_by_text("This page needs JavaScript and a browser of 2023 or later.")).to_be_visible(timeout=8_000)
+    context.close()
+
+
+def _png(width: int, height: int) -> bytes:
+    content = io.BytesIO()
+    Image.new("1", (width, height)).save(content, "PNG")
+    return content.getvalue()
+
+
+def _heic() -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(content, "HEIF")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.jpg", b"", "This file can't be read as a picture: it is empty."),
+        ("text.jpg", b"not a picture", "This browser can't read this file as a picture. JPEG, PNG, WebP and GIF"),
+        ("phone.heic", _heic(), "This browser can't read HEIC, the format of iPhones: save the picture as JPEG"),
+        ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='90' height='90'/>", "This browser could not"),
+        ("tiny.png", _png(31, 64), "This picture is too small: 32 pixels each way are the least."),
+        ("line.png", _png(700, 33), "This picture is more than 20 times as long as wide"),
+        ("huge.png", _png(10_001, 10_000), "This picture has more than 100 megapixels: give a smaller one."),
+    ],
+)
+def test_what_is_no_picture_gets_a_sentence_and_the_page_goes_on(
+    page: Page, decided: Path, name: str, content: bytes, said: str
+) -> None:
+    _give(page, {"name": name, "mimeType": "", "buffer": content})
+    expect(page.locator(".answer.fault .verdict")).to_have_text(re.compile(f"^{re.escape(said)}"), timeout=20_000)
+    _give(page, decided / "examples" / "kathak.jpg")
+    _answered(page)
+
+
+def test_a_hundred_megapixels_are_answered(page: Page) -> None:
+    _give(page, {"name": "large.png", "mimeType": "image/png", "buffer": _png(10_000, 10_000)})
+    expect(page.locator(".answer.sure, .answer.unsure")).to_be_visible(timeout=60_000)
+
+
+def test_the_last_of_several_pictures_is_answered(page: Page, decided: Path) -> None:
+    expected = _probs(page, decided / "examples" / "manipuri.jpg")
+    verdict = page.locator(".verdict").inner_text()
+    for name in ("kathak", "odissi", "manipuri"):
+        _give(page, decided / "examples" / f"{name}.jpg")
+    _until(page, f"JSON.stringify(window.said.at(-1)) === JSON.stringify({expected})")
+    page.wait_for_timeout(500)
+    expect(page.locator(".verdict")).to_have_text(verdict)
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator(".answer.waiting .verdict")).to_have_text("The answer appears here.")
+    expect(page.get_by_role("button", name="Choose a picture")).to_be_focused()
+
+
+def test_a_picture_is_dropped_or_pasted(page: Page, decided: Path) -> None:
+    content = base64.b64encode((decided / "examples" / "kathak.jpg").read_bytes()).decode()
+    transfer = page.evaluate_handle(
+        """async (content) => {
+          const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([bytes], "dancer.jpg", { type: "image/jpeg" }));
+          return transfer;
+        }""",
+        content,
+    )
+    page.dispatch_event("#about", "drop", {"dataTransfer": transfer})
+    _answered(page)
+    page.get_by_role("button", name="Remove").click()
+    page.evaluate(
+        "(data) => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }))",
+        transfer,
+    )
+    _answered(page)
+
+
+def test_the_clipboard_and_the_camera_are_asked_by_buttons(browser: Browser, files: FilesServer) -> None:
+    with _visitor(browser, permissions=["camera", "clipboard-read", "clipboard-write"]) as context:
+        page = _open(context, files.address)
+        page.evaluate(
+            """async () => {
+              const canvas = Object.assign(document.createElement("canvas"), { width: 96, height: 96 });
+              canvas.getContext("2d").fillRect(20, 20, 40, 60);
+              const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+              await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+            }"""
+        )
+        page.get_by_role("button", name="Paste").click()
+        _answered(page)
+        page.get_by_role("button", name="Camera").click()
+        _until(page, "document.querySelector('.stage video')?.videoWidth > 0")
+        track = page.evaluate_handle("document.querySelector('.stage video').srcObject.getTracks()[0]")
+        page.get_by_role("button", name="Take the picture").click()
+        expect(page.locator(".stage img")).to_be_visible()
+        _answered(page)
+        assert track.evaluate("track => track.readyState") == "ended"
+
+
+def test_without_camera_and_clipboard_it_says_so(page: Page) -> None:
+    refused = "() => Promise.reject(new DOMException('', 'NotAllowedError'))"
+    page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refused} }}")
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator(".answer.fault .verdict")).to_have_text(re.compile("^There is no camera, or this page"))
+    page.evaluate(f"() => {{ navigator.clipboard.read = {refused} }}")
+    page.get_by_role("button", name="Paste").click()
+    expect(page.locator(".answer.fault .verdict")).to_have_text(re.compile("^There is no picture to paste"))
+
+
+def test_an_example_and_its_heat_map_are_reached_with_the_keyboard_alone(page: Page) -> None:
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#examples') !== null"):
+            break
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    _answered(page)
+    summary = page.locator(".heat summary")
+    for _ in range(20):
+        if page.evaluate("document.activeElement.matches('.heat summary')"):
+            break
+        page.keyboard.press("Tab")
+    expect(summary).to_be_focused()
+    page.keyboard.press("Enter")
+    over, under = page.locator(".heat .over"), page.locator(".heat .under")
+    expect(over).to_be_visible()
+    assert over.bounding_box() == under.bounding_box()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(over).to_be_hidden()
+    expect(under).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "locale"), [(390, "en-GB"), (390, "hi-IN"), (1280, "en-GB")])
+def test_everybody_can_read_it_on_every_screen(
+    browser: Browser, files: FilesServer, decided: Path, width: int, locale: str, scheme: str
+) -> None:
+    def check(page: Page) -> None:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+    options = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme, "reduced_motion": "reduce"}
+    ready = READY if locale == "en-GB" else "मॉडल तैयार है। आपकी तस्वीरें इसी डिवाइस पर रहती हैं।"
+    with _visitor(browser, **options, locale=locale) as context:
+        page = _open(context, files.address, ready)
+        assert page.evaluate("document.documentElement.classList.contains('dark')") == (scheme == "dark")
+        check(page)
+        _give(page, decided / "examples" / "kathak.jpg")
+        _answered(page)
+        for summary in page.locator("summary").all():
+            summary.click()
+        check(page)
+        _give(page, {"name": "bad.jpg", "mimeType": "", "buffer": b"no picture"})
+        expect(page.locator(".answer.fault")).to_be_visible()
+        check(page)
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+@pytest.mark.parametrize("locale", ["en-GB", "hi-IN"])
+def test_nothing_moves_when_the_answer_comes(
+    browser: Browser, files: FilesServer, decided: Path, size: tuple[int, int], locale: str
+) -> None:
+    with _visitor(browser, viewport={"width": size[0], "height": size[1]}, locale=locale) as context:
+        context.add_init_script(SHIFTS)
+        page = context.new_page()
+        page.goto(files.address)
+        expect(page.locator("progress")).to_be_hidden(timeout=20_000)
+        for picture in sorted((decided / "examples").glob("*.jpg"))[:3]:
+            page.wait_for_timeout(700)
+            _give(page, picture)
+            _answered(page)
+        page.wait_for_timeout(700)
+        shifts = page.evaluate("window.shifts")
+        assert sum(shift for shift, _ in shifts) < 0.005, shifts
+
+
+def test_it_speaks_hindi_and_english_to_everybody_else(browser: Browser, files: FilesServer, decided: Path) -> None:
+    with _visitor(browser, locale="hi-IN") as context:
+        page = _open(context, files.address, "मॉडल तैयार है। आपकी तस्वीरें इसी डिवाइस पर रहती हैं।")
+        expect(page.locator("html")).to_have_attribute("lang", "hi")
+        expect(page.locator("#title")).to_contain_text(LANGUAGES["hi"]("intro"))
+        _give(page, decided / "examples" / "kathak.jpg")
+        _answered(page)
+        # The facts are the model folder's own words.
+        expect(page.locator(".told [lang=en]").first).to_be_visible()
+    with _visitor(browser, locale="ta-IN") as context:
+        page = _open(context, files.address)
+        expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_it_says_what_the_model_is_how_good_and_where_it_runs(page: Page, decided: Path) -> None:
+    test = json.loads((decided / "metrics.json").read_text())["test"]
+    expect(page.locator("#drawings")).to_contain_text("This model knows drawings, not photographs")
+    about = page.locator("#about")
+    expect(about).to_contain_text("test_resnet, trained on “Dances”")
+    expect(about).to_contain_text(f"Right on {100 * test['accuracy']:.0f} % of {test['pictures']} test drawings")
+    expect(about).to_contain_text(re.compile(r"\d+ drawings · cc0-1.0 \(\d+\)"))
+    expect(about).to_contain_text("Nobody else sees your pictures.")
+    expect(page.locator("#examples .credit")).to_have_text("Nritya, cc0-1.0")
+
+
+def test_what_a_model_folder_says_is_text(browser: Browser, decided: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(decided, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    evil = "<img src=x onerror=alert(1)> ${build} </script>"
+    config["classes"] = {label: dict.fromkeys(told, evil) for label, told in config["classes"].items()}
+    config["training_data"]["name"] = evil
+    (folder / "config.json").write_text(json.dumps(config))
+    examples = json.loads((folder / "examples" / "examples.json").read_text())
+    examples[0] |= {"author": evil, "file": "../config.json"}
+    examples[1]["author"] = evil
+    (folder / "examples" / "examples.json").write_text(json.dumps(examples))
+    write_site(str(folder), tmp_path / "site", None, None)
+    assert not [path for path in (tmp_path / "site").rglob("*") if path.name == "config.json"]
+    with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
+        page = _open(context, files.address)
+        _give(page, decided / "examples" / "kathak.jpg")
+        _answered(page)
+        expect(page.locator(".told")).to_contain_text(evil)
+        expect(page.locator("#about")).to_contain_text(evil)
+        expect(page.locator("#examples")).to_contain_text(evil)
+        assert page.locator("img[onerror], img[src='x']").count() == 0
+
+
+def test_the_policy_lets_nothing_in_and_nothing_out(browser: Browser, files: FilesServer) -> None:
+    context = browser.new_context()
+    page = _open(context, files.address)
+    ran = page.evaluate(
+        """async () => {
+          document.head.append(Object.assign(document.createElement("script"), { textContent: "window.ran = true" }));
+          const elsewhere = await fetch("http://127.0.0.1:9/").then(() => "sent", () => "refused");
+          // Later: a debugger's own calls may do what the page may not.
+          const evaluated = await new Promise((done) => setTimeout(() => {
+            try { done(eval("1")); } catch { done("refused"); }
+          }));
+          return [window.ran ?? "refused", elsewhere, evaluated];
+        }"""
+    )
+    assert ran == ["refused", "refused", "refused"]
+    context.close()
+
+
+def test_its_colours_are_those_of_the_other_page(page: Page) -> None:
+    names = ["body_background_fill", "body_text_color", "body_text_color_subdued", "block_background_fill"]
+    names += ["block_border_color", "border_color_primary", "link_text_color", "primary_500", "primary_600"]
+    names += ["neutral_200", "neutral_400", "neutral_500", "neutral_700", "radius_md"]
+
+    def value(name: str, dark: bool) -> str:
+        said = getattr(THEME, f"{name}_dark", None) if dark else None
+        said = said or getattr(THEME, name)
+        return value(said[1:], dark) if said.startswith("*") else {"white": "#fff"}.get(said, said)
+
+    for dark in (False, True):
+        page.evaluate("(dark) => document.documentElement.classList.toggle('dark', dark)", dark)
+        for name in names:
+            got = page.evaluate(
+                "(name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()",
+                f"--{name.replace('_', '-')}",
+            )
+            assert got == value(name, dark), (name, dark)
+
+
+def test_its_verdicts_are_those_of_the_other_page(page: Page, site: Path) -> None:
+    (module,) = (f"/{path.relative_to(site)}" for path in site.glob("*/verdict.js"))
+    random = np.random.default_rng(8)
+    cases: list[tuple[list[float], float | None, bool]] = []
+    for threshold in (None, 0.0, 0.3, 0.5, 0.72, 1.0):
+        for unlike in (False, True):
+            cases += [(random.dirichlet([0.3] * 5).tolist(), threshold, unlike) for _ in range(10)]
+            cases.append(([0.25, 0.25, 0.5, 0.0, 0.0], threshold, unlike))
+            cases.append(([0.2] * 5, threshold, unlike))
+            cases.append(([1.0, 0.0, 0.0, 0.0, 0.0], threshold, unlike))
+    got = page.evaluate(
+        """async ([module, cases]) => {
+          const { judge, percent } = await import(module);
+          return cases.map(([probs, threshold, unlike]) =>
+            [judge(probs, threshold, unlike), probs.map(percent)]);
+        }""",
+        [module, cases],
+    )
+    for (probs, threshold, unlike), (verdict, shares) in zip(cases, got, strict=True):
+        expected = judge({str(number): share for number, share in enumerate(probs)}, threshold, unlike)
+        assert verdict["kind"] == expected.kind
+        assert [str(number) for number in verdict["dances"]] == list(expected.dances)
+        assert verdict["probability"] == expected.probability
+        assert shares == [percent(share) for share in probs]
+    shares = [0.0, 0.00499, 0.005, 0.125, 0.135, 0.145, 0.375, 0.994999, 0.995, 1.0]
+    got = page.evaluate("async ([module, shares]) => shares.map((await import(module)).percent)", [module, shares])
+    assert got == [percent(share) for share in shares]
+
+
+@pytest.mark.parametrize("mode", ["squash", "center", "border"])
+@pytest.mark.parametrize("size", [(640, 480), (300, 900), (50, 40)])
+def test_its_heat_map_is_that_of_the_other_page(page: Page, site: Path, mode: str, size: tuple[int, int]) -> None:
+    (module,) = (f"/{path.relative_to(site)}" for path in site.glob("*/heatmap.js"))
+    heat = np.random.default_rng(8).random((5, 7), np.float32)
+    crop = Crop(96, 96, 0.9, mode)
+    spread = lay_over(heat, size, crop)
+    with Image.open(io.BytesIO(colour(spread))) as image:
+        expected = np.asarray(image.convert("RGBA")).astype(int)
+    got = page.evaluate(
+        """async ([module, values, crop, [width, height]]) => {
+          const { layOver } = await import(module);
+          const { image, cut } = layOver({ values, rows: 5, columns: 7 }, crop, width, height);
+          return [image.width, image.height, Array.from(image.data), cut];
+        }""",
+        [module, heat.ravel().tolist(), vars(crop), size],
+    )
+    width, height, data, cut = got
+    assert (height, width) == spread.shape
+    assert cut == bool(np.isnan(spread).any())
+    # A palette has 255 shades.
+    assert np.abs(np.reshape(data, expected.shape) - expected).max() <= 3
+    assert page.evaluate("async (module) => (await import(module)).scaleBar", module) == ", ".join(
+        f"rgb({r}, {g}, {b})".replace(",", "") for r, g, b in _COLOURS
+    )
+
+
+def test_the_heat_map_is_the_models(page: Page, decided: Path) -> None:
+    picture = decided / "examples" / "odissi.jpg"
+    _give(page, picture)
+    _answered(page)
+    page.locator(".heat summary").click()
+    shown = page.locator(".heat .over").evaluate(
+        """async (image) => {
+          await image.decode();
+          const canvas = Object.assign(document.createElement("canvas"),
+            { width: image.naturalWidth, height: image.naturalHeight });
+          const context = canvas.getContext("2d");
+          context.drawImage(image, 0, 0);
+          return Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data);
+        }"""
+    )
+    model = load_model(str(decided))
+    answered = Answering(model).answer(picture)
+    assert answered.answer.heatmap is not None
+    png = colour(lay_over(answered.answer.heatmap, answered.image.size, read_crop(model.config)))
+    with Image.open(io.BytesIO(png)) as image:
+        expected = np.asarray(image.convert("RGBA")).astype(int)
+    assert np.abs(np.reshape(shown, expected.shape) - expected).mean() <= 4
+
+
+def test_a_page_that_embeds_it_chooses_the_theme(browser: Browser, files: FilesServer) -> None:
+    with _visitor(browser) as context:
+        page = context.new_page()
+        page.goto(f"{files.address}?__theme=dark")
+        expect(page.locator("html")).to_have_class("dark")

@@ -1,0 +1,182 @@
+// What the page shows: the HTML of demo/telling/showing.html, made of elements. What a model folder or a file's name
+// says only ever becomes text.
+
+import { scaleBar } from "./heatmap.js";
+import { order, percent } from "./verdict.js";
+
+const MOST_BARS = 12;
+
+/** Makes an element with attributes, true for one without a value, and children; what is null or false is left out. */
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== false && child !== ""));
+  return element;
+}
+
+/** Returns the page's name and what it asks. */
+export const title = (words) =>
+  make("header", {}, make("h1", {}, "Nritya ", make("span", { lang: "hi" }, "नृत्य")), make("p", {}, words("intro")));
+
+/** Returns the warning that a model knows drawings only. */
+export const drawingsBanner = (words) =>
+  make("p", {}, make("b", {}, words("drawings_title")), ` ${words("drawings_text")}`);
+
+/** Returns the verdict, a bar for every class, and what there is to tell; `heat` also has the picture's address. */
+export function answer(words, site, verdict, probs, heat) {
+  const { kind, dances } = verdict;
+  const told = dances.map((number) => site.dances[number]);
+  const bars = order(probs).map((number) =>
+    bar(site.dances[number].name, `${percent(probs[number])} %`, 100 * probs[number], dances.includes(number)),
+  );
+  const likeliest = site.dances[order(probs)[0]];
+  return card(words, kind, sentence(words, verdict, told), reason(words, verdict, site.threshold, told), bars, [
+    make("div", { class: "told" }, ...told.flatMap((dance) => facts(words, dance, told.length)), confused(words, site, told)),
+    heat && heatFigure(words, heat, likeliest.name),
+  ]);
+}
+
+/** Returns what stands in an answer's place where there is none, of about its height. */
+export function empty(words, site, kind, text) {
+  const bars = site.dances.map((dance) => bar(dance.name, "–", 0, false));
+  const told = make("div", { class: "told" }, make("p", { class: "waiting" }, words("waiting_told")));
+  return card(words, kind, text, [], bars, [told]);
+}
+
+/** Returns the pictures to offer, each a button that calls `choose` with its file; they are fetched once, at the start. */
+export function examples(words, site, choose) {
+  if (!site.examples.length) return [];
+  const credits = new Set(site.examples.map((example) => example.credit));
+  const items = site.examples.map((example) => {
+    const image = make("img", { alt: "" });
+    const button = make("button", { type: "button", disabled: true }, image, make("span", {}, example.name));
+    fetchFile(example.file).then((file) => {
+      image.src = URL.createObjectURL(file);
+      button.disabled = false;
+      button.addEventListener("click", () => choose(file));
+    });
+    return make("li", {}, button, credits.size > 1 && example.credit && make("small", { lang: "en" }, example.credit));
+  });
+  return [
+    make("h2", {}, words(site.drawings ? "examples_drawings" : "examples_pictures")),
+    make("ul", {}, ...items),
+    // Said once where it is the same for all.
+    credits.size === 1 && make("p", { class: "credit", lang: "en" }, ...credits),
+  ].filter(Boolean);
+}
+
+async function fetchFile(file) {
+  return (await fetch(new URL(file, import.meta.url))).blob();
+}
+
+/** Returns what there is to say of the model. */
+export function about(words, site) {
+  const it = site.about;
+  const link = (text, url) => (url ? make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text) : text);
+  const count = it.pictures === null ? "" : it.pictures.toLocaleString("en");
+  return make(
+    "dl",
+    {},
+    make("dt", {}, words("about_model")),
+    make(
+      "dd", {}, make("b", {}, it.name), it.revision && ` · ${words("about_revision", { revision: it.revision })}`,
+      it.report && " · ", it.report && link(words("about_report"), it.report),
+    ),
+    it.data && make("dt", {}, words("about_data")),
+    it.data &&
+      make(
+        "dd", {}, link(it.data, it.data_url),
+        count && ` · ${words(site.drawings ? "about_drawings" : "about_pictures", { count })}`,
+        it.licenses && " · ", it.licenses && make("span", { lang: "en" }, it.licenses),
+      ),
+    make("dt", {}, words("about_test")),
+    make("dd", {}, words(it.test_key, it.test ?? {})),
+    make("dt", {}, words("about_runs")),
+    make("dd", {}, words("about_runs_here")),
+  );
+}
+
+function card(words, kind, said, why, bars, below) {
+  const list = (items) => make("ol", { class: "bars", "aria-label": words("probabilities") }, ...items);
+  const rest = bars.slice(MOST_BARS);
+  return make(
+    "div",
+    { class: `answer ${kind}` },
+    make(
+      "div", { class: "said", role: "status" }, make("p", { class: "verdict" }, said), make("p", { class: "reason" }, ...why),
+    ),
+    list(bars.slice(0, MOST_BARS)),
+    rest.length > 0 &&
+      make("details", { class: "rest" }, make("summary", {}, words("more", { count: rest.length })), list(rest)),
+    make("div", { class: "below" }, ...below.filter(Boolean)),
+  );
+}
+
+function bar(name, share, width, own) {
+  const filled = make("i");
+  filled.style.width = `${width.toFixed(1)}%`;
+  const track = make("span", { class: "track", "aria-hidden": "true" }, filled);
+  return make(
+    "li", { class: own && "own" }, make("span", { class: "name" }, name), track, make("span", { class: "share" }, share),
+  );
+}
+
+function sentence(words, { kind, probability }, told) {
+  if (kind === "sure") return words("sure", { dance: told[0].name, percent: percent(probability) });
+  return kind === "unsure" ? words("unsure", { first: told[0].name, second: told[1].name }) : words("unlike");
+}
+
+function reason(words, { kind, probability }, threshold, told) {
+  if (kind === "sure") return home(told[0]);
+  if (kind === "unlike") return [words("unlike_why")];
+  const said = percent(probability);
+  if (threshold === null) return [words("unsure_half", { percent: said })];
+  return [words("unsure_below", { percent: said, threshold: percent(threshold) })];
+}
+
+function home(dance) {
+  const native = dance.native && make("span", { class: "native", lang: dance.native_language || null }, dance.native);
+  const region = dance.region && make("span", { class: "region", lang: "en" }, dance.region);
+  return [native, native && region && " · ", region].filter(Boolean);
+}
+
+function facts(words, dance, many) {
+  const fact = dance.fact && make("p", { lang: "en" }, dance.fact);
+  const looks = make("span", { lang: "en" }, dance.look_for);
+  return [
+    many > 1 ? make("h2", {}, `${dance.name} `, ...home(dance)) : fact,
+    dance.look_for && make("p", {}, make("b", {}, words("look_for")), " ", looks),
+  ];
+}
+
+function confused(words, site, told) {
+  const found = told.length === 1 && site.confusions[told[0].label];
+  if (!found) return null;
+  const others = found.others.map(({ name, count }) => `${name} (${count})`).join(", ");
+  const text = words("confused", { pictures: found.pictures, dance: told[0].name, others });
+  return make("p", { class: "confused" }, text);
+}
+
+function heatFigure(words, heat, dance) {
+  const frame = make(
+    "div",
+    { class: "frame" },
+    make("img", { class: "under", src: heat.picture, alt: "" }),
+    make("img", { class: "over", src: heat.map, alt: words("heat_alt", { dance }) }),
+  );
+  frame.style.aspectRatio = `${heat.width} / ${heat.height}`;
+  frame.style.setProperty("--wide", heat.width / heat.height);
+  const colours = make("i");
+  colours.style.background = `linear-gradient(to right, ${scaleBar})`;
+  const caption = make(
+    "figcaption",
+    {},
+    make("label", {}, make("input", { type: "checkbox", checked: true }), ` ${words("heat_over")}`),
+    make("span", { class: "scale" }, `${words("heat_less")} `, colours, ` ${words("heat_more")}`),
+    make("p", {}, words("heat_what", { dance }), heat.cut && ` ${words("heat_outside")}`),
+  );
+  const figure = make("figure", {}, frame, caption);
+  return make("details", { class: "heat" }, make("summary", {}, words("heat")), figure);
+}

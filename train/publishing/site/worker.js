@@ -1,0 +1,102 @@
+// The model, away from the page, which stays quick while this computes. Fetches and keeps it, then answers.
+
+import { layOver } from "./heatmap.js";
+import { pixelsOf } from "./pixels.js";
+import { InferenceSession, Tensor, env } from "./runtime/ort.wasm.bundle.min.mjs";
+
+const HERE = new URL(".", import.meta.url).href;
+// As in service_worker.js, which forgets it when there is a newer build.
+const NAME = `nritya ${HERE}`;
+
+let session, crop;
+
+addEventListener("message", ({ data }) => (data.site ? load(data.site) : answer(data)));
+
+async function load(site) {
+  crop = site.crop;
+  let fetched = 0;
+  const report = (bytes) => postMessage({ fetched: (fetched += bytes) });
+  let contents;
+  try {
+    contents = await Promise.all([site.runtime, site.model].map((file) => fetchKept(file, report)));
+  } catch {
+    postMessage({ failed: "failed_fetch" });
+    return;
+  }
+  postMessage({ starting: true });
+  try {
+    env.wasm.wasmBinary = await unpacked(contents[0]);
+    // More need headers that neither a static Space nor GitHub Pages sends by itself.
+    env.wasm.numThreads = 1;
+    // Memory for the largest picture so far would be kept for good.
+    session = await InferenceSession.create(contents[1], { executionProviders: ["wasm"], enableCpuMemArena: false });
+  } catch (error) {
+    console.error(error);
+    postMessage({ failed: "failed_start" });
+    return;
+  }
+  postMessage({ ready: true });
+}
+
+/** Returns a file's bytes from this device, else from the server, reporting each piece, and keeps them. */
+async function fetchKept({ file, bytes }, report) {
+  const url = HERE + file;
+  // Only pages that came encrypted, or from this device, may keep something.
+  const cache = await globalThis.caches?.open(NAME);
+  const kept = await cache?.match(url);
+  if (kept) {
+    report(bytes);
+    return new Uint8Array(await kept.arrayBuffer());
+  }
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${file}: ${response.status}`);
+  const pieces = [];
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value);
+    report(value.length);
+  }
+  const content = await new Blob(pieces).arrayBuffer();
+  if (content.byteLength < bytes) throw new Error(`${file}: incomplete`);
+  // A device without room for it fetches it again the next time.
+  await cache?.put(url, new Response(content)).catch(() => {});
+  return new Uint8Array(content);
+}
+
+/** Unpacks gzip, which some servers have done already. */
+async function unpacked(content) {
+  if (content[0] !== 0x1f || content[1] !== 0x8b) return content.buffer;
+  return new Response(new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+async function answer({ id, file }) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    postMessage({ id, fault: "not_decoded" });
+    return;
+  }
+  try {
+    const { data, width, height } = pixelsOf(bitmap);
+    const said = await session.run({ image: new Tensor("uint8", data, [height, width, 3]) });
+    const probs = said.probs.data;
+    // Written so that NaN fails, too.
+    if (!probs.every((share) => share >= 0 && share <= 1)) throw new Error("no probabilities");
+    const heat = said.heatmap ? await heatOver(said.heatmap, bitmap.width, bitmap.height) : null;
+    postMessage({ id, probs, heat });
+  } catch (error) {
+    console.error(error);
+    postMessage({ id, fault: "no_numbers" });
+  } finally {
+    bitmap.close();
+  }
+}
+
+async function heatOver({ data, dims }, width, height) {
+  const { image, cut } = layOver({ values: data, rows: dims[0], columns: dims[1] }, crop, width, height);
+  const canvas = new OffscreenCanvas(image.width, image.height);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return { map: await canvas.convertToBlob(), width, height, cut };
+}
