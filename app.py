@@ -35,7 +35,7 @@ FIRST_PORT = 7860
 def main() -> int:
     """Serves MODEL_ID until stopped; returns the exit code."""
     # Dozens of threads decode pictures: each would have a heap of its own, with holes where these have been.
-    tune_malloc(trim_threshold=2**25, mmap_threshold=2**24, arena_max=2)
+    tune_malloc(trim_threshold=2**22, mmap_threshold=2**20, arena_max=2)
     # A Space has its model's id in a file beside this one.
     default = Path(__file__).with_name("MODEL_ID")
     model_id = os.environ.get("MODEL_ID") or (default.read_text(encoding="utf-8").strip() if default.exists() else "")
