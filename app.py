@@ -19,6 +19,8 @@ os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
 # At the first call it asks matplotlib, where that is installed, what it draws with. Unless this says so, matplotlib
 # imports all of itself to find out, and the visitor waits.
 os.environ.setdefault("MPLBACKEND", "agg")
+# And before Pillow is: the memory of two decoded pictures, 16 MB each at most, stays for the next ones.
+os.environ.setdefault("PILLOW_BLOCKS_MAX", "2")
 
 from demo.serving.loading import StartError, load, load_patiently, on_a_space
 from demo.serving.upload_folder import UploadFolder, upload_folder

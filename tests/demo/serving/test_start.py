@@ -49,3 +49,9 @@ app.main()
     frozen = re.search(r"frozen: (\d+)", ran.stdout)
     assert frozen, ran.stderr
     assert int(frozen[1]) > 50_000
+
+
+def test_memory_of_decoded_pictures_is_used_again() -> None:
+    code = "import app; from PIL import Image; print(Image.core.get_blocks_max())"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "2\n"
