@@ -5,6 +5,7 @@ MODEL_ID=RUN/model python app.py      (a model folder or a Hub id; the port from
 SIGTERM and Ctrl-C end it, with exit code 0, after what was being answered is finished.
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,11 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
+# At the first call it asks matplotlib, where that is installed, what it draws with. Unless this says so, matplotlib
+# imports all of itself to find out, and the visitor waits.
+os.environ.setdefault("MPLBACKEND", "agg")
+# And before Pillow is: the memory of two decoded pictures, 16 MB each at most, stays for the next ones.
+os.environ.setdefault("PILLOW_BLOCKS_MAX", "2")
 
 from demo.serving.loading import StartError, load, load_patiently, on_a_space
 from demo.serving.upload_folder import UploadFolder, upload_folder
@@ -46,6 +52,8 @@ def main() -> int:
             else:
                 serving = _page_of(load(model_id), uploads, port)
             serving.start()
+            gc.freeze()
+            gc.enable()
         except (StartError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -63,6 +71,9 @@ def _asked_port() -> int | None:
 
 
 def _page_of(model: "ServedModel", uploads: UploadFolder, port: int | None) -> "Serving":
+    # Modules, classes and components come in by the hundred thousand and stay. Looking through them for garbage again
+    # and again would make up a quarter of the start; `main` has them passed over for good.
+    gc.disable()
     # Heavy: not before the model is there, for a wrong MODEL_ID is to be told at once.
     from demo.page import CSS, THEME, build_page
     from demo.serving.server import Serving

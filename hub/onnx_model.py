@@ -22,6 +22,13 @@ ONNX_ERRORS = (
 )  # fmt: skip
 """What ONNX Runtime raises when it opens or runs a file."""
 
+ANSWERING = onnxruntime.RunOptions()
+"""For `run`: whatever a large picture has needed beyond `_KEPT` goes back to the system when it is answered."""
+ANSWERING.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+# Bytes for maps that are kept from answer to answer; pages of them that nothing was written to are not there. Had from
+# the system anew for every answer, they would make it a tenth slower.
+_KEPT = 2**25
+
 # Weights that lie in another file, or somewhere in memory, are told by an entry with this key, as protobuf writes it;
 # what comes before the key may be padded.
 _ELSEWHERE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
@@ -49,8 +56,10 @@ def open_onnx(folder: ModelFolder, threads: int, name: str = ONNX) -> onnxruntim
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Else a file says by itself that it is of ONNX Runtime's other format, which is not looked at here.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    # Memory for the largest picture so far would be kept for good.
-    options.enable_cpu_mem_arena = False
+    _keep_memory_for_maps()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    # Weights stay; among maps they would keep what lies around them from being given back.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
@@ -61,6 +70,19 @@ def open_onnx(folder: ModelFolder, threads: int, name: str = ONNX) -> onnxruntim
     # What loading has used and freed: 130 MB for a ResNet34.
     trim_malloc()
     return session
+
+
+def _keep_memory_for_maps() -> None:
+    """Sets how the CPU's memory is kept, for all sessions of this process that follow.
+
+    https://onnxruntime.ai/docs/get-started/with-c.html, "Share allocator(s) between sessions" and "Memory arena
+    shrinkage": the arena's first piece is never given back, where it grows by doubling (strategy 0).
+    """
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    kept = {"max_mem": 0, "arena_extend_strategy": 0, "initial_chunk_size_bytes": _KEPT}
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg(kept))
 
 
 def _takes_from_elsewhere(content: bytes) -> bool:

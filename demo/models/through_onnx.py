@@ -7,7 +7,7 @@ from PIL import Image
 
 from demo.models.answer import Answer, NoNumbersError
 from hub.model_folder import ModelFolder
-from hub.onnx_model import ONNX_ERRORS, open_onnx
+from hub.onnx_model import ANSWERING, ONNX_ERRORS, open_onnx
 
 
 def load_network(folder: ModelFolder, threads: int) -> Callable[[Image.Image], Answer]:
@@ -28,7 +28,7 @@ def load_network(folder: ModelFolder, threads: int) -> Callable[[Image.Image], A
 
     def answer(image: Image.Image) -> Answer:
         try:
-            values = session.run(outputs, {"image": np.asarray(image)})
+            values = session.run(outputs, {"image": np.asarray(image)}, ANSWERING)
         except ONNX_ERRORS:
             raise NoNumbersError("the model failed on this picture") from None
         return Answer(**dict(zip(outputs, values, strict=True)))

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from demo.reading.upload import MAX_BYTES
-from demo.serving import door
+from demo.serving import bodies, door
 from demo.serving.calls import NO_ADDRESSES
 from demo.words import ENGLISH, LANGUAGES
 from tests.demo.conftest import Server, file_at, started
@@ -600,7 +600,7 @@ class TestSlow:
     def test_a_body_that_trickles_is_given_up(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         from demo.serving.upload_folder import UploadFolder
 
-        monkeypatch.setattr(door, "GRACE", 0.3)
+        monkeypatch.setattr(bodies, "GRACE", 0.3)
         sent: list[dict[str, Any]] = []
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
