@@ -95,6 +95,7 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
             **compute_metrics(predictions, groups_of(rows), None if tta else temperature, threshold),
             "others": None,
             "tta": tta,
+            "has_test": "test" in images.splits,
             "dataset": images.title,
             "dataset_id": images.repo_id,
             "fingerprint": fingerprint(rows),

@@ -16,6 +16,9 @@ def summary(metrics: dict[str, Any], split: str) -> str:
         f"{split} accuracy {metrics['accuracy']:.1%} of {metrics['pictures']} pictures "
         f"(95 % interval {low:.1%} – {high:.1%}), macro F1 {metrics['macro_f1']:.3f} ({f1_low:.3f} – {f1_high:.3f})"
     )
+    if split == "validation":
+        absent = "" if metrics["has_test"] else "there is no test split, and "
+        lines.append(f"{absent}validation chose the model that was kept: its figures there are too good")
     lines.append(_calibration(metrics))
     if metrics["most_confused"]:
         pairs = [f"{row['true']} as {row['predicted']} ({row['pictures']})" for row in metrics["most_confused"][:3]]

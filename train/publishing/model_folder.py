@@ -84,6 +84,8 @@ def write_model_folder(
                         "licenses": count_licenses(images.splits["train"]),
                         "drawings": images.drawings,
                         "pictures": len(images.splits["train"]),
+                        # Of a stream, nobody has asked.
+                        "has_test": None if images.stream else "test" in images.splits,
                         "fingerprint": fingerprint(images.splits["train"]),
                     },
                     "validation": {
