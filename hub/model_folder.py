@@ -14,8 +14,9 @@ from hub.errors import HubError, one_line_errors
 from hub.repo import parse
 
 CONFIG, WEIGHTS, ONNX = "config.json", "model.safetensors", "model.onnx"
+REFERENCE, PICTURES = "reference_features.safetensors", "reference_pictures.zip"
 # Nothing else is fetched: no code, no pickles.
-_WANTED = [CONFIG, WEIGHTS, ONNX, "metrics.json", "examples/*.jpg", "examples/examples.json"]
+_WANTED = [CONFIG, WEIGHTS, ONNX, REFERENCE, PICTURES, "metrics.json", "examples/*.jpg", "examples/examples.json"]
 _MOST_CLASSES = 10_000
 _LARGEST_SIDE = 1024
 _LONGEST_NAME = 200

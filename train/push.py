@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
+from hub.model_folder import ONNX, PICTURES, REFERENCE, ModelFolder, ModelFolderError, open_model_folder
 from hub.onnx_model import open_onnx
 from hub.push import Pushed, push
+from hub.reference_features import open_reference
+from hub.reference_pictures import open_pictures
 from train.judging.reporting.credits import FOLDER, may_be_pushed
 from train.publishing.card import read_metrics, render_card
 from train.publishing.space import PARTS, space_files
 
 _OURS = ("figures/", "examples/", f"{FOLDER}/")
-_OPTIONAL = {"model.onnx", "metrics.json", "predictions.parquet", "system.json"}
+_OPTIONAL = {ONNX, REFERENCE, PICTURES, "metrics.json", "predictions.parquet", "system.json"}
 
 
 def push_model(
@@ -40,7 +42,7 @@ def push_model(
         What was done to the model, and to the Space.
 
     Raises:
-        ModelFolderError: `folder` is no model folder, or its model.onnx does not belong to it.
+        ModelFolderError: `folder` is no model folder, or its model.onnx or reference does not belong to it.
         HubError: The Hub, or the way to it, says no.
     """
     if not folder.is_dir():
@@ -48,6 +50,8 @@ def push_model(
     model = open_model_folder(str(folder))
     if model.has_onnx:
         open_onnx(model, threads=1)
+    if reference := open_reference(model):
+        open_pictures(model, len(reference.features))
     left_out = () if may_be_pushed(folder) else (FOLDER,)
     files: dict[str, Path | bytes] = {
         path.relative_to(folder).as_posix(): path
