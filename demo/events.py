@@ -15,6 +15,7 @@ from demo.telling.examples import jpeg_uri, read_examples
 from demo.telling.facts import read_confusions, read_dances
 from demo.telling.heatmap import read_crop
 from demo.telling.many import MOST
+from demo.telling.nearest import neighbourhood
 from demo.telling.showing import Heat, Showing, heat_over, note
 from demo.words import Words, words_for
 
@@ -122,7 +123,9 @@ class Events:
         return [photo, html, *([subject, None, False, ""] if self.feedback else [])]
 
     def _html(self, words: Words, answered: Answered, picture: str) -> str:
-        return self.showing.answer(words, answered.verdict, answered.probs, self._heat(answered, picture))
+        reference, learned = self._answering.model.reference, self._answering.model.learned
+        near = neighbourhood(answered.nearest, reference.threshold if reference else None, learned, self.dances)
+        return self.showing.answer(words, answered.verdict, answered.probs, self._heat(answered, picture), near)
 
     def _heat(self, answered: Answered, picture: str) -> Heat | None:
         heatmap, image = answered.answer.heatmap, answered.image

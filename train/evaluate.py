@@ -9,6 +9,7 @@ import datasets
 from pydantic import Field
 
 from hub.reference_features import open_reference
+from hub.reference_pictures import open_pictures
 from train.errors import UserError
 from train.fitting.data import LabelledImages, fingerprint, load_images
 from train.judging.calibration import stated_temperature
@@ -109,7 +110,8 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
             check_numbers(strange, f"{model_id} on {settings.others}")
             metrics["others"] = judge_others(predictions, strange, threshold, reference, title_of(settings.others))
         write_results(output, {**former, split: metrics})
-        write_report(output, rows, split, model, folder.config)
+        learned = open_pictures(folder, len(reference.features)) if reference else []
+        write_report(output, rows, split, model, folder.config, learned, images.splits.get("train"))
         if (output / "config.json").exists():
             write_card(output)
         return metrics

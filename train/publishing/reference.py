@@ -67,7 +67,6 @@ def choose_rows(labels: np.ndarray, most: int = MOST_PICTURES) -> np.ndarray:
     return np.sort(order[np.argsort(turn[order], kind="stable")][:most])
 
 
-@torch.inference_mode()
 def look_at_training_pictures(model: Any, data_config: dict[str, Any], images: LabelledImages) -> Reference | None:
     """Looks at the training pictures as they are, some of them where they are many; each is decoded once.
 
@@ -113,7 +112,8 @@ def look_at_training_pictures(model: Any, data_config: dict[str, Any], images: L
                     "file": file,
                 }
             )
-        features.append(looking(torch.stack(batch).to(device)).float().cpu().numpy()[:, width:])
+        with torch.inference_mode():
+            features.append(looking(torch.stack(batch).to(device)).float().cpu().numpy()[:, width:])
     return Reference(unit_length(np.concatenate(features)).astype(np.float16), told, jpegs)
 
 
