@@ -29,6 +29,7 @@ class About:
         pictures: How many; None where nobody says.
         licenses: Theirs, with how many have each.
         test: What `words` need for the sentence on the test; None for a model that was not judged.
+        has_test: False where its dataset is known to have no test split.
     """
 
     name: str
@@ -40,11 +41,12 @@ class About:
     pictures: int | None
     licenses: str
     test: dict[str, object] | None
+    has_test: bool
 
     def accuracy(self, words: Words) -> str:
         """Returns how often it was right, of how many, how sure that is, and when it was measured."""
         if self.test is None:
-            return words("about_not_judged")
+            return words("about_not_judged" if self.has_test else "about_no_test")
         return words("about_accuracy_drawings" if self.drawings else "about_accuracy", **self.test)
 
 
@@ -65,6 +67,7 @@ def describe(model: ServedModel) -> About:
         pictures=None if pictures is None else int(pictures),
         licenses=", ".join(licenses[:_MOST_LICENSES]),
         test=_test(model.test),
+        has_test=data.get("has_test") is not False,
     )
 
 
