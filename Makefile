@@ -1,10 +1,19 @@
-# make demo | test | check | loop | bench | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
+# make demo | photographs | test | check | loop | bench | install        Only a Python 3.11+ with venv is needed; the rest is installed here.
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 
-.PHONY: install demo test check loop bench bench-build bench-fit bench-evaluate bench-label-issues bench-serve bench-static clean
+# make photographs CONTACT=you@example.org PER_DANCE=200
+WEB ?= build/web
+PER_DANCE ?= 200
+DANCES ?= bharatanatyam kathak kathakali kuchipudi manipuri mohiniyattam odissi sattriya
+RECIPE ?= recipes/resnet34.yaml
+FOLDS ?= 5
+COLLECTED := $(DANCES:%=$(WEB)/photos/.%-$(PER_DANCE))
+CORRECTIONS := $(WEB)/corrections.csv
+
+.PHONY: install demo photographs test check loop bench bench-build bench-fit bench-evaluate bench-label-issues bench-serve bench-static clean
 .DELETE_ON_ERROR:
 
 install: .venv/dev
@@ -39,6 +48,36 @@ $(DEMO)/run/model/config.json: $(DATASET)/README.md recipes/sample.yaml
 
 $(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json
 	$(BIN)/python -m train evaluate $(DEMO)/run/model dataset=$(DATASET)
+
+# The whole road on photographs from the open web. Each step is kept, one that was stopped goes on; what people decide in
+# the cleaner is replayed the next time. More settings: FIT="image_size=160 epochs=6", CLEAN=--no-browser.
+photographs: $(WEB)/run/model/metrics.json $(WEB)/run/predictions.parquet
+	@printf '%s\n' '' 'To publish both, with your name for YOU:' \
+		'  python -m dataset_card push $(WEB)/dances YOU/dances --public' \
+		'  python -m train push $(WEB)/run/model YOU/dances-model --dataset YOU/dances --space YOU/nritya --public' \
+		'Captions are often wrong. Look through the doubtful ones first; make photographs then builds and trains anew.' ''
+	@$(BIN)/python -m train clean $(WEB)/run dataset=$(WEB)/dances corrections=$(CORRECTIONS) $(CLEAN)
+
+$(COLLECTED): $(WEB)/photos/.%-$(PER_DANCE): | .venv/runtime
+	@[ -n '$(CONTACT)' ] || { echo 'error: servers want to know whom to write to: make photographs CONTACT=you@example.org' >&2; exit 2; }
+	@$(BIN)/python -m dataset_card collect $(WEB)/photos --dance $* --limit $(PER_DANCE) --contact '$(CONTACT)'
+	@touch $@
+
+$(WEB)/dances/README.md: $(COLLECTED) $(wildcard $(CORRECTIONS))
+	@$(BIN)/python -m dataset_card build $(WEB)/photos --out $(WEB)/dances --only-redistributable \
+		$(addprefix --corrections ,$(wildcard $(CORRECTIONS)))
+
+$(WEB)/run/model/config.json: $(WEB)/dances/README.md $(RECIPE)
+	@for new in $^; do [ $(WEB)/run/data.json -nt $$new ] || rm -rf $(WEB)/run; done
+	@$(BIN)/python -m train fit $(RECIPE) dataset=$(WEB)/dances output_dir=$(WEB)/run resume_from_checkpoint=true $(FIT)
+
+$(WEB)/run/model/metrics.json: $(WEB)/run/model/config.json
+	@$(BIN)/python -m train evaluate $(WEB)/run/model dataset=$(WEB)/dances
+
+# Stage 1 alone: what doubts a label need not be the best model, and five of these take minutes.
+$(WEB)/run/predictions.parquet: $(WEB)/run/model/metrics.json
+	@$(BIN)/python -m train cross-validate $(WEB)/run/recipe.yaml dataset=$(WEB)/dances output_dir=$(WEB)/run \
+		epochs=0 folds=$(FOLDS)
 
 # Wrong labels on purpose, found, corrected, and what that gains on an untouched test split.
 loop: .venv/dev

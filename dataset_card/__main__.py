@@ -66,6 +66,15 @@ def build(
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with a sub-folder per dance.")],
     out: Annotated[Path, typer.Option(help="The dataset folder to write; an earlier one is replaced.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws every split anew.")] = 8,
+    splits: Annotated[
+        Literal["draw", "folders"], typer.Option(help="folders: PHOTOS/{train,validation,test}/DANCE says the split.")
+    ] = "draw",
+    ratios: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Shares of train, validation, test; 0.7,0.15,0.15 by default.")
+    ] = None,
+    move_leaks: Annotated[
+        bool, typer.Option("--move-leaks", help="Leave what given splits share out of train, and of validation.")
+    ] = False,
     corrections: Annotated[
         Path | None, typer.Option(help="CSV with sha256, action keep/delete/relabel, label.")
     ] = None,
@@ -82,17 +91,20 @@ def build(
     """Turns PHOTOS into a dataset folder: parquet, card, figures.
 
     Pictures that an earlier folder at --out has stay in their split, so that nothing ever moves from test to train.
+    --ratios 0.85,0.15,0 makes no test split; a later build keeps to that unless it is told otherwise.
     PHOTOS/provenance.jsonl says where files come from, PHOTOS/removed.csv which must never come back.
 
     Example: python -m dataset_card build photos --out dances
     """
     from dataset_card.build import build as build_dataset
+    from dataset_card.choosing.split_plan import plan_splits
     from dataset_card.writing.summary import summary
 
     report = build_dataset(
         photos,
         out,
         seed,
+        plan=plan_splits(ratios, splits == "folders", move_leaks, keep_splits),
         corrections=corrections,
         keep_splits=keep_splits,
         only_redistributable=only_redistributable,

@@ -38,16 +38,17 @@ def push_dataset(folder: Path, repo_id: str, public: bool, revision: str | None,
         UserError: Not a dataset folder, or pictures that must not be published.
         HubError: The Hub, or the way to it, says no.
     """
-    shards = {split: sorted((folder / "data").glob(f"{split}-*.parquet")) for split in SPLITS}
+    found = {split: sorted((folder / "data").glob(f"{split}-*.parquet")) for split in SPLITS}
+    shards = {split: files for split, files in found.items() if files or split != "test"}
     if not (folder / MARK).is_file() or not (folder / "README.md").is_file() or not all(shards.values()):
         raise DatasetFolderError(f"{folder} is no dataset folder: make one with python -m dataset_card build")
 
     def check_public() -> None:
-        check_licenses(folder, [shard for split in SPLITS for shard in shards[split]])
+        check_licenses(folder, [shard for of in shards.values() for shard in of])
 
     if public:
         check_public()
-    counts = {split: sum(pq.read_metadata(shard).num_rows for shard in shards[split]) for split in SPLITS}
+    counts = {split: sum(pq.read_metadata(shard).num_rows for shard in of) for split, of in shards.items()}
     listed = ", ".join(f"{split} {count}" for split, count in counts.items())
     files: dict[str, Path | bytes] = {
         path.relative_to(folder).as_posix(): path

@@ -13,6 +13,7 @@ from demo.telling.many import Row
 from demo.telling.verdict import Verdict, judge
 from demo.words import Words
 from hub.model_facts import read_threshold
+from hub.reference_features import Nearest
 
 _THUMBNAIL = 200
 
@@ -25,13 +26,15 @@ class Answered:
         image: The picture, upright RGB.
         answer: As the model gave it.
         probs: By label, 0 to 1.
-        verdict: What follows from them.
+        verdict: What follows from them, and from how far it is from everything learned.
+        nearest: The training pictures that look most like it; None where nobody can tell.
     """
 
     image: Image.Image
     answer: Answer
     probs: dict[str, float]
     verdict: Verdict
+    nearest: Nearest | None
 
     @property
     def likeliest(self) -> str:
@@ -56,7 +59,9 @@ class Answering:
         image = read_upload(path)
         answer = self.model.answer(image)
         probs = self.model.by_name(answer.probs)
-        return Answered(image, answer, probs, judge(probs, self.threshold))
+        nearest, reference = self.model.nearest(answer), self.model.reference
+        unlike = bool(reference and nearest and reference.is_unlike(nearest)[0])
+        return Answered(image, answer, probs, judge(probs, self.threshold, unlike), nearest)
 
     def row(self, file: File, words: Words) -> Row:
         """Answers about one of many files, whatever becomes of it."""

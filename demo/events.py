@@ -13,6 +13,7 @@ from demo.reading.files import File, path_of
 from demo.reading.upload import UnreadableError
 from demo.telling.examples import jpeg_uri, read_examples
 from demo.telling.many import MOST
+from demo.telling.nearest import neighbourhood
 from demo.telling.showing import Heat, Showing, heat_over, note
 from demo.words import Words, words_for
 from hub.model_facts import read_confusions, read_crop, read_dances
@@ -121,7 +122,9 @@ class Events:
         return [photo, html, *([subject, None, False, ""] if self.feedback else [])]
 
     def _html(self, words: Words, answered: Answered, picture: str) -> str:
-        return self.showing.answer(words, answered.verdict, answered.probs, self._heat(answered, picture))
+        reference, learned = self._answering.model.reference, self._answering.model.learned
+        near = neighbourhood(answered.nearest, reference.threshold if reference else None, learned, self.dances)
+        return self.showing.answer(words, answered.verdict, answered.probs, self._heat(answered, picture), near)
 
     def _heat(self, answered: Answered, picture: str) -> Heat | None:
         heatmap, image = answered.answer.heatmap, answered.image

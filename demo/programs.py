@@ -16,16 +16,18 @@ _WORDS = LANGUAGES[ENGLISH]
 _ONE = (
     "Tell which classical dance of India a picture of a dancer shows. {limits} Returns two values: `probabilities`, "
     "with the likeliest class as `label` and every class with its calibrated probability (0 to 1) as `confidences`, "
-    "the likeliest first; and `verdict`, a sentence such as 'Kathak, 93 %' or 'Not sure: Odissi or Bharatanatyam'."
+    "the likeliest first; and `verdict`, a sentence such as 'Kathak, 93 %', 'Not sure: Odissi or Bharatanatyam' or "
+    "'This doesn't look like one of these dances'."
 )
 _MANY = (
     "Tell which classical dance of India each of several pictures shows. {limits} Returns a list with an object per "
-    "file: `file` (its name), `verdict` (a sentence such as 'Kathak, 93 %' or 'Not sure: Odissi or Bharatanatyam'), "
+    "file: `file` (its name), `verdict` (a sentence such as 'Kathak, 93 %', 'Not sure: Odissi or Bharatanatyam' or "
+    "'This doesn't look like one of these dances'), "
     "`probabilities` (by class, 0 to 1) and `error` (why a file has no answer, else null)."
 )
 _LIMITS = (
-    "It knows {names}, and nothing else: a picture of another dance, or of no dance, gets one of these names, too. "
-    "Where the verdict begins with 'Not sure', do not report a single dance as the answer."
+    "It knows {names}, and nothing else: a picture of another dance gets one of these names, too, and a picture of no "
+    "dance may. Where the verdict begins with 'Not sure' or 'This doesn't', do not report a dance as the answer."
 )
 _DRAWINGS = " This model has learned from drawings alone; what it says about a photograph means nothing."
 

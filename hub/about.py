@@ -28,6 +28,7 @@ class About:
         pictures: How many; None where nobody says.
         licenses: Theirs, with how many have each.
         test: What the sentence on the test needs; None for a model that was not judged.
+        has_test: False where its dataset is known to have no test split.
     """
 
     name: str
@@ -39,12 +40,13 @@ class About:
     pictures: int | None
     licenses: str
     test: dict[str, object] | None
+    has_test: bool
 
     @property
     def test_key(self) -> str:
         """The key, among a page's words, of the sentence on how often it was right."""
         if self.test is None:
-            return "about_not_judged"
+            return "about_not_judged" if self.has_test else "about_no_test"
         return "about_accuracy_drawings" if self.drawings else "about_accuracy"
 
 
@@ -85,6 +87,7 @@ def describe(
         pictures=None if pictures is None else int(pictures),
         licenses=", ".join(licenses[:_MOST_LICENSES]),
         test=_test(test),
+        has_test=data.get("has_test") is not False,
     )
 
 

@@ -15,8 +15,11 @@ from hub.repo import parse
 
 CONFIG, WEIGHTS, ONNX = "config.json", "model.safetensors", "model.onnx"
 INT8_ONNX = "model.int8.onnx"
+REFERENCE, PICTURES = "reference_features.safetensors", "reference_pictures.zip"
 # Nothing else is fetched: no code, no pickles.
-_WANTED = [CONFIG, WEIGHTS, ONNX, INT8_ONNX, "metrics.json", "examples/*.jpg", "examples/examples.json"]
+_WANTED = [
+    CONFIG, WEIGHTS, ONNX, INT8_ONNX, REFERENCE, PICTURES, "metrics.json", "examples/*.jpg", "examples/examples.json",
+]  # fmt: skip
 _MOST_CLASSES = 10_000
 _LARGEST_SIDE = 1024
 _LONGEST_NAME = 200

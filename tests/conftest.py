@@ -115,6 +115,26 @@ def model_folder(run_folder: Path) -> Path:
     return run_folder / "model"
 
 
+@pytest.fixture(scope="session")
+def comparing_folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder that tells what is like none of its classes: of 24 validation drawings, a distance can be had."""
+    from dataset_card.build import build
+    from dataset_card.choosing.split_plan import SplitPlan
+    from train.evaluate import Evaluation, evaluate
+    from train.finetune import fit
+    from train.fitting.recipe import Recipe
+    from train.settings import load_settings
+
+    folder = tmp_path_factory.mktemp("comparing")
+    ratios = {"train": 0.5, "validation": 0.375, "test": 0.125}
+    build(photos, folder / "dances", seed=8, plan=SplitPlan(ratios=ratios))
+    words = [f"dataset={folder / 'dances'}", f"output_dir={folder / 'run'}"]
+    fit(load_settings(Recipe, ROOT / "recipes" / "debug.yaml", words))
+    model = folder / "run" / "model"
+    evaluate(str(model), Evaluation(dataset=str(folder / "dances"), num_workers=0))
+    return model
+
+
 def write_doubts(dataset: Path, run: Path) -> list[str]:
     """Puts out-of-fold predictions into a run that no model made: sure and right but for every seventh picture.
 

@@ -8,9 +8,12 @@ from typing import Any
 import datasets
 from pydantic import Field
 
+from hub.reference_features import open_reference
+from hub.reference_pictures import open_pictures
 from train.errors import UserError
 from train.fitting.data import LabelledImages, fingerprint, load_images
 from train.judging.calibration import stated_temperature
+from train.judging.distance import judge_distance
 from train.judging.metrics import compute_metrics
 from train.judging.others import judge_others, load_others, title_of
 from train.judging.predict import load_model, predict
@@ -70,6 +73,7 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     check_processes(settings.batch_size)
     model, folder = load_model(model_id)
     temperature, threshold = stated_temperature(folder.config), stated_threshold(folder.config)
+    reference = once_per_node(lambda: open_reference(folder))
 
     def load() -> tuple[LabelledImages, datasets.Dataset, datasets.Dataset | None]:
         images = load_images(settings.dataset)
@@ -77,7 +81,7 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         return images, rows, load_others(settings.others, split) if settings.others else None
 
     images, rows, others = once_per_node(load)
-    run = (settings.batch_size, settings.num_workers, settings.tta)
+    run = (settings.batch_size, settings.num_workers, settings.tta, reference)
     with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers), freed_memory_kept():
         made = None if settings.reuse_predictions else predict(accelerator, model, rows, *run)
         strange = predict(accelerator, model, others, *run) if others is not None else None
@@ -93,8 +97,10 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         tta = settings.tta if made else former.get(split, {}).get("tta", False)
         metrics = {
             **compute_metrics(predictions, groups_of(rows), None if tta else temperature, threshold),
+            "unlike": judge_distance(reference, predictions.nearest) if reference and predictions.nearest else None,
             "others": None,
             "tta": tta,
+            "has_test": "test" in images.splits,
             "dataset": images.title,
             "dataset_id": images.repo_id,
             "fingerprint": fingerprint(rows),
@@ -102,9 +108,10 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         }
         if strange and settings.others:
             check_numbers(strange, f"{model_id} on {settings.others}")
-            metrics["others"] = judge_others(predictions.logits, strange.logits, threshold, title_of(settings.others))
+            metrics["others"] = judge_others(predictions, strange, threshold, reference, title_of(settings.others))
         write_results(output, {**former, split: metrics})
-        write_report(output, rows, split, model, folder.config)
+        learned = open_pictures(folder, len(reference.features)) if reference else []
+        write_report(output, rows, split, model, folder.config, learned, images.splits.get("train"))
         if (output / "config.json").exists():
             write_card(output)
         return metrics

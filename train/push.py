@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
+from hub.model_folder import INT8_ONNX, ONNX, PICTURES, REFERENCE, ModelFolder, ModelFolderError, open_model_folder
 from hub.onnx_model import open_onnx
 from hub.push import Pushed, push
+from hub.reference_features import open_reference
+from hub.reference_pictures import open_pictures
 from train.errors import UserError
 from train.judging.reporting.credits import FOLDER, may_be_pushed
 from train.publishing.card import read_metrics, render_card
@@ -14,7 +16,7 @@ from train.publishing.space import PARTS, space_files, static_space_card
 from train.static import BUILD, make_site
 
 _OURS = ("figures/", "examples/", f"{FOLDER}/")
-_OPTIONAL = {"model.onnx", "metrics.json", "predictions.parquet", "system.json"}
+_OPTIONAL = {ONNX, INT8_ONNX, REFERENCE, PICTURES, "metrics.json", "predictions.parquet", "system.json"}
 
 
 def push_model(
@@ -45,7 +47,7 @@ def push_model(
         What was done to the model, and to each Space.
 
     Raises:
-        ModelFolderError: `folder` is no model folder, or its model.onnx does not belong to it.
+        ModelFolderError: `folder` is no model folder, or its model.onnx or reference does not belong to it.
         HubError: The Hub, or the way to it, says no.
         UserError: Both Spaces are one; or there can be no static one, for reasons that `train static` has, too.
     """
@@ -58,6 +60,8 @@ def push_model(
         open_onnx(model, threads=1)
     # Whatever is against it is said before anything is sent.
     site = make_site(model, None, None) if static_space_id else {}
+    if reference := open_reference(model):
+        open_pictures(model, len(reference.features))
     left_out = () if may_be_pushed(folder) else (FOLDER,)
     files: dict[str, Path | bytes] = {
         path.relative_to(folder).as_posix(): path

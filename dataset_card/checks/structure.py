@@ -43,10 +43,12 @@ def _splits(dataset: OpenDataset, pictures: Sequence[Picture]) -> Result:
     ]
     return judge(
         "splits",
-        "NOTE" if lacking == ["validation"] and 0 not in counts.values() else "FOUND",
+        "NOTE" if lacking in (["validation"], ["test"]) and 0 not in counts.values() else "FOUND",
         faults,
         what=listed,
-        advice="split into train, validation and test by whole groups (`dataset_card build` does)",
+        advice="judge models by cross-validation: what chose them can't judge them"
+        if lacking == ["test"]
+        else "split into train, validation and test by whole groups (`dataset_card build` does)",
         fine=listed,
     )
 

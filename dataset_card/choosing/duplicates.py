@@ -46,32 +46,32 @@ def pixel_names(photos: Sequence[Photo]) -> list[str]:
 
 
 def exact_duplicates(
-    photos: Sequence[Photo], preferred: Sequence[tuple[bool, ...]]
+    photos: Sequence[Photo], preferred: Sequence[tuple[bool, ...]], given: Sequence[str]
 ) -> tuple[list[bool], list[Rejected]]:
-    """Finds pixel-identical pictures and keeps one of each.
+    """Finds pixel-identical pictures and keeps one of each, in every split that was given.
 
     Args:
         photos: The pictures.
         preferred: For every picture what speaks for keeping it rather than a copy, most important first.
+        given: For every picture the split that it came in, empty where it has none yet.
 
     Returns:
         For every picture whether it may stay, and a line for each that must go.
     """
     pixels = dict(zip((photo.sha256 for photo in photos), pixel_names(photos), strict=True))
-    first: dict[str, Photo] = {}
+    names = [(pixels[photo.sha256], split) for photo, split in zip(photos, given, strict=True)]
+    first: dict[tuple[str, str], Photo] = {}
     # Last the smallest hash, so that the choice does not depend on the order of the files.
     ranked = sorted(
-        zip(photos, preferred, strict=True),
-        key=lambda pair: ([not good for good in pair[1]], pair[0].sha256, pair[0].path),
+        zip(photos, preferred, names, strict=True),
+        key=lambda each: ([not good for good in each[1]], each[0].sha256, each[0].path),
     )
-    for photo, _ in ranked:
-        first.setdefault(pixels[photo.sha256], photo)
-    stay = [photo is first[pixels[photo.sha256]] for photo in photos]
+    for photo, _, name in ranked:
+        first.setdefault(name, photo)
+    stay = [photo is first[name] for photo, name in zip(photos, names, strict=True)]
     gone = [
-        Rejected(
-            photo.path, photo.label, "exact duplicate", f"of {first[pixels[photo.sha256]].path.name}", photo.sha256
-        )
-        for photo, stays in zip(photos, stay, strict=True)
+        Rejected(photo.path, photo.label, "exact duplicate", f"of {first[name].path.name}", photo.sha256)
+        for photo, name, stays in zip(photos, names, stay, strict=True)
         if not stays
     ]
     return stay, gone

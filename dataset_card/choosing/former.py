@@ -17,7 +17,8 @@ from fsspec.implementations.local import LocalFileSystem
 from huggingface_hub import HfApi, HfFileSystem
 
 from dataset_card.choosing.duplicates import near_duplicate_pairs
-from dataset_card.choosing.splits import SPLITS
+from dataset_card.choosing.split_plan import parse_ratios
+from dataset_card.choosing.splits import RATIOS, SPLITS
 from dataset_card.errors import UserError
 from dataset_card.reading.images import HASH_SIZE, Photo
 from hub.errors import one_line_errors
@@ -25,6 +26,8 @@ from hub.repo import RepoId, parse
 
 SEED_KEY = b"nritya.seed"
 """Where the schema metadata of the parquet files hold the seed of the split."""
+RATIOS_KEY = b"nritya.ratios"
+"""Where they hold the shares of train, validation and test, as `--ratios` takes them."""
 
 FILE_NAME = "splits.csv"
 
@@ -40,10 +43,12 @@ class Former:
     Attributes:
         splits: Where each was last.
         looks: Their perceptual hashes, those of pictures whose split counts no more included.
+        ratios: The shares that the last one was split by.
     """
 
     splits: dict[str, str] = field(default_factory=dict)
     looks: dict[str, bytes] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=lambda: dict(RATIOS))
 
     def splits_for(self, photos: Sequence[Photo]) -> list[str | None]:
         """Returns for every picture where it was, or a picture that looks like it and is gone; None for a new one."""
@@ -118,6 +123,7 @@ def read_former(dataset: str) -> Former:
     if place is None:
         raise FormerError(f"{dataset} is neither a folder nor a Hub id (user/name): check the name")
     held: dict[str, str] = {}
+    ratios = dict(RATIOS)
     with one_line_errors(f"reading {dataset}"):
         if isinstance(place, RepoId):
             # Asked first: the file system below says of everything that it is not found.
@@ -134,6 +140,8 @@ def read_former(dataset: str) -> Former:
                         raise FormerError(_damaged(file, error)) from None
                     if column.num_columns:
                         held.update(dict.fromkeys(column["sha256"].to_pylist(), split))
+                    if said := (column.schema.metadata or {}).get(RATIOS_KEY):
+                        ratios = parse_ratios(said.decode())
         memory = f"{root}/{FILE_NAME}"
         remembered = system.read_bytes(memory) if held and system.exists(memory) else b""
     if not held:
@@ -147,7 +155,7 @@ def read_former(dataset: str) -> Former:
     if not set(splits.values()) <= set(SPLITS) or any(len(look) != HASH_SIZE**2 // 8 for look in looks.values()):
         raise FormerError(_damaged(memory, ValueError("a split or a hash that is none")))
     # The rows are what counts, wherever the list says otherwise.
-    return Former(splits | held, looks)
+    return Former(splits | held, looks, ratios)
 
 
 def _damaged(file: object, error: Exception) -> str:

@@ -1,6 +1,6 @@
 """The pictures on their way into a dataset, and those of them that no dataset should have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from dataset_card.choosing.conflicts import label_conflicts
 from dataset_card.choosing.duplicates import exact_duplicates, near_duplicate_groups
 from dataset_card.choosing.former import Former
+from dataset_card.choosing.groups import event_of, join_groups
 from dataset_card.knowing.licenses import why_not_publish
 from dataset_card.knowing.provenance import Provenance
 from dataset_card.reading.images import Photo
@@ -16,23 +17,43 @@ from dataset_card.reading.rejected import Rejected
 
 @dataclass(frozen=True)
 class Pile:
-    """Pictures on their way into the dataset, with what is known about each of them."""
+    """Pictures on their way into the dataset, with what is known about each of them.
+
+    Attributes:
+        photos: The pictures.
+        near: The group of near-duplicates of each.
+        origin: Where each comes from.
+        given: The split that each came in, empty where it has none yet.
+    """
 
     photos: list[Photo]
     near: list[str]
     origin: list[Provenance]
+    given: list[str]
 
     @classmethod
-    def of(cls, chosen: list[Photo], photos: Path, provenance: dict[str, Provenance]) -> "Pile":
+    def of(
+        cls, chosen: list[Photo], photos: Path, provenance: Mapping[str, Provenance], given: Mapping[Path, str]
+    ) -> "Pile":
         """Finds near-duplicates and origins."""
         files = [photo.path.relative_to(photos).as_posix() for photo in chosen]
-        return cls(chosen, near_duplicate_groups(chosen), [provenance.get(file, Provenance(file)) for file in files])
+        origin = [provenance.get(file, Provenance(file)) for file in files]
+        return cls(chosen, near_duplicate_groups(chosen), origin, [given.get(photo.path, "") for photo in chosen])
 
     def only(self, stay: Sequence[bool]) -> "Pile":
         """Returns the pictures that may stay."""
         return Pile(
-            list(compress(self.photos, stay)), list(compress(self.near, stay)), list(compress(self.origin, stay))
+            list(compress(self.photos, stay)),
+            list(compress(self.near, stay)),
+            list(compress(self.origin, stay)),
+            list(compress(self.given, stay)),
         )
+
+    def groups(self) -> list[str]:
+        """Returns the group of every picture: near-duplicates, joined where they show one event."""
+        labels = [photo.label for photo in self.photos]
+        events = [event_of(label, record) for label, record in zip(labels, self.origin, strict=True)]
+        return join_groups(self.near, events, [photo.sha256 for photo in self.photos])
 
 
 def leave_out(
@@ -46,7 +67,7 @@ def leave_out(
         (photo.sha256 in former.splits, why_not_publish(record.license, record.author) is None)
         for photo, record in zip(pile.photos, pile.origin, strict=True)
     ]
-    stay, copies = exact_duplicates(pile.photos, preferred)
+    stay, copies = exact_duplicates(pile.photos, preferred, pile.given)
     pile = pile.only(stay)
     if not only_redistributable:
         return pile, conflicts + copies

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataset_card.errors import UserError
@@ -19,6 +19,15 @@ _NO_PHOTOS = {
     "provenance.jsonl",
     "removed.csv",
 }
+SPLIT_FOLDERS = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+}
+"""What folders of splits are called, in any letter case, and the split that each means."""
+
 # Beside photographs: ratings and edits by Lightroom, Apple and RawTherapee, descriptions by Google.
 _SIDECARS = {".xmp", ".aae", ".pp3", ".json"}
 
@@ -34,10 +43,12 @@ class Listing:
     Attributes:
         files: The files of every class folder, in a fixed order.
         refused: What can't be taken: files in no class folder, links that lead outside or to where one is already.
+        given: The split of every file, where folders say it.
     """
 
     files: dict[str, list[Path]]
     refused: list[Rejected]
+    given: dict[Path, str] = field(default_factory=dict)
 
 
 def list_photos(photos: Path) -> Listing:
@@ -48,10 +59,7 @@ def list_photos(photos: Path) -> Listing:
     Raises:
         PhotosFolderError: No such folder, or fewer than two sub-folders.
     """
-    if not photos.is_dir():
-        raise PhotosFolderError(f"{photos} is not a folder: give one that has a sub-folder of pictures per dance")
-    entries = sorted(filter(_matters, photos.iterdir()))
-    folders = [path for path in entries if path.is_dir()]
+    entries, folders = _look_into(photos)
     if not folders:
         raise PhotosFolderError(
             f"{photos} has no sub-folders: put the pictures of each dance into a sub-folder named after it"
@@ -59,6 +67,11 @@ def list_photos(photos: Path) -> Listing:
     if len(folders) == 1:
         raise PhotosFolderError(
             f"{photos} has one sub-folder only ({folders[0].name}): a classifier needs two classes or more"
+        )
+    if all(folder.name.lower() in SPLIT_FOLDERS and any(map(Path.is_dir, folder.iterdir())) for folder in folders):
+        raise PhotosFolderError(
+            f"{photos} has the sub-folders {', '.join(folder.name for folder in folders)}, which are splits, not "
+            "classes: add --splits folders"
         )
     files: dict[str, list[Path]] = {folder.name: [] for folder in folders}
     refused = [Rejected(path, "", "in no class folder", "") for path in entries if path not in folders]
@@ -70,6 +83,43 @@ def list_photos(photos: Path) -> Listing:
                 files[folder.name].append(path)
         files[folder.name].sort()
     return Listing(files, refused)
+
+
+def list_split_folders(photos: Path) -> Listing:
+    """Lists photographs that lie in folders of splits, each with a sub-folder per class.
+
+    Raises:
+        PhotosFolderError: No such folder, one that is no split, no folder for train, two for validation, or a split
+            with fewer than two classes.
+    """
+    entries, folders = _look_into(photos)
+    allowed = "train, validation (or valid, val) and test"
+    if strangers := [folder.name for folder in folders if folder.name.lower() not in SPLIT_FOLDERS]:
+        raise PhotosFolderError(
+            f"{photos} has the sub-folder {strangers[0]}, which is no split: with --splits folders they are "
+            f"{allowed}, each with a sub-folder per dance"
+        )
+    split_of = {folder: SPLIT_FOLDERS[folder.name.lower()] for folder in folders}
+    if twins := [folder.name for folder in folders if list(split_of.values()).count(split_of[folder]) > 1]:
+        raise PhotosFolderError(f"{photos}: {' and '.join(twins)} mean the same split: join them")
+    if "train" not in split_of.values():
+        raise PhotosFolderError(f"{photos} has no sub-folder train: with --splits folders there are {allowed}")
+    listing = Listing({}, [Rejected(path, "", "in no class folder", "") for path in entries if path not in folders])
+    for folder, split in split_of.items():
+        inside = list_photos(folder)
+        listing.refused.extend(inside.refused)
+        for label, paths in inside.files.items():
+            listing.files.setdefault(label, []).extend(paths)
+            listing.given.update(dict.fromkeys(paths, split))
+    return listing
+
+
+def _look_into(photos: Path) -> tuple[list[Path], list[Path]]:
+    """Returns everything that matters in a folder, and which of it are folders."""
+    if not photos.is_dir():
+        raise PhotosFolderError(f"{photos} is not a folder: give one that has a sub-folder of pictures per dance")
+    entries = sorted(filter(_matters, photos.iterdir()))
+    return entries, [path for path in entries if path.is_dir()]
 
 
 def _walk(folder: Path, root: Path) -> Iterator[tuple[Path, str]]:

@@ -11,7 +11,6 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dataset_card.choosing.duplicates import NEAR_DISTANCE
-from dataset_card.choosing.splits import RATIOS
 from dataset_card.knowing.dances import DANCES
 from dataset_card.knowing.licenses import license_of
 from dataset_card.knowing.provenance import DRAWING
@@ -69,7 +68,7 @@ def write_card(folder: Path, name: str, contents: Contents, leaks: list[Leaks]) 
         drawings=drawings,
         dances=_dances(contents),
         splits=list(contents.rows),
-        ratios={split: round(100 * share) for split, share in RATIOS.items()},
+        ratios={split: f"{100 * share:.3g}" for split, share in (contents.ratios or {}).items()},
         numbered=[
             (number, plain(label))
             for number, (label, caption) in enumerate(

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from dataset_card.writing.leaks import Leaks
 from dataset_card.writing.tables import Contents, class_counts
 
 
@@ -27,6 +28,8 @@ def summary(report: BuildReport) -> str:
     for label, counts in class_counts(contents).items():
         lines.append(f"{label:{width}}" + "".join(f"{count:12}" for count in counts.values()))
     lines.append(f"{'all':{width}}" + "".join(f"{len(rows):12}" for rows in contents.rows.values()))
+    if "test" not in contents.rows:
+        lines.append("there is no test split: judge by cross-validation, or on pictures from elsewhere")
     reasons = Counter(r.reason for r in contents.rejected)
     lines += [f"left out, {reason}: {count}" for reason, count in reasons.most_common()]
     if contents.taken_down:
@@ -43,3 +46,14 @@ def unknown_pictures(unknown: list[str]) -> list[str]:
         return []
     few = ", ".join(sha256[:12] for sha256 in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
     return [f"{len(unknown)} corrections name pictures that are not here ({few}): nothing was done for them"]
+
+
+def about_leaks(leaks: list[Leaks]) -> list[str]:
+    """Returns a note on every two splits that share pictures: only such as folders gave can."""
+    return [
+        f"{pair.left} and {pair.right} leak: {pair.exact} pictures of {pair.left} are in {pair.right}, too, "
+        f"{pair.near} look like one there, and {pair.events} events are in both; --move-leaks leaves these out of "
+        f"{pair.left}"
+        for pair in leaks
+        if pair.exact or pair.near or pair.events
+    ]

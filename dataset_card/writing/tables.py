@@ -1,7 +1,7 @@
 """The parquet files of a dataset folder."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Features, Image, Value
 from tqdm import tqdm
 
-from dataset_card.choosing.former import SEED_KEY
+from dataset_card.choosing.former import RATIOS_KEY, SEED_KEY
+from dataset_card.choosing.splits import SPLITS
 from dataset_card.knowing.licenses import license_of
 from dataset_card.knowing.provenance import Provenance
 from dataset_card.reading.images import Photo, published_bytes
@@ -45,12 +46,14 @@ class Contents:
 
     Attributes:
         label_names: Class names, in the order of their numbers.
-        rows: The pictures of every split, in the order they are written.
+        rows: The pictures of every split that there is, in the order they are written.
         near: For every picture, by SHA-256, the group of its near-duplicates alone.
         rejected: The files left out.
         taken_down: How many pictures the takedown list kept out.
         corrected: How many corrections were replayed.
         seed: The seed of the split.
+        given: The splits that the pictures came in; empty where all were drawn.
+        ratios: The share of every split that was drawn; None where some were given.
         max_side: Longest side, in pixels, of a published picture.
     """
 
@@ -61,6 +64,8 @@ class Contents:
     taken_down: int
     corrected: int
     seed: int
+    given: frozenset[str]
+    ratios: Mapping[str, float] | None
     max_side: int
 
     @property
@@ -96,7 +101,10 @@ def write_split(folder: Path, split: str, contents: Contents, num_proc: int) -> 
         The files written.
     """
     schema = dataset_features(contents.label_names).arrow_schema
-    schema = schema.with_metadata({**schema.metadata, SEED_KEY: str(contents.seed)})
+    told = {SEED_KEY: str(contents.seed)}
+    if contents.ratios:
+        told[RATIOS_KEY] = ",".join(str(contents.ratios.get(split, 0)) for split in SPLITS)
+    schema = schema.with_metadata({**schema.metadata, **told})
     rows = contents.rows[split]
     data = folder / "data"
     data.mkdir(exist_ok=True)

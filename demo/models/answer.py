@@ -15,7 +15,7 @@ class Answer:
 
     Attributes:
         probs: Of every class, calibrated, float32 of shape (classes,).
-        features: Of the penultimate layer, float32 of shape (features,); None without a model.onnx.
+        features: Of the penultimate layer, float32 of shape (features,); None without a model.onnx and reference.
         heatmap: Where the likeliest class was seen, 0 to 1, float32 of the last feature map's shape (height, width).
             It lies over what the model sees, the picture squashed or cropped; None without a model.onnx, or where the
             architecture has no such map.

@@ -16,6 +16,8 @@ from demo.models.answer import Answer, NoNumbersError
 from demo.models.cores import usable_cores
 from hub.about import shown_name
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
+from hub.reference_features import Nearest, ReferenceFeatures, open_reference
+from hub.reference_pictures import ReferencePicture, open_pictures
 
 __all__ = ["Answer", "NoNumbersError", "ServedModel", "load_model"]
 
@@ -32,6 +34,8 @@ class ServedModel:
         config: The model folder's config.json, checked.
         test: metrics.json of the test split, or empty when it was not judged.
         examples: Pictures to offer, in a folder that lasts as long as this; `examples.json` lies beside them.
+        reference: What training pictures look like to it; None where its folder does not tell.
+        learned: These pictures, in the same order; empty where its folder does not tell.
     """
 
     name: str
@@ -41,6 +45,8 @@ class ServedModel:
     config: dict[str, Any]
     test: dict[str, Any]
     examples: list[Path]
+    reference: ReferenceFeatures | None
+    learned: list[ReferencePicture]
 
     @property
     def label_names(self) -> list[str]:
@@ -65,6 +71,18 @@ class ServedModel:
         """
         return self.network(image)
 
+    def nearest(self, answer: Answer) -> Nearest | None:
+        """Finds the training pictures that look most like the one of an answer; None where nobody can tell.
+
+        Raises:
+            NoNumbersError: The network gives other features than the folder's reference has.
+        """
+        if self.reference is None:
+            return None
+        if answer.features is None or answer.features.shape != self.reference.features.shape[1:]:
+            raise NoNumbersError("the model's features are not those of its reference")
+        return self.reference.nearest(answer.features[None])
+
     def by_name(self, values: np.ndarray) -> dict[str, float]:
         """Returns numbers, float32 of shape (classes,), by the name of their class."""
         return {name: float(value) for name, value in zip(self.label_names, values, strict=True)}
@@ -83,6 +101,7 @@ def load_model(model_id: str) -> ServedModel:
         test = json.loads(metrics.read_text(encoding="utf-8")).get("test", {}) if metrics.exists() else {}
     except (ValueError, AttributeError) as error:
         raise ModelFolderError(f"{model_id} has a damaged metrics.json ({error}): evaluate it again") from None
+    reference = open_reference(folder)
     network = _load_network(folder)
     kept = Path(tempfile.mkdtemp(prefix="nritya-"))
     offered = folder.path / "examples"
@@ -96,6 +115,8 @@ def load_model(model_id: str) -> ServedModel:
         config=folder.config,
         test=test,
         examples=sorted(kept.glob("*.jpg")),
+        reference=reference,
+        learned=open_pictures(folder, len(reference.features)) if reference else [],
     )
     weakref.finalize(model, shutil.rmtree, kept, ignore_errors=True)
     return model

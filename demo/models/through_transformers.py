@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from transformers.utils import logging
 
 from demo.models.answer import Answer
-from hub.model_folder import ModelFolder, ModelFolderError
+from hub.model_folder import REFERENCE, ModelFolder, ModelFolderError
 
 
 def load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
@@ -31,8 +31,16 @@ def load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
     for tensor in (*network.parameters(), *network.buffers()):
         tensor.data = tensor.data.clone()
 
+    # `fit` writes reference features of such networks only whose answer is what the head makes of the features.
+    compares = (folder.path / REFERENCE).is_file()
+
     @torch.inference_mode()
     def answer(image: Image.Image) -> Answer:
-        return Answer(network(pixel_values=processor(image)["pixel_values"]).logits[0].softmax(0).numpy())
+        pixels = processor(image)["pixel_values"]
+        if not compares:
+            return Answer(network(pixel_values=pixels).logits[0].softmax(0).numpy())
+        maps = network.timm_model.forward_features(pixels)
+        logits, features = (network.timm_model.forward_head(maps, pre_logits=only)[0] for only in (False, True))
+        return Answer(logits.softmax(0).numpy(), features.numpy())
 
     return answer

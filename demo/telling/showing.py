@@ -12,6 +12,7 @@ import numpy as np
 from demo.telling.examples import Example
 from demo.telling.heatmap import colour, lay_over, scale_bar
 from demo.telling.many import Row, as_csv
+from demo.telling.nearest import Neighbourhood
 from demo.telling.verdict import Kind, Verdict, percent
 from demo.words import Words
 from hub.about import About
@@ -70,7 +71,14 @@ class Showing:
         """Takes what there is to tell about each class, and about the model's mistakes."""
         self.dances, self.confusions = dances, confusions
 
-    def answer(self, words: Words, verdict: Verdict, probs: Mapping[str, float], heat: Heat | None) -> str:
+    def answer(
+        self,
+        words: Words,
+        verdict: Verdict,
+        probs: Mapping[str, float],
+        heat: Heat | None,
+        near: Neighbourhood | None = None,
+    ) -> str:
         """Returns the verdict, a bar for every class, and what there is to tell about the likeliest."""
         order = sorted(probs, key=lambda label: -probs[label])
         bars = [
@@ -91,6 +99,7 @@ class Showing:
             told=[self.dances[label] for label in verdict.dances],
             confused=self._confused(words, verdict),
             heat=heat,
+            near=near,
         )
 
     def waiting(self, words: Words) -> str:
@@ -141,10 +150,11 @@ class Showing:
         told: Sequence[Dance] = (),
         confused: str = "",
         heat: Heat | None = None,
+        near: Neighbourhood | None = None,
         waiting: str = "",
     ) -> str:
         shown, hidden = bars[:_MOST_BARS], bars[_MOST_BARS:]
-        return _HTML.answer(words, kind, sentence, reason, shown, hidden, told, confused, heat, waiting)
+        return _HTML.answer(words, kind, sentence, reason, shown, hidden, told, confused, heat, near, waiting)
 
 
 def title(words: Words) -> str:

@@ -145,6 +145,22 @@ def test_the_heat_map_lies_where_the_model_looked(visitor: Page, model_folder: P
     assert calls == []
 
 
+def test_the_nearest_training_pictures_show_on_demand(visitor: Page, model_folder: Path) -> None:
+    visitor.set_input_files("#photo input[type=file]", model_folder / "examples" / "odissi.jpg")
+    near = visitor.locator("#answer details.near")
+    expect(near.locator("summary")).to_have_text("The most similar training pictures", timeout=20_000)
+    expect(near.locator("li").first).not_to_be_visible()
+    near.locator("summary").click()
+    expect(near.locator("li")).to_have_count(3)
+    for shown in near.locator("li").all():
+        assert shown.locator("img").evaluate("image => image.complete && image.naturalWidth") in range(60, 161)
+        expect(shown).to_contain_text("Nritya, cc0-1.0")
+    distances = [float(shown.inner_text().split()[1]) for shown in near.locator(".distance").all()]
+    assert distances == sorted(distances)
+    # Eight validation pictures promise no distance from which on a picture is like none.
+    expect(near).not_to_contain_text("none of these dances")
+
+
 def test_an_answer_is_one_call(visitor: Page, model_folder: Path) -> None:
     calls: list[str] = []
     visitor.on("request", lambda r: calls.append(r.url) if "queue/join" in r.url else None)

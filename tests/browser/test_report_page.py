@@ -91,7 +91,7 @@ def test_a_cell_shows_its_pictures_on_click(reader: Page, report: Path) -> None:
     expect(cards).to_have_count(len(of_cell))
     first = cards.first
     longer = "image => image.complete && Math.max(image.naturalWidth, image.naturalHeight)"
-    assert first.locator("img").evaluate(longer) == 240
+    assert first.locator(".frame img").evaluate(longer) == 240
     expect(first.locator("code")).to_have_text(of_cell[0]["file"])
     expect(first).to_contain_text("cc0-1.0")
     bars = first.locator(".bars li")
@@ -100,6 +100,26 @@ def test_a_cell_shows_its_pictures_on_click(reader: Page, report: Path) -> None:
     for bar, (_, prob) in zip(bars.all(), of_cell[0]["bars"], strict=True):
         filled = bar.locator("i").evaluate("bar => getComputedStyle(bar).backgroundSize")
         assert float(re.search(r"([\d.]+)%", filled)[1]) == pytest.approx(100 * prob, abs=0.1)
+
+
+def test_beside_every_wrong_answer_stands_what_is_nearest(reader: Page, report: Path) -> None:
+    data = _data(report)
+    assert {bool(p["nearest"]) for p in data["pictures"] if p["label"] == p["answer"]} == {False}
+    reader.locator(".matrix button.wrong").first.click()
+    cards = reader.locator("#gallery-cards .card")
+    for card in cards.all():
+        near = card.locator("ol.near > li")
+        expect(near).to_have_count(3)
+        assert near.first.locator("img").evaluate("image => image.complete && image.naturalWidth") in range(40, 97)
+        expect(near.first).to_contain_text("0.100")
+        expect(near.last).to_contain_text("0.200")
+        expect(near.first).to_contain_text("cc0-1.0")
+    reader.locator(".matrix button.right").first.click()
+    expect(cards.locator("ol.near")).to_have_count(0)
+    losses = reader.locator("#losses .card")
+    wrong = [card for card in losses.all() if card.locator(".said .wrong").count()]
+    assert 0 < len(wrong) <= losses.count()
+    assert reader.locator("#losses ol.near").count() == len(wrong)
 
 
 def test_what_is_confused_most_is_there_from_the_start(reader: Page, report: Path) -> None:

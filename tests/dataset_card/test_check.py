@@ -215,7 +215,7 @@ def test_a_fault_in_the_data_is_found_and_nothing_else(
         ("license: cc0-1.0", "license: mit", {"licences: in the card"}),
         ("license: cc0-1.0", "license: [cc0-1.0, mit]", {"licences: in the card"}),
         ("path: data/validation-*", "path: data/valid-*", {"card: data files"}),
-        ("path: data/test-*", "path: data/test.parquet", {"card: data files", "structure: splits"}),
+        ("path: data/test-*", "path: data/test.parquet", {"card: data files"}),
     ],
 )
 def test_a_fault_in_the_card_is_found_and_nothing_else(copy: Path, old: str, new: str, found: set[str]) -> None:

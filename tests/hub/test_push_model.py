@@ -4,6 +4,13 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo.answering import Answering
+from demo.models.model import load_model
+from demo.telling.verdict import Kind
 from tests.conftest import serve
 from tests.hub.conftest import ask, push, refused, run
 from tests.minihub.fixture import RunningHub
@@ -33,7 +40,7 @@ def test_the_folder_is_pushed_in_one_commit_and_the_card_says_what_it_is(
         path.relative_to(model_folder).as_posix() for path in model_folder.rglob("*") if path.is_file()
     )
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
-    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (26 files changed)"
+    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (28 files changed)"
     assert state["titles"][0] == title
     card = state["card"]
     assert (card["library_name"], card["pipeline_tag"]) == ("timm", "image-classification")
@@ -60,6 +67,7 @@ def test_the_snippets_of_the_card_run_as_they_are(
 ) -> None:
     text = json.loads(ask(hub, STATE))["text"]
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    # Eight validation pictures promise no distance, and the card has no snippet for it.
     assert len(snippets) == 5
     picture = (model_folder / "examples" / "odissi.jpg").read_bytes()
     (tmp_path / "dancer.jpg").write_bytes(picture)
@@ -68,6 +76,27 @@ def test_the_snippets_of_the_card_run_as_they_are(
         for snippet in snippets:
             code = f"import os; os.chdir({str(tmp_path)!r})\n" + snippet.replace("SPACE_ID_OR_ADDRESS", address)
             assert "odissi" in ask(hub, code, home=home)
+
+
+def test_the_snippet_tells_what_is_like_none_of_the_classes(
+    hub: RunningHub, comparing_folder: Path, tmp_path: Path
+) -> None:
+    push(hub, "train", comparing_folder, "alice/comparing")
+    text = ask(hub, "from huggingface_hub import ModelCard\nprint(ModelCard.load('alice/comparing').text)")
+    (snippet,) = [s for s in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "reference_features" in s]
+    assert len(snippet.split("\n\n")[1].splitlines()) == 6
+    noise = np.random.default_rng(8).integers(0, 256, (200, 160, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    answering, said = Answering(load_model(str(comparing_folder))), set()
+    for picture in (tmp_path / "noise.png", *sorted((comparing_folder / "examples").glob("*.jpg"))[:2]):
+        nearest = answering.answer(picture).nearest
+        assert nearest is not None
+        distance, _, sentence = ask(hub, snippet.replace("dancer.jpg", str(picture))).strip().partition(" ")
+        assert float(distance) == pytest.approx(nearest.distances.mean(), abs=1e-4)
+        unlike = answering.answer(picture).verdict.kind is Kind.UNLIKE
+        assert sentence == ("like none of them" if unlike else "like some of them")
+        said.add(sentence)
+    assert len(said) == 2
 
 
 def test_the_space_holds_the_app_and_just_what_it_imports(hub: RunningHub, model_folder: Path) -> None:

@@ -23,7 +23,7 @@ from train.judging.split import EmptySplitError, as_numbered, split_for_model
 def test_metrics_and_predictions_agree(model_folder: Path) -> None:
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
     table = pq.read_table(model_folder / "predictions.parquet").to_pydict()
-    assert list(table) == ["sha256", "split", "label", "logits", "probs", "loss"]
+    assert list(table) == ["sha256", "split", "label", "logits", "probs", "loss", "distances", "nearest"]
     names = json.loads((model_folder / "config.json").read_text())["label_names"]
     answers = [names[int(np.argmax(probs))] for probs in table["probs"]]
     right = sum(answer == label for answer, label in zip(answers, table["label"], strict=True))

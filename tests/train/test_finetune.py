@@ -60,6 +60,8 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "model/config.json",
         "model/model.safetensors",
         "model/model.onnx",
+        "model/reference_features.safetensors",
+        "model/reference_pictures.zip",
         "model/recipe.yaml",
         "model/system.json",
         "model/metrics.json",

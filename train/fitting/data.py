@@ -55,6 +55,11 @@ class LabelledImages:
         Raises:
             DatasetError: There is none of that name (says which there are), or it has rows without a label.
         """
+        if name == "test" and name not in self.splits:
+            raise DatasetError(
+                f"{self.name} has no test split (it has {', '.join(self.splits)}): judge by python -m train "
+                "cross-validate, or on what chose the model with split=validation, which flatters it"
+            )
         if name not in self.splits:
             raise DatasetError(f"{self.name} has no split {name!r}: it has {', '.join(self.splits)}")
         rows = self.splits[name]

@@ -7,8 +7,10 @@ import datasets
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from hub.reference_features import SCORE, ReferenceFeatures, scores_of
 from train.fitting.data import DatasetError, load_images
 from train.judging.intervals import auroc_interval, wilson_interval
+from train.judging.predictions import Predictions
 from train.judging.rejection import SCORES, answered
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -50,26 +52,43 @@ def title_of(name: str) -> str:
 
 
 def judge_others(
-    logits: np.ndarray, others: np.ndarray, threshold: dict[str, Any] | None, name: str
+    known: Predictions,
+    strange: Predictions,
+    threshold: dict[str, Any] | None,
+    reference: ReferenceFeatures | None,
+    name: str,
 ) -> dict[str, Any]:
     """Compares the scores of a split with those of pictures of something else.
 
     Args:
-        logits: The model's answers on the split, of shape (pictures, classes).
-        others: Its answers on the others, of shape (others, classes).
+        known: The model's answers on the split.
+        strange: Its answers on the others.
         threshold: `reject_threshold` of the model's config.json.
+        reference: Its reference features; with them the distance to the nearest is a score, too.
         name: What the others are, for the record.
 
     Returns:
         `dataset`, `pictures`; for each score its `auroc` (0.5: no help; 1: tells all apart), the 95 % interval of
         that, and `abstained_at_95`, the share of the others that a threshold which answers 95 % of the split turns
-        away; the `better` score; `at_threshold`, the share of the others that the model's own turns away, with its
-        interval, or None where it has none.
+        away; the `better` score; `at_threshold` and `unlike`, the share of the others that each of the model's own
+        thresholds turns away, with its interval, or None where it has none.
     """
+    logits, others = known.logits, strange.logits
     telling = np.repeat([1, 0], [len(logits), len(others)])
+    of_all = {score: of(np.concatenate([logits, others])) for score, of in SCORES.items()}
+    unlike = None
+    if reference and known.nearest and strange.nearest:
+        # Higher where a picture is more like those of the classes, as the others are.
+        of_all[SCORE] = -np.concatenate([scores_of(known.nearest), scores_of(strange.nearest)])
+        if reference.threshold is not None:
+            refused = int(reference.is_unlike(strange.nearest).sum())
+            unlike = {
+                "threshold": reference.threshold,
+                "refused": refused / len(others),
+                "refused_interval": wilson_interval(refused, len(others)),
+            }
     scores: dict[str, Any] = {}
-    for score, of in SCORES.items():
-        values = of(np.concatenate([logits, others]))
+    for score, values in of_all.items():
         auroc = float(roc_auc_score(telling, values))
         keeping = np.quantile(values[telling == 1], 1 - _KEPT)
         scores[score] = {
@@ -92,4 +111,5 @@ def judge_others(
         "scores": scores,
         "better": max(scores, key=lambda score: scores[score]["auroc"]),
         "at_threshold": at_threshold,
+        "unlike": unlike,
     }

@@ -5,7 +5,7 @@ whole batch at a time, takes next to nothing. Colours come innermost, as decoder
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -56,19 +56,59 @@ class FromPixels(nn.Module):
         return self.model(images.div_(255).sub_(self.mean).div_(self.std))
 
 
-class WithMirrorImage(nn.Module):
-    """A model that looks at a picture and at its mirror image."""
+class WithFeatures(nn.Module):
+    """A model that gives its logits and, behind them, what its classifier sees of a picture."""
 
-    def __init__(self, model: nn.Module) -> None:
-        """Wraps a model that gives logits of shape (batch, classes)."""
+    def __init__(self, model: Any) -> None:
+        """Wraps a timm model for which `gives_features` holds."""
         super().__init__()
         self.model = model
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns logits and features, of shape (batch, classes + features)."""
+        maps = self.model.forward_features(images)
+        return torch.cat([self.model.forward_head(maps), self.model.forward_head(maps, pre_logits=True)], 1)
+
+
+@torch.inference_mode()
+def gives_features(model: Any, input_size: Sequence[int]) -> bool:
+    """Tells whether a timm model's answer is what its head makes of one vector of features, by trying on noise.
+
+    Args:
+        model: In evaluation mode.
+        input_size: Channels, height and width of a picture.
+    """
+    noise = torch.rand(1, *input_size, generator=torch.Generator().manual_seed(0))
+    noise = noise.to(next(model.parameters()).device)
+    try:
+        both, logits = WithFeatures(model)(noise), model(noise)
+    # Whatever a module says of an input that is not made for it.
+    except (RuntimeError, IndexError, TypeError, AttributeError, NotImplementedError):
+        return False
+    width, weight = logits.shape[1], getattr(model.get_classifier(), "weight", None)
+    return (
+        both.ndim == 2
+        and weight is not None
+        and weight.shape[:2] == (width, both.shape[1] - width)
+        and torch.allclose(both[:, :width], logits, 1e-3, 1e-4)
+    )
+
+
+class WithMirrorImage(nn.Module):
+    """A model that looks at a picture and at its mirror image."""
+
+    def __init__(self, model: nn.Module, num_classes: int) -> None:
+        """Wraps a model that gives logits of shape (batch, classes), and maybe features behind them."""
+        super().__init__()
+        self.model, self.num_classes = model, num_classes
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Returns logits of shape (batch, classes): their softmax is the mean of both views' probabilities.
 
-        The logarithm of the sum of their exponentials, which softmax does not see, is the mean of both, too.
+        The logarithm of the sum of their exponentials, which softmax does not see, is the mean of both, too. Features
+        behind them are those of the picture itself.
         """
         both = torch.stack([self.model(view).float() for view in (images, images.flip(-1))])
-        mean = both.log_softmax(-1).logsumexp(0) - math.log(2)
-        return mean + both.logsumexp(-1, keepdim=True).mean(0)
+        logits, features = both[..., : self.num_classes], both[0, :, self.num_classes :]
+        mean = logits.log_softmax(-1).logsumexp(0) - math.log(2)
+        return torch.cat([mean + logits.logsumexp(-1, keepdim=True).mean(0), features], 1)

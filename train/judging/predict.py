@@ -12,11 +12,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
+from hub.reference_features import ReferenceFeatures
 from train.errors import first_line
 from train.fitting.batches import make_loader
 from train.fitting.loop import validate
 from train.fitting.pictures import TransformedImages
-from train.judging.pixels import FromPixels, WithMirrorImage, pixel_transform
+from train.judging.pixels import FromPixels, WithFeatures, WithMirrorImage, pixel_transform
 from train.judging.predictions import Predictions, names_of, read_predictions, write_predictions
 from train.running.processes import once_per_node
 from train.running.watching import WatchedBatches
@@ -43,7 +44,13 @@ def load_model(name: str) -> tuple[Any, ModelFolder]:
 
 
 def predict(
-    accelerator: Accelerator, model: Any, rows: datasets.Dataset, batch_size: int, num_workers: int, tta: bool = False
+    accelerator: Accelerator,
+    model: Any,
+    rows: datasets.Dataset,
+    batch_size: int,
+    num_workers: int,
+    tta: bool = False,
+    reference: ReferenceFeatures | None = None,
 ) -> Predictions:
     """Runs a model over a split, with the preparation of pictures that its config asks for.
 
@@ -54,17 +61,24 @@ def predict(
         batch_size: Pictures per step over all processes.
         num_workers: Processes that decode pictures.
         tta: Take the mean of the probabilities for a picture and for its mirror image.
+        reference: What training pictures look like to the model, where that is known.
     """
-    data_config = timm.data.resolve_model_data_config(model)
-    looking = FromPixels(WithMirrorImage(model) if tta else model, data_config)
+    data_config, names = timm.data.resolve_model_data_config(model), list(model.pretrained_cfg["label_names"])
+    answering = WithFeatures(model) if reference else model
+    looking = FromPixels(WithMirrorImage(answering, len(names)) if tta else answering, data_config)
     prepared, loader = accelerator.prepare(looking, _loader(rows, data_config, batch_size, num_workers))
-    logits, labels = validate(accelerator, prepared, WatchedBatches(loader), "Predicting")
-    return Predictions(names_of(rows), labels.numpy(), logits.numpy(), list(model.pretrained_cfg["label_names"]))
+    answers, labels = validate(accelerator, prepared, WatchedBatches(loader), "Predicting")
+    return _predictions(rows, labels.numpy(), answers.numpy(), names, reference)
 
 
 @torch.inference_mode()
 def predict_alone(
-    model: nn.Module, data_config: dict[str, Any], rows: datasets.Dataset, label_names: list[str], batch_size: int = 16
+    model: nn.Module,
+    data_config: dict[str, Any],
+    rows: datasets.Dataset,
+    label_names: list[str],
+    batch_size: int = 16,
+    reference: ReferenceFeatures | None = None,
 ) -> Predictions:
     """Runs a model over a split in this process, where it is, whatever the other processes of the run do.
 
@@ -74,13 +88,25 @@ def predict_alone(
         rows: Has `image`, `label` and maybe `sha256`.
         label_names: Class names, in the order of the model's answers.
         batch_size: Pictures per step.
+        reference: What training pictures look like to the model, where that is known.
     """
-    looking = FromPixels(model, data_config).eval()
+    looking = FromPixels(WithFeatures(model) if reference else model, data_config).eval()
     device = next(model.parameters()).device
     looking.to(device)
     loader = tqdm(_loader(rows, data_config, batch_size, 0), desc="Calibrating", unit="batch", leave=False, delay=1)
-    logits = torch.cat([looking(pixels.to(device)).float().cpu() for pixels, _ in loader])
-    return Predictions(names_of(rows), np.array(rows["label"]), logits.numpy(), label_names)
+    answers = torch.cat([looking(pixels.to(device)).float().cpu() for pixels, _ in loader])
+    return _predictions(rows, np.array(rows["label"]), answers.numpy(), label_names, reference)
+
+
+def _predictions(
+    rows: datasets.Dataset,
+    labels: np.ndarray,
+    answers: np.ndarray,
+    names: list[str],
+    reference: ReferenceFeatures | None,
+) -> Predictions:
+    logits, features = np.split(answers, [len(names)], axis=1)
+    return Predictions(names_of(rows), labels, logits, names, reference.nearest(features) if reference else None)
 
 
 def _loader(rows: datasets.Dataset, data_config: dict[str, Any], batch_size: int, num_workers: int) -> DataLoader[Any]:

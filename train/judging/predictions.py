@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hub.reference_features import Nearest
 from train.errors import UserError, first_line
 
-_COLUMNS = ["sha256", "split", "label", "logits", "probs", "loss"]
+_COLUMNS = ["sha256", "split", "label", "logits", "probs", "loss", "distances", "nearest"]
 _AGAIN = "python -m train evaluate writes it anew"
 
 
@@ -29,12 +30,14 @@ class Predictions:
         labels: True classes, int64 of shape (pictures,).
         logits: float32 of shape (pictures, classes).
         label_names: Class names, in the order of the columns.
+        nearest: The training pictures that look most like each; None for a model without reference features.
     """
 
     sha256: list[str]
     labels: np.ndarray
     logits: np.ndarray
     label_names: list[str]
+    nearest: Nearest | None = None
 
     @property
     def probs(self) -> np.ndarray:
@@ -91,12 +94,16 @@ def check_fit(predictions: Predictions, rows: datasets.Dataset, where: str) -> N
 def write_predictions(path: Path, split: str, predictions: Predictions) -> None:
     """Writes `predictions.parquet`: sha256, split, label, logits, probs, loss; other splits in it stay.
 
-    The schema's metadata have the order of the logits, `label_names`, as JSON.
+    So do `distances` and `nearest`, lists of the nearest training pictures: which rows of the model's reference
+    features, and how far; empty for a model without. The schema's metadata have the order of the logits,
+    `label_names`, as JSON.
 
     Raises:
         PredictionsError: What is there is of a model with other classes, or is no such file.
     """
     names = predictions.label_names
+    nothing = np.empty((len(predictions.labels), 0))
+    nearest = predictions.nearest or Nearest(nothing, nothing)
     table = pa.table(
         {
             "sha256": pa.array(predictions.sha256, pa.string()),
@@ -105,6 +112,8 @@ def write_predictions(path: Path, split: str, predictions: Predictions) -> None:
             "logits": _lists(predictions.logits.astype(np.float32)),
             "probs": _lists(predictions.probs),
             "loss": pa.array(predictions.losses),
+            "distances": _lists(nearest.distances.astype(np.float32)),
+            "nearest": _lists(nearest.rows.astype(np.int32)),
         },
         metadata={"label_names": json.dumps(names, ensure_ascii=False)},
     )
@@ -145,7 +154,11 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         if len(values) != len(labels) * len(names):
             raise PredictionsError(f"{path} has not {len(names)} numbers for every picture of {split}: {_AGAIN}")
         logits = values.reshape(len(labels), len(names))
-        splits[split] = Predictions(part["sha256"].to_pylist(), labels, logits, names)
+        distances, rows = (pc.list_flatten(part[name]).to_numpy() for name in ("distances", "nearest"))
+        if len(distances) != len(rows) or len(rows) % len(labels):
+            raise PredictionsError(f"{path} has not as many neighbours for every picture of {split}: {_AGAIN}")
+        nearest = Nearest(*(of.reshape(len(labels), -1) for of in (distances, rows))) if len(rows) else None
+        splits[split] = Predictions(part["sha256"].to_pylist(), labels, logits, names, nearest)
         check_numbers(splits[split], f"{path}, {split}")
     return splits
 
@@ -163,7 +176,7 @@ def read_split(path: Path, split: str) -> Predictions:
 
 
 def _lists(values: np.ndarray) -> pa.Array:
-    offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
     return pa.ListArray.from_arrays(offsets, values.ravel())
 
 

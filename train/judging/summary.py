@@ -16,12 +16,17 @@ def summary(metrics: dict[str, Any], split: str) -> str:
         f"{split} accuracy {metrics['accuracy']:.1%} of {metrics['pictures']} pictures "
         f"(95 % interval {low:.1%} – {high:.1%}), macro F1 {metrics['macro_f1']:.3f} ({f1_low:.3f} – {f1_high:.3f})"
     )
+    if split == "validation":
+        absent = "" if metrics["has_test"] else "there is no test split, and "
+        lines.append(f"{absent}validation chose the model that was kept: its figures there are too good")
     lines.append(_calibration(metrics))
     if metrics["most_confused"]:
         pairs = [f"{row['true']} as {row['predicted']} ({row['pictures']})" for row in metrics["most_confused"][:3]]
         lines.append(f"most confused: {', '.join(pairs)}")
     if metrics["reject"]:
         lines.append(_rejection(metrics["reject"]))
+    if metrics["unlike"]:
+        lines.append(_unlike(metrics["unlike"], metrics["pictures"]))
     if metrics["others"]:
         lines.append(_others(metrics["others"]))
     return "\n".join(lines)
@@ -48,6 +53,16 @@ def _rejection(reject: dict[str, Any]) -> str:
     )
 
 
+def _unlike(unlike: dict[str, Any], pictures: int) -> str:
+    if unlike["threshold"] is None:
+        return "takes nothing for none of the classes: too few validation pictures to choose a distance by"
+    low, high = unlike["false_alarms_interval"]
+    return (
+        f"takes {unlike['refused']} of {pictures} for none of the classes, at a distance above "
+        f"{unlike['threshold']:.3f}: {unlike['false_alarms']:.1%} false alarms (95 % interval {low:.1%} – {high:.1%})"
+    )
+
+
 def _others(others: dict[str, Any]) -> str:
     scores = []
     for score, row in others["scores"].items():
@@ -56,6 +71,10 @@ def _others(others: dict[str, Any]) -> str:
     told = f"{others['pictures']} other pictures ({others['dataset']}): AUROC by {', by '.join(scores)}"
     # Less than a coin would.
     if not any(row["auroc_interval"][0] > 0.5 for row in others["scores"].values()):
-        told += "; neither tells them from the classes"
-    at = others["at_threshold"]
-    return f"{told}; abstains on {at['abstained']:.1%} of them" if at else told
+        told += "; none tells them from the classes"
+    at, unlike = others["at_threshold"], others["unlike"]
+    told += f"; abstains on {at['abstained']:.1%} of them" if at else ""
+    if not unlike:
+        return told
+    low, high = unlike["refused_interval"]
+    return f"{told}; takes {unlike['refused']:.1%} of them for none of the classes ({low:.1%} – {high:.1%})"

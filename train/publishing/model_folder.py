@@ -19,11 +19,13 @@ from timm.models import save_for_hf
 from torch import nn
 
 from hub.model_folder import CONFIG, ONNX
+from hub.reference_features import KEY
 from train.fitting.checkpoint import plain_disk_errors
 from train.fitting.data import LabelledImages, fingerprint, image_bytes
 from train.fitting.progress import Progress
 from train.fitting.run_folder import RunFolder
 from train.judging.calibration import fit_temperature, fold_temperature
+from train.judging.distance import choose_unlike
 from train.judging.predict import predict_alone
 from train.judging.predictions import check_numbers
 from train.judging.rejection import choose_threshold
@@ -31,7 +33,8 @@ from train.publishing.card import card_name, license_of, write_card
 from train.publishing.class_facts import read_class_facts
 from train.publishing.export import write_onnx
 from train.publishing.raw_pixels import NoGraphError
-from train.publishing.self_check import check_loaders, check_onnx
+from train.publishing.reference import Reference, look_at_training_pictures, write_reference
+from train.publishing.self_check import check_loaders, check_onnx, check_reference
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +70,8 @@ def write_model_folder(
     """
     best = progress.best
     assert best is not None, "a run without an epoch has no model"
-    calibrated = calibrate(model, data_config, images, target_accuracy)
+    reference = look_at_training_pictures(model, data_config, images)
+    calibrated = calibrate(model, data_config, images, target_accuracy, reference)
     draft = Path(tempfile.mkdtemp(prefix=".model-", dir=run.path))
     try:
         draft.chmod(0o755)
@@ -84,6 +88,8 @@ def write_model_folder(
                         "licenses": count_licenses(images.splits["train"]),
                         "drawings": images.drawings,
                         "pictures": len(images.splits["train"]),
+                        # Of a stream, nobody has asked.
+                        "has_test": None if images.stream else "test" in images.splits,
                         "fingerprint": fingerprint(images.splits["train"]),
                     },
                     "validation": {
@@ -103,13 +109,17 @@ def write_model_folder(
         for figure in (run.figures / "training.png", *run.figures.glob("lr_finder-*.png")):
             shutil.copy(figure, draft / "figures")
         write_examples(draft / "examples", images)
+        if reference:
+            write_reference(draft, reference)
         add_onnx(draft, data_config)
         write_card(draft)
-        (draft / "model.safetensors").chmod(0o644)
+        for file in draft.glob("*.safetensors"):
+            file.chmod(0o644)
         # Before it takes the place of an earlier one.
         check_loaders(draft, model, data_config, images)
         if (draft / ONNX).exists():
             check_onnx(draft, model, data_config, images)
+        check_reference(draft)
         shutil.rmtree(run.model, ignore_errors=True)
         draft.rename(run.model)
     finally:
@@ -118,17 +128,22 @@ def write_model_folder(
 
 
 def calibrate(
-    model: nn.Module, data_config: dict[str, Any], images: LabelledImages, target_accuracy: float
+    model: nn.Module,
+    data_config: dict[str, Any],
+    images: LabelledImages,
+    target_accuracy: float,
+    reference: Reference | None = None,
 ) -> dict[str, Any]:
     """Divides the model's logits by the temperature that fits the validation split, and chooses when it abstains.
 
     Returns:
-        `calibration` and `reject_threshold` for config.json, with what each rests on.
+        `calibration`, `reject_threshold` and, with a reference, `unlike` for config.json, with what each rests on.
 
     Raises:
         PredictionsError: The model gives no numbers.
     """
-    predictions = predict_alone(model, data_config, images.split(_SPLIT), images.label_names)
+    known = reference.as_others_read_it() if reference else None
+    predictions = predict_alone(model, data_config, images.split(_SPLIT), images.label_names, reference=known)
     # safetensors takes tensors in their usual layout only.
     model.to(memory_format=torch.contiguous_format)
     check_numbers(predictions, f"{images.name}, {_SPLIT}")
@@ -145,6 +160,7 @@ def calibrate(
     return {
         "calibration": {**asdict(calibration), "split": _SPLIT},
         "reject_threshold": threshold.as_config(_SPLIT),
+        **({KEY: choose_unlike(known, predictions.nearest, _SPLIT)} if known and predictions.nearest else {}),
     }
 
 

@@ -14,6 +14,8 @@ from torch import nn
 
 from hub.model_folder import CONFIG, ModelFolder, ModelFolderError
 from hub.onnx_model import open_onnx
+from hub.reference_features import open_reference
+from hub.reference_pictures import open_pictures
 from train.fitting.data import LabelledImages
 from train.fitting.transforms import eval_transform
 
@@ -96,6 +98,21 @@ def check_onnx(folder: Path, model: nn.Module, data_config: dict[str, Any], imag
         off = f"{median:.1e} in the median, {largest:.1e} at most"
         raise SelfCheckError(f"model.onnx gives other probabilities for {folder}: off by {off}")
     return largest
+
+
+def check_reference(folder: Path) -> None:
+    """Opens a model folder's reference features, where it has some, as the page does.
+
+    Raises:
+        SelfCheckError: They are not as the page wants them.
+    """
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    written = ModelFolder(str(folder), folder, config)
+    try:
+        if reference := open_reference(written):
+            open_pictures(written, len(reference.features))
+    except ModelFolderError as error:
+        raise SelfCheckError(str(error)) from None
 
 
 def _some_pictures(images: LabelledImages) -> list[Image.Image]:

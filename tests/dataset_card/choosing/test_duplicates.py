@@ -29,18 +29,18 @@ def inspect(save_image: Callable[..., Path]) -> Callable[..., Photo]:
 
 def test_one_of_identical_pictures_is_kept(inspect: Callable[..., Photo]) -> None:
     photos = [inspect("a.png"), inspect("b.bmp"), inspect("c.png", seed=1)]
-    stay, rejected = exact_duplicates(photos, [()] * 3)
+    stay, rejected = exact_duplicates(photos, [()] * 3, [""] * 3)
     assert stay.count(True) == 2
     assert stay[2]
     assert [r.reason for r in rejected] == ["exact duplicate"]
-    again, _ = exact_duplicates(photos[::-1], [()] * 3)
+    again, _ = exact_duplicates(photos[::-1], [()] * 3, [""] * 3)
     assert again == stay[::-1]
 
 
 def test_of_identical_pictures_the_preferred_one_is_kept(inspect: Callable[..., Photo]) -> None:
     photos = [inspect("a.png"), inspect("b.bmp")]
-    assert exact_duplicates(photos, [(True, False), (False, True)])[0] == [True, False]
-    assert exact_duplicates(photos, [(False, False), (False, True)])[0] == [False, True]
+    assert exact_duplicates(photos, [(True, False), (False, True)], [""] * 2)[0] == [True, False]
+    assert exact_duplicates(photos, [(False, False), (False, True)], [""] * 2)[0] == [False, True]
 
 
 def test_copies_that_look_the_same_form_a_group(save_image: Callable[..., Path], tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_pictures_that_look_the_same_and_are_not_stay(save_image: Callable[..., 
         image.save(tmp_path / "b.png")
     photos = [inspect_photo(tmp_path / name, "kathak", 1024) for name in ("a.png", "b.png")]
     assert photos[0].perceptual_hash == photos[1].perceptual_hash
-    assert exact_duplicates(photos, [()] * 2) == ([True, True], [])
+    assert exact_duplicates(photos, [()] * 2, [""] * 2) == ([True, True], [])
     assert len(set(near_duplicate_groups(photos))) == 1
 
 

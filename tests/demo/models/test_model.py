@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -48,9 +49,16 @@ def test_with_and_without_model_onnx_the_answers_are_the_same(
         assert answer.features.ndim == 1
         assert answer.heatmap is not None
         assert answer.heatmap.shape == (2, 2)
-        assert other.features is other.heatmap is None
+        # Compared with what was learned, which is the same with and without torch.
+        assert other.features is not None
+        assert _angle(answer.features, other.features) < 1e-3
+        assert other.heatmap is None
     assert np.median(differences) <= 2e-4
     assert np.max(differences) <= 2e-3
+
+
+def _angle(one: np.ndarray, other: np.ndarray) -> float:
+    return 1 - float(one @ other) / float(np.linalg.norm(one) * np.linalg.norm(other))
 
 
 SERVE = """
@@ -104,6 +112,16 @@ def test_the_folder_may_go_away_or_be_replaced(
     assert all(
         Image.open(path).convert("RGB") == picture for path, picture in zip(model.examples, pictures, strict=True)
     )
+
+
+def test_other_features_than_its_reference_are_no_answer(served: ServedModel, pictures: list[Image.Image]) -> None:
+    answer = served.answer(pictures[0])
+    nearest = served.nearest(answer)
+    assert nearest is not None
+    assert nearest.rows.shape == (1, 5)
+    for features in (None, np.ones(7, np.float32)):
+        with pytest.raises(NoNumbersError, match="the model's features are not those of its reference"):
+            served.nearest(dataclasses.replace(answer, features=features))
 
 
 def test_its_examples_go_when_it_goes(model_folder: Path) -> None:

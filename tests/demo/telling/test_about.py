@@ -48,6 +48,12 @@ def test_what_was_not_measured_is_not_said(served: ServedModel, test: dict[str, 
     assert _accuracy(_with(served, test=test)) == "Not judged on a test split yet."
 
 
+def test_a_dataset_without_a_test_split_judges_nobody(served: ServedModel) -> None:
+    config = {**served.config, "training_data": {**served.config["training_data"], "has_test": False}}
+    said = describe(_with(served, test={}, config=config)).accuracy(EN)
+    assert said == "Its dataset has no test split, so nobody can say how good it is."
+
+
 def test_a_local_model_has_no_address_and_says_no_path(served: ServedModel, model_folder: Path) -> None:
     html = about_model(EN, _describe(served))
     assert "href" not in html

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from dataset_card.drawing.backgrounds import PLACES, draw_background
+from hub.reference_features import Nearest, ReferenceFeatures
 from train.fitting.data import DatasetError
 from train.judging.others import judge_others, load_others, title_of
+from train.judging.predictions import Predictions
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +48,20 @@ def test_no_picture(tmp_path: Path, name: str) -> None:
         load_others(str(tmp_path / name), "test")
 
 
-def _sure(scores: np.ndarray) -> np.ndarray:
-    return np.stack([scores, np.zeros_like(scores)], axis=1)
+def _answers(logits: np.ndarray, nearest: Nearest | None = None) -> Predictions:
+    names = ["a", "b", "c"][: logits.shape[1]]
+    return Predictions([""] * len(logits), np.zeros(len(logits), int), logits, names, nearest)
+
+
+def _sure(scores: np.ndarray) -> Predictions:
+    return _answers(np.stack([scores, np.zeros_like(scores)], axis=1))
 
 
 def test_pictures_that_a_model_is_less_sure_of_are_told_apart() -> None:
     random_ = np.random.default_rng(0)
     split, others = _sure(random_.normal(4, 1, 200)), _sure(random_.normal(2, 1, 100))
     threshold = {"score": "max_probability", "value": 0.95}
-    judged = judge_others(split, others, threshold, "clutter")
+    judged = judge_others(split, others, threshold, None, "clutter")
     assert (judged["dataset"], judged["pictures"]) == ("clutter", 100)
     for row in judged["scores"].values():
         low, high = row["auroc_interval"]
@@ -62,19 +69,32 @@ def test_pictures_that_a_model_is_less_sure_of_are_told_apart() -> None:
         assert low < 0.921 < high
         assert 0.5 < row["abstained_at_95"] < 0.8
     at = judged["at_threshold"]
-    assert at["abstained"] == pytest.approx((others[:, 0] < np.log(0.95 / 0.05)).mean())
+    assert at["abstained"] == pytest.approx((others.logits[:, 0] < np.log(0.95 / 0.05)).mean())
     assert at["abstained_interval"][0] < at["abstained"] < at["abstained_interval"][1]
 
 
 def test_the_better_score_is_named() -> None:
     random_ = np.random.default_rng(0)
-    split = random_.normal(0, 1, (100, 3)) + 5
-    judged = judge_others(split, random_.normal(0, 1, (100, 3)), None, "clutter")
+    split = _answers(random_.normal(0, 1, (100, 3)) + 5)
+    judged = judge_others(split, _answers(random_.normal(0, 1, (100, 3))), None, None, "clutter")
     assert judged["better"] == "energy"
     assert judged["scores"]["energy"]["auroc"] > 0.99
     assert 0.4 < judged["scores"]["max_probability"]["auroc"] < 0.6
     assert judged["at_threshold"] is None
-    assert judge_others(split, split, {"score": "energy", "value": None}, "same")["at_threshold"] is None
+    assert judge_others(split, split, {"score": "energy", "value": None}, None, "same")["at_threshold"] is None
+
+
+def test_distance_is_a_score_like_the_others() -> None:
+    logits, rows = np.zeros((50, 3)), np.zeros((50, 5), int)
+    near = Nearest(np.linspace(0.1, 0.3, 50)[:, None].repeat(5, 1), rows)
+    far = Nearest(np.linspace(0.28, 0.5, 50)[:, None].repeat(5, 1), rows)
+    reference = ReferenceFeatures(np.eye(5, dtype=np.float32), 5, 0.3)
+    judged = judge_others(_answers(logits, near), _answers(logits, far), None, reference, "clutter")
+    assert judged["better"] == "mean_cosine_distance"
+    assert 0.98 < judged["scores"]["mean_cosine_distance"]["auroc"] < 1
+    assert judged["unlike"]["refused"] == (far.distances[:, 0] > 0.3).mean() == 0.9
+    unchosen = ReferenceFeatures(reference.features, 5, None)
+    assert judge_others(_answers(logits, near), _answers(logits, far), None, unchosen, "clutter")["unlike"] is None
 
 
 def test_the_command_shows_others_to_the_model(model_folder: Path, dataset_folder: Path, clutter: Path, cli) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hub.reference_features import Nearest
 from train.judging.predictions import (
     Predictions,
     PredictionsError,
@@ -31,6 +33,22 @@ def _change(path: Path, column: str, values: list[object]) -> None:
     table = pq.read_table(path)
     place = table.schema.get_field_index(column)
     pq.write_table(table.set_column(place, table.schema.field(column), pa.array(values, table[column].type)), path)
+
+
+def test_neighbours_are_read_beside_splits_that_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.parquet"
+    rows = np.arange(25).reshape(5, 5)
+    near = dataclasses.replace(_predictions(5), nearest=Nearest(rows.astype(np.float32) / 25, rows))
+    write_predictions(path, "test", near)
+    write_predictions(path, "validation", _predictions(3, seed=1))
+    read = read_predictions(path)
+    assert read["validation"].nearest is None
+    assert read["test"].nearest is not None
+    assert (read["test"].nearest.rows == rows).all()
+    np.testing.assert_array_equal(read["test"].nearest.distances, rows.astype(np.float32) / 25)
+    _change(path, "nearest", [*[[]] * 3, *rows[:4].tolist(), [1, 2]])
+    with pytest.raises(PredictionsError, match="has not as many neighbours for every picture of test"):
+        read_predictions(path)
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -61,6 +79,8 @@ def test_others_find_columns_types_and_label_names(tmp_path: Path) -> None:
         ("logits", "list<item: float>"),
         ("probs", "list<item: double>"),
         ("loss", "double"),
+        ("distances", "list<item: float>"),
+        ("nearest", "list<item: int32>"),
     ]
     assert table["label"].to_pylist() == [NAMES[label] for label in expected.labels]
     np.testing.assert_array_equal(np.array(table["probs"].to_pylist()), expected.probs)

@@ -32,6 +32,7 @@ class Card:
         file: Its file's name.
         credit: Author and licence.
         url: Its page; may be empty.
+        nearest: Places among the page's neighbours, and distances, nearest first; empty for a right answer.
     """
 
     label: int
@@ -42,9 +43,12 @@ class Card:
     file: str
     credit: str
     url: str
+    nearest: list[tuple[int, float]]
 
 
-def make_card(pictures: Pictures, index: int, label: int, probs: np.ndarray, side: int) -> Card:
+def make_card(
+    pictures: Pictures, index: int, label: int, probs: np.ndarray, nearest: list[tuple[int, float]], side: int
+) -> Card:
     """Makes the card of a picture.
 
     Args:
@@ -52,6 +56,7 @@ def make_card(pictures: Pictures, index: int, label: int, probs: np.ndarray, sid
         index: Its row.
         label: Its true class.
         probs: Its probabilities, of shape (classes,).
+        nearest: The training pictures nearest to it.
         side: How many pixels its longer side may have.
     """
     highest = (-probs).argsort(kind="stable")[:_BARS].tolist()
@@ -65,6 +70,7 @@ def make_card(pictures: Pictures, index: int, label: int, probs: np.ndarray, sid
         pictures.file(index),
         credit.line,
         credit.source_url,
+        nearest,
     )
 
 
@@ -73,7 +79,7 @@ def render_page(**content: Any) -> str:
 
     Args:
         content: What `template/page.html` shows: split, metrics, config, label_names, charts, training (files),
-            shown and losses (cards), pairs, held_back (a count).
+            shown and losses (cards), neighbours, pairs, held_back (a count).
     """
     style, script = (_TEMPLATE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     environment = Environment(
@@ -86,7 +92,11 @@ def render_page(**content: Any) -> str:
     environment.filters.update(percent=percent, picture=_picture, file=_file)
     # The browser runs this script and no other one, even if a class's name slipped one in.
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    data = {"labels": content["label_names"], "pictures": [asdict(card) for card in content["shown"]]}
+    data = {
+        "labels": content["label_names"],
+        "pictures": [asdict(card) for card in content["shown"]],
+        "neighbours": [asdict(neighbour) for neighbour in content["neighbours"]],
+    }
     return environment.get_template("page.html").render(
         **content, style=Markup(style), script=Markup(script), script_hash=script_hash, data=data
     )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import datasets
 import numpy as np
 from tqdm import tqdm
 
+from hub.reference_pictures import ReferencePicture
 from train.judging import plots
 from train.judging.figure_style import caption, captions
 from train.judging.metrics import wilson_interval
@@ -16,6 +18,7 @@ from train.judging.predict import Predictions, read_predictions
 from train.judging.reporting.credits import FOLDER, write_credits
 from train.judging.reporting.explaining import Explained, ExplainedPair, explain
 from train.judging.reporting.gradcam import NoMapError
+from train.judging.reporting.neighbours import Neighbours
 from train.judging.reporting.page import make_card, render_page
 from train.judging.reporting.picture_grids import Tile, draw_tiles
 from train.judging.reporting.pictures import Pair, Pictures, choose_pairs, choose_shown
@@ -28,7 +31,15 @@ _THUMBNAIL, _LARGER = 240, 320
 _TOP_LOSSES, _IN_FIGURE, _PAIRS = 24, 12, 6
 
 
-def write_report(folder: Path, images: datasets.Dataset, split: str, model: Any, config: dict[str, Any]) -> Path:
+def write_report(
+    folder: Path,
+    images: datasets.Dataset,
+    split: str,
+    model: Any,
+    config: dict[str, Any],
+    learned: Sequence[ReferencePicture] = (),
+    train: datasets.Dataset | None = None,
+) -> Path:
     """Writes the figures and the page of a split, from `metrics.json` and `predictions.parquet`.
 
     Figures without pictures go to `folder/figures`. What holds pictures goes to `folder/report`, with
@@ -40,6 +51,8 @@ def write_report(folder: Path, images: datasets.Dataset, split: str, model: Any,
         split: Which one.
         model: The timm model that was judged, in evaluation mode.
         config: Its config.json.
+        learned: The pictures of its reference features: every wrong answer has the nearest of them beside it.
+        train: The training split, where it is at hand, which shows them.
 
     Returns:
         The page: `report/index.html` for the test split, `report/SPLIT.html` for another one.
@@ -50,7 +63,10 @@ def write_report(folder: Path, images: datasets.Dataset, split: str, model: Any,
     chosen, to_explain = choose_shown(predictions, MOST_SHOWN), choose_pairs(predictions, _PAIRS)
     worst = np.argsort(-predictions.losses, kind="stable")[:_TOP_LOSSES].tolist()
     explained = {index for pair in to_explain for index in (pair.wrong, pair.right) if index is not None}
+    answers, neighbours = predictions.probs.argmax(1), Neighbours(predictions.nearest, learned, train)
+    near = {index: neighbours.of(index) for index in {*chosen, *worst} if answers[index] != predictions.labels[index]}
     credits = [pictures.credit(index) for index in sorted({*chosen, *worst, *explained})]
+    credits += [credit for credit in neighbours.credits if credit not in set(credits)]
 
     report = folder / FOLDER
     page = report / ("index.html" if split == "test" else f"{split}.html")
@@ -61,7 +77,7 @@ def write_report(folder: Path, images: datasets.Dataset, split: str, model: Any,
     pairs = explain_answers(report / f"grad_cam_{split}.jpg", pictures, predictions, to_explain, model)
     probs, labels = predictions.probs, predictions.labels.tolist()
     shown = [
-        make_card(pictures, index, labels[index], probs[index], _THUMBNAIL)
+        make_card(pictures, index, labels[index], probs[index], near.get(index, []), _THUMBNAIL)
         for index in tqdm(chosen, desc="Report", unit="picture")
     ]
     html = render_page(
@@ -72,7 +88,10 @@ def write_report(folder: Path, images: datasets.Dataset, split: str, model: Any,
         charts=charts,
         training=[*(folder / "figures").glob("training.png"), *sorted((folder / "figures").glob("lr_finder-*.png"))],
         shown=shown,
-        losses=[make_card(pictures, index, labels[index], probs[index], _LARGER) for index in worst],
+        losses=[
+            make_card(pictures, index, labels[index], probs[index], near.get(index, []), _LARGER) for index in worst
+        ],
+        neighbours=neighbours.shown,
         pairs=pairs,
         held_back=sum(not credit.may_be_passed_on for credit in credits),
     )

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const AT_ONCE = 48;
-  const { labels, pictures } = JSON.parse(document.getElementById("data").textContent);
+  const { labels, pictures, neighbours } = JSON.parse(document.getElementById("data").textContent);
   const gallery = document.getElementById("gallery");
   const title = document.getElementById("gallery-title");
   const note = document.getElementById("gallery-note");
@@ -21,6 +21,36 @@
     return made;
   }
 
+  function credited(line, url) {
+    if (!url) return element("span", "", line);
+    const link = element("a", "", line);
+    link.href = url;
+    link.rel = "noreferrer";
+    return link;
+  }
+
+  function nearest(picture) {
+    const list = element("ol", "near");
+    list.setAttribute("aria-label", "Nearest training pictures");
+    for (const [place, distance] of picture.nearest) {
+      const neighbour = neighbours[place];
+      const item = element("li");
+      const frame = element("span", "small");
+      if (neighbour.image) {
+        const image = element("img");
+        image.src = neighbour.image;
+        image.alt = "";
+        frame.append(image);
+      }
+      const said = element("span");
+      said.append(element("b", neighbour.label === labels[picture.label] ? "" : "wrong", neighbour.label));
+      said.append(` ${distance.toFixed(3)} `, element("br"), credited(neighbour.credit, neighbour.url));
+      item.append(frame, said);
+      list.append(item);
+    }
+    return list;
+  }
+
   function card(picture) {
     const item = element("li", "card");
     const image = element("img");
@@ -36,18 +66,11 @@
       bars.append(bar);
     }
     const credit = element("p", "credit");
-    credit.append(element("code", "", picture.file));
-    if (picture.url) {
-      const link = element("a", "", picture.credit);
-      link.href = picture.url;
-      link.rel = "noreferrer";
-      credit.append(link);
-    } else {
-      credit.append(element("span", "", picture.credit));
-    }
+    credit.append(element("code", "", picture.file), credited(picture.credit, picture.url));
     const frame = element("p", "frame");
     frame.append(image);
     item.append(frame, bars, credit);
+    if (picture.nearest.length) item.append(element("p", "learned", "Nearest that it learned from"), nearest(picture));
     return item;
   }
 

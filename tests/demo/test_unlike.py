@@ -1,0 +1,73 @@
+"""Far from everything that was learned: said on the page and to programs, with and without torch."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from demo.answering import Answering
+from demo.models.model import load_model
+from demo.telling.verdict import Kind
+from hub.model_folder import ModelFolderError
+from tests.conftest import serve
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture that is like no drawing: coloured noise."""
+    noise = np.random.default_rng(8).integers(0, 256, (200, 160, 3), np.uint8)
+    path = tmp_path_factory.mktemp("strange") / "noise.png"
+    Image.fromarray(noise).save(path)
+    return path
+
+
+@pytest.mark.parametrize("without_onnx", [False, True])
+def test_what_is_like_nothing_learned_gets_no_name(
+    comparing_folder: Path, strange: Path, tmp_path: Path, without_onnx: bool
+) -> None:
+    folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
+    if without_onnx:
+        (folder / "model.onnx").unlink()
+    answering = Answering(load_model(str(folder)))
+    answered = answering.answer(strange)
+    assert answered.verdict.kind is Kind.UNLIKE
+    assert answered.nearest is not None
+    shown = [answering.answer(path) for path in sorted((folder / "examples").glob("*.jpg"))]
+    assert len(shown) == 8
+    assert sum(answer.verdict.kind is Kind.UNLIKE for answer in shown) <= 1
+    distances = [answer.nearest.distances.mean() for answer in shown if answer.nearest]
+    assert np.median(distances) < answered.nearest.distances.mean()
+
+
+def test_the_models_own_distance_decides(comparing_folder: Path, strange: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    for value, kinds in ((None, {Kind.SURE, Kind.UNSURE}), (2, {Kind.SURE, Kind.UNSURE}), (0, {Kind.UNLIKE})):
+        config["unlike"]["value"] = value
+        (folder / "config.json").write_text(json.dumps(config))
+        assert Answering(load_model(str(folder))).answer(strange).verdict.kind in kinds
+
+
+def test_a_reference_of_another_model_is_refused(comparing_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
+    (folder / "reference_features.safetensors").unlink()
+    with pytest.raises(ModelFolderError, match=r"it has unlike, but no reference_features.safetensors"):
+        load_model(str(folder))
+
+
+@pytest.fixture(scope="module")
+def client(comparing_folder: Path) -> Iterator[Client]:
+    with serve(comparing_folder) as address:
+        yield Client(address, verbose=False)
+
+
+def test_programs_are_told(client: Client, strange: Path) -> None:
+    _, verdict = client.predict(handle_file(strange), api_name="/predict")
+    assert verdict == "This doesn't look like one of these dances"
+    (row,) = client.predict([handle_file(strange)], api_name="/predict_many")
+    assert row["verdict"] == verdict
