@@ -207,6 +207,7 @@ def test_a_learning_curve_can_be_asked_for_later(
 ) -> None:
     run = shutil.copytree(straight, tmp_path / "run")
     # As after `fit` in the same folder: the curve goes into the model's report.
+    (run / "recipe.yaml").touch()
     (run / "model").mkdir()
     words = [ROOT / "recipes" / "debug.yaml", f"dataset={blind}", f"output_dir={run}", *WORDS]
     code, said, err = cli("train", "cross-validate", *words, "--fractions", "0.5,1,0.25")
