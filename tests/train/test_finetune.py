@@ -59,6 +59,7 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "model/README.md",
         "model/config.json",
         "model/model.safetensors",
+        "model/formats.json",
         "model/model.onnx",
         "model/reference_features.safetensors",
         "model/reference_pictures.zip",
