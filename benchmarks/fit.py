@@ -31,7 +31,7 @@ def main(words: list[str] | None = None) -> None:
     shutil.rmtree(work / "images", ignore_errors=True)
     for split in ("train", "validation"):
         export_images(splits[split], work / "images" / split)
-    peer = None if options.ours_only or options.architecture != "resnet34" else fastai_python()
+    peer = None if options.ours_only else fastai_python()
 
     rounds: list[Round] = []
     load = [os.getloadavg()[0]]
@@ -52,15 +52,15 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path, help="a dataset folder of python -m dataset_card build")
-    parser.add_argument("--weights", type=Path, help="ResNet34 in timm's names; without it both start from nothing")
-    parser.add_argument("--architecture", default="resnet34", help="another one than this runs without fastai")
+    parser.add_argument("--weights", type=Path, help="in timm's names; without it both start from nothing")
+    parser.add_argument("--architecture", default="resnet34", help="a timm name")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--freeze-epochs", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--views", type=int, default=3, help="whose features are cached, in the row that says so")
+    parser.add_argument("--views", type=int, default=4, help="whose features are cached, in the row that says so")
     parser.add_argument("--passes", type=int, default=40, help="over these")
     parser.add_argument("--precision", choices=("auto", "bf16", "no"), default="auto", help="ours")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of our recipe")
@@ -84,12 +84,14 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
     if peer:
         weights = ["--weights", options.weights.resolve()] if options.weights else []
         commands["fastai"] = [
-            peer, "benchmarks/side_fastai.py", work / "images", *sizes, *weights, "--workers", str(options.workers),
-            "--freeze-epochs", str(options.freeze_epochs), "--epochs", str(options.epochs),
+            peer, "benchmarks/side_fastai.py", work / "images", "--architecture", options.architecture, *sizes,
+            *weights, "--workers", str(options.workers), "--freeze-epochs", str(options.freeze_epochs),
+            "--epochs", str(options.epochs),
         ]  # fmt: skip
     commands["ours"] = [
         *ours, f"output_dir={work / 'runs' / 'ours'}", "feature_views=0", f"freeze_epochs={options.freeze_epochs}",
-        f"epochs={options.epochs}", "freeze_max_lr=1e-2",
+        # As the bare loop and fastai have it.
+        f"epochs={options.epochs}", "freeze_max_lr=1e-2", "freeze_batchnorm=false",
     ]  # fmt: skip
     bare = [python, "-m", "benchmarks.bare", "--architecture", options.architecture, *sizes, "--steps", "13"]
     precision = native_precision() if options.precision == "auto" else options.precision

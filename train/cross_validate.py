@@ -245,6 +245,9 @@ def write_results(
         curve = draw_curve(tasks, groups, len(pictures.images.label_names), settings.seed)
         facts["learning_curve"] = curve.to_json()
         plot_learning_curve(run.figures / "learning_curve.png", curve)
+        if run.model.exists():
+            # For its report.
+            plot_learning_curve(run.model / "figures" / "learning_curve.png", curve)
         print(f"Learning curve: {verdict(curve)} ({run.figures / 'learning_curve.png'})")
     run.cross_validation.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return scores

@@ -82,6 +82,7 @@ def _fit(recipe: Recipe, accelerator: Accelerator, run: RunFolder, given: Labell
                 resumed = None
         if code := agree(stop.wish):
             raise Stopped(code)
+    accelerator.print(progress.verdict())
 
     def publish() -> None:
         plot_training(run.figures / "training.png", progress)

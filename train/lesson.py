@@ -108,6 +108,11 @@ def prepare_lesson(
             progress.found["feature_l2"] = from_main(lambda: choose_l2(train, groups, recipe.seed))
             accelerator.print(f"feature_l2={progress.found['feature_l2']:g}, found")
         strength = progress.found["feature_l2"]
+    if not progress.records and recipe.init_from is None:
+        # As logistic regression begins. What timm's chance put there would stay where no picture says otherwise: on an
+        # EfficientNet it is so large that 69.8 % of 291 held-out photographs were right instead of 72.5 %.
+        for parameter in parts.model.get_classifier().parameters():
+            torch.nn.init.zeros_(parameter)
     scale = train.spread().to(accelerator.device)
     set_scale(parts.model, scale)
     batch_size = recipe.batch_size * stage.views

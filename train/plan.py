@@ -21,6 +21,7 @@ class Stage:
         frozen: Whether only the classifier learns.
         views: Views per picture whose features are cached, so that epochs are passes over these; 0 for none.
         sides: Sizes to train at, one after the other.
+        patient: Whether it may end before its last epoch.
     """
 
     number: int
@@ -30,10 +31,17 @@ class Stage:
     frozen: bool
     sides: tuple[int, ...]
     views: int = 0
+    patient: bool = False
 
     def offers(self, epoch: int) -> bool:
-        """Whether an epoch's model, counted from 1, may be the one that is kept."""
-        return not self.views or epoch == self.epochs
+        """Whether an epoch's model, counted from 1, may be the one that is kept.
+
+        A stage's last one may, whose rate has come down; with patience, which may end a stage on its way, all may.
+        What a small validation split likes best among many epochs is luck: with about 40 pictures to choose by, in
+        five folds of 291 photographs, by two recipes for a ResNet34, the better one of two ends was right in 43 and
+        46 %, the best one of all epochs in 39 and 46 %.
+        """
+        return epoch == self.epochs or (self.patient and not self.views)
 
     @property
     def rate_key(self) -> str:
@@ -51,10 +59,10 @@ class Stage:
 
 def stages(recipe: Recipe) -> list[Stage]:
     """Returns the stages that have epochs."""
-    own = (recipe.image_size,)
+    own, patient = (recipe.image_size,), recipe.patience is not None
     both = [
-        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, True, own, recipe.feature_views),
-        Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, False, recipe.image_sizes or own),
+        Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, True, own, recipe.feature_views, patient),
+        Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, False, recipe.image_sizes or own, patient=patient),
     ]
     return [stage for stage in both if stage.epochs]
 

@@ -408,6 +408,12 @@ def test_visitors_say_whether_it_was_right(browser: Browser, asking: tuple[str, 
         # Consent is for one picture.
         visitor.locator("#photo").get_by_label("Remove Image").click()
         expect(consent).not_to_be_checked()
+        # While an answer is on its way the former one is pale.
+        pale = (
+            "node => { for (; node; node = node.parentElement) if (getComputedStyle(node).opacity != 1) return true }"
+        )
+        verdict = visitor.locator("#answer .verdict").element_handle()
+        visitor.wait_for_function(f"node => !({pale})(node)", arg=verdict)
         found = Axe().run(visitor)
         assert found.violations_count == 0, found.generate_report()
         # What the page offers itself is nobody's picture.

@@ -206,6 +206,9 @@ def test_a_learning_curve_can_be_asked_for_later(
     cli: Callable[..., tuple[int, str, str]], straight: Path, blind: Path, tmp_path: Path
 ) -> None:
     run = shutil.copytree(straight, tmp_path / "run")
+    # As after `fit` in the same folder: the curve goes into the model's report.
+    (run / "recipe.yaml").touch()
+    (run / "model").mkdir()
     words = [ROOT / "recipes" / "debug.yaml", f"dataset={blind}", f"output_dir={run}", *WORDS]
     code, said, err = cli("train", "cross-validate", *words, "--fractions", "0.5,1,0.25")
     assert code == 0, err
@@ -214,7 +217,8 @@ def test_a_learning_curve_can_be_asked_for_later(
     assert begun == ["50%"] * 2 + ["25%"] * 2
     assert "fold 1 of 2:" not in said
     assert "Learning curve: " in said
-    assert (run / "figures" / "learning_curve.png").exists()
+    figures = [place / "figures" / "learning_curve.png" for place in (run, run / "model")]
+    assert figures[0].read_bytes() == figures[1].read_bytes()
     curve = json.loads((run / "cross_validation.json").read_text())["learning_curve"]
     assert [point["fraction"] for point in curve["points"]] == [0.25, 0.5, 1]
     assert curve["points"][-1]["accuracy"] == pytest.approx(

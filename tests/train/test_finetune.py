@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
+from transformers import pipeline
 
 from dataset_card.build import build
+from demo.models.model import load_model
 from tests.train.conftest import interrupted_after
 from train.evaluate import Evaluation, evaluate
 from train.finetune import fit
 from train.fitting.checkpoint import load_newest_checkpoint
+from train.fitting.data import load_images
 from train.fitting.loop import DivergedError
 from train.fitting.recipe import Recipe
 from train.fitting.stepper import BatchResult, Stepper
@@ -124,9 +129,10 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_no_bit(
     assert "its checksum is wrong): going on from the one before it, stage2-epoch001" in caplog.text
 
 
-def test_the_best_epoch_is_kept_and_not_the_last(dataset_folder: Path, tmp_path: Path) -> None:
+def test_with_patience_the_best_epoch_is_kept_and_not_the_last(dataset_folder: Path, tmp_path: Path) -> None:
     # The rate is far too high after the first epoch, so that later ones are worse or no better.
-    run = fit(_recipe(dataset_folder, tmp_path / "run", "freeze_epochs=3", "epochs=0", "freeze_max_lr=30", "seed=2"))
+    words = ("freeze_epochs=3", "epochs=0", "freeze_max_lr=30", "seed=2", "patience=3")
+    run = fit(_recipe(dataset_folder, tmp_path / "run", *words))
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     best = max(lines, key=lambda line: (line["validation_accuracy"], -line["validation_loss"]))
     assert best["epoch"] != 3
@@ -269,7 +275,7 @@ def test_a_stage_ends_when_patience_does(dataset_folder: Path, tmp_path: Path) -
     assert run.metrics.read_bytes() == before
 
 
-@pytest.mark.parametrize("architecture", ["resnet34", "test_vit", "test_convnext"])
+@pytest.mark.parametrize("architecture", ["resnet34", "test_vit", "test_convnext", "test_efficientnet"])
 def test_any_architecture_of_timm(dataset_folder: Path, tmp_path: Path, architecture: str) -> None:
     # Ends with the proof that every loader reads the model folder.
     run = fit(_recipe(dataset_folder, tmp_path / "run", f"architecture={architecture}", "epochs=1", "lr_mult=0.7"))
@@ -282,6 +288,32 @@ def test_any_architecture_of_timm(dataset_folder: Path, tmp_path: Path, architec
     assert len(moments) == 2
     moved = {name for name in first if name.startswith("model.") and not torch.equal(first[name], second[name])}
     assert len(moved) > 20
+
+
+def test_pictures_are_prepared_as_the_architecture_has_it_wherever_it_answers(
+    dataset_folder: Path, tmp_path: Path
+) -> None:
+    recipe = _recipe(dataset_folder, tmp_path / "run", "architecture=tf_efficientnet_lite0", "freeze_epochs=0")
+    folder = str(fit(recipe).model)
+    config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())["pretrained_cfg"]
+    # Those of a ResNet34 are 0.485, 0.456, 0.406 and 0.229, 0.224, 0.225.
+    assert (config["mean"], config["std"]) == ([0.5] * 3, [0.5] * 3)
+    image = load_images(str(dataset_folder)).split("test")[0]["image"]
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.resize((64, 64), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    pixels = (torch.tensor(np.array(square)) / 255 - 0.5) / 0.5
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    with torch.inference_mode():
+        expected = model(pixels.movedim(2, 0)[None]).softmax(1)[0].numpy()
+    classify = pipeline("image-classification", model=folder)
+    loaded = {answer["label"]: answer["score"] for answer in classify(image, top_k=8)}
+    page = load_model(folder)
+    assert (Path(folder) / "model.onnx").exists()
+    for probs in (np.array([loaded[name] for name in page.label_names]), page.answer(image).probs):
+        # By hand the cut comes before the resize, by timm after it.
+        assert np.abs(probs - expected).max() < 0.01
+    assert expected.max() - expected.min() > 0.05
 
 
 def test_an_architecture_of_one_size_refuses_others(

@@ -32,14 +32,19 @@ class Classifier(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Turns features, (batch, features), into logits, (batch, classes)."""
-        if self.scale is not None:
-            features = features / self.scale
-        features = F.dropout(features, self.drop_rate, self.training)
-        if isinstance(self.classifier, nn.Conv2d):
-            # A fully convolutional network's classifier is a convolution over one pixel.
-            features = features[:, :, None, None]
-        return self.classifier(features).flatten(1)
+        """Turns features, (batch, features), into logits, (batch, classes), in full precision.
+
+        It costs nothing, and bf16 keeps a penalised loss from coming to its minimum.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.float()
+            if self.scale is not None:
+                features = features / self.scale
+            features = F.dropout(features, self.drop_rate, self.training)
+            if isinstance(self.classifier, nn.Conv2d):
+                # A fully convolutional network's classifier is a convolution over one pixel.
+                features = features[:, :, None, None]
+            return self.classifier(features).flatten(1)
 
     def get_classifier(self) -> nn.Module:
         """Returns what learns, as timm's models do."""

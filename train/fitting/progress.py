@@ -18,8 +18,7 @@ class EpochRecord:
         max_lr: The classifier's highest rate within the epoch.
         seconds: Wall-clock time of training and validation.
         steps: Updates of the optimizer.
-        candidate: Whether its model may be the one that is kept. Of passes over cached features the last one is: the
-            penalised loss that they go down to has one minimum, and what they meet on the way is luck.
+        candidate: Whether its model may be the one that is kept.
     """
 
     stage: int
@@ -125,8 +124,19 @@ class Progress:
 
     @property
     def best(self) -> EpochRecord | None:
-        """The epoch whose model is kept: highest validation accuracy, then lowest loss, then the earliest."""
+        """The candidate whose model is kept: highest validation accuracy, then lowest loss, then the earliest."""
         return max((record for record in self.records if record.candidate), key=_worth, default=None)
+
+    def verdict(self) -> str:
+        """Returns in words which epoch's model is kept, and what the other stage has to show."""
+        best = self.best
+        assert best is not None, "there was an epoch"
+        said = f"kept: stage {best.stage}, epoch {best.epoch}, {best.validation_accuracy:.1%} of validation right"
+        others = [record for record in self.records if record.candidate and record.stage != best.stage]
+        if not others:
+            return said
+        other = max(others, key=_worth)
+        return f"{said} (stage {other.stage}, epoch {other.epoch}: {other.validation_accuracy:.1%})"
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain lists and dicts."""

@@ -93,8 +93,8 @@ class Recipe(Settings):
         max_grad_norm: The gradient's norm is clipped to this.
         ema_decay: Keep an exponential moving average of the weights, with this decay (0.9998, say; lower in the
             first steps), and validate and keep it instead of the weights themselves.
-        patience: A stage ends early when validation has not improved for this many epochs; passes over cached
-            features go on to the last.
+        patience: A stage ends early when validation has not improved for this many epochs, and the best of all its
+            epochs may be kept; without, the last one may. Passes over cached features go on to the last.
         target_accuracy: How often the model should be right where it does not abstain, 0 to 1; its threshold,
             `reject_threshold` in config.json, is chosen on validation.
         seed: One seed, one result, to the bit, on one machine.

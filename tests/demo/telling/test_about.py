@@ -50,7 +50,7 @@ def test_what_was_not_measured_is_not_said(served: ServedModel, test: dict[str, 
 
 def test_a_dataset_without_a_test_split_judges_nobody(served: ServedModel) -> None:
     config = {**served.config, "training_data": {**served.config["training_data"], "has_test": False}}
-    said = describe(_with(served, test={}, config=config)).accuracy(EN)
+    said = _accuracy(_with(served, test={}, config=config))
     assert said == "Its dataset has no test split, so nobody can say how good it is."
 
 

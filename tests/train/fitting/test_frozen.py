@@ -113,3 +113,16 @@ def test_a_rescaled_classifier_says_the_same_of_features_that_are_divided(archit
         torch.testing.assert_close(Classifier(backbone.model, 0.0, scale)(features), plain)
         # Powers of two: nothing is rounded on the way there and back.
         assert torch.equal(rescale(weight, 1 / scale), before)
+
+
+def test_the_classifier_computes_in_full_precision_whatever_the_backbone_does() -> None:
+    backbone = _frozen()
+    images = torch.randn(4, *SIZE)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = backbone.features(images)
+        logits = backbone(images)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, backbone.classifier(features.float()))
+    # In bf16 the same features give other logits.
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not torch.equal(backbone.model.get_classifier()(features).float(), logits)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from train.fitting.progress import EpochRecord, Progress
 
 
@@ -12,6 +14,18 @@ def test_the_best_is_most_accurate_then_lowest_loss_then_earliest() -> None:
         progress.add(record, [1.0], [0.1], [0.9])
     assert progress.best is progress.records[2]
     assert (progress.epochs_done(1), progress.epochs_done(2)) == (2, 2)
+
+
+def test_only_candidates_are_kept() -> None:
+    progress = Progress()
+    records = [(1, 1, 0.9, False), (1, 2, 0.5, True), (2, 1, 0.8, False), (2, 2, 0.6, True)]
+    for stage, epoch, accuracy, candidate in records:
+        progress.add(replace(_record(stage, epoch, accuracy, 1.0), candidate=candidate), [1.0], [0.1], [0.9])
+    assert progress.best is progress.records[3]
+    assert progress.verdict() == "kept: stage 2, epoch 2, 60.0% of validation right (stage 1, epoch 2: 50.0%)"
+    progress.records.pop()
+    assert progress.best is progress.records[1]
+    assert progress.verdict() == "kept: stage 1, epoch 2, 50.0% of validation right"
 
 
 def test_json_and_back() -> None:

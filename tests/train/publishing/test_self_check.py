@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import timm
@@ -22,7 +23,12 @@ def test_every_loader_agrees(model_folder: Path, dataset_folder: Path) -> None:
 
 def test_no_pickle_is_written(model_folder: Path) -> None:
     suffixes = {path.suffix for path in model_folder.rglob("*") if path.is_file()}
-    assert suffixes == {".html", ".json", ".jpg", ".md", ".onnx", ".parquet", ".png", ".safetensors", ".yaml"}
+    plain = {".html", ".json", ".jpg", ".md", ".onnx", ".parquet", ".png", ".safetensors", ".yaml"}
+    assert suffixes == plain | {".zip"}
+    # A checkpoint of torch is a zip, too.
+    [packed] = model_folder.rglob("*.zip")
+    with ZipFile(packed) as file:
+        assert {Path(name).suffix for name in file.namelist()} == {".jpg", ".json"}
 
 
 @pytest.mark.parametrize("fault", ["weights", "label order", "mean", "model_args"])

@@ -86,7 +86,11 @@ def write_report(
         config=config,
         label_names=predictions.label_names,
         charts=charts,
-        training=[*(folder / "figures").glob("training.png"), *sorted((folder / "figures").glob("lr_finder-*.png"))],
+        training=[
+            figure
+            for pattern in ("training.png", "lr_finder-*.png", "learning_curve.png")
+            for figure in sorted((folder / "figures").glob(pattern))
+        ],
         shown=shown,
         losses=[
             make_card(pictures, index, labels[index], probs[index], near.get(index, []), _LARGER) for index in worst

@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def test_what_is_written_and_what_of_it_holds_pictures(
     credits = json.loads((tmp_path / "report" / "credits.json").read_text())["index.html"]
     assert {credit["sha256"] for credit in credits} == set(rows["sha256"])
     assert all(credit["may_be_passed_on"] for credit in credits)
+
+
+def test_the_figures_of_the_training_are_shown(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    for name in ("training", "lr_finder-stage2", "learning_curve"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "figures" / f"{name}.png")
+    rows, names = some_rows(dataset_folder)
+    page = write_page(tmp_path, rows, names, load_model(str(model_folder))[0]).read_text()
+    titles = re.findall(r'role="region" aria-label="([^"]*)"><img class="\w*" src="data:image/png', page)
+    assert titles == ["Training curves", "Learning-rate finder", "Learning curve"]
 
 
 def test_another_split_has_a_page_of_its_own(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
