@@ -28,19 +28,17 @@ class Attempt:
 
     Attributes:
         name: In words, after "quantised".
-        bits: Of a weight, 7 or 8. Processors without VNNI add pairs of products in 16 bits, where those of 8 bits may
-            not fit and are cut off; those of 7 always fit (2 x 255 x 64 is less than 2^15).
-        float_depthwise: Convolutions that look at one channel at a time, whose weights differ most from channel to
-            channel, and the first one, which sees the pixels, stay as they are.
+        float_share: Which part of its convolutions stay as they are, 0 to 1: the first ones.
+        float_convolutions: How many of them at least.
     """
 
     name: str
-    bits: int
-    float_depthwise: bool
+    float_share: float
+    float_convolutions: int
 
 
 def quantise(network: onnx.ModelProto, pixels: Iterable[np.ndarray], attempt: Attempt) -> onnx.ModelProto:
-    """Quantises a network from its pixels to its features; the head, which is small, stays as it is.
+    """Quantises a network up to its features; the head, which is small, stays as it is.
 
     Weights get a scale per channel, maps one each, from the least and the largest number that `pixels` bring forth
     there (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
@@ -54,9 +52,9 @@ def quantise(network: onnx.ModelProto, pixels: Iterable[np.ndarray], attempt: At
     Raises:
         NotQuantisableError: ONNX Runtime can't quantise it.
     """
-    nodes = _before_features(network, attempt.float_depthwise)
+    nodes = _nodes(network, attempt)
     if not nodes:
-        raise NotQuantisableError(f"it has no {', '.join(_KINDS[:3])} before its features")
+        raise NotQuantisableError(f"it has no {', '.join(_KINDS[:3])} for that before its features")
     with TemporaryDirectory() as folder:
         # Given the network itself, it would move its weights into a file.
         source, file = Path(folder, "network.onnx"), Path(folder, "quantised.onnx")
@@ -70,7 +68,6 @@ def quantise(network: onnx.ModelProto, pixels: Iterable[np.ndarray], attempt: At
                     QuantFormat.QDQ,
                     op_types_to_quantize=_KINDS,
                     per_channel=True,
-                    reduce_range=attempt.bits == 7,
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
                     nodes_to_quantize=nodes,
@@ -91,20 +88,21 @@ class _Pixels(CalibrationDataReader):
         return None if pixels is None else {"pixels": pixels}
 
 
-def _before_features(network: onnx.ModelProto, float_depthwise: bool) -> list[str]:
+def _nodes(network: onnx.ModelProto, attempt: Attempt) -> list[str]:
+    """Returns the names of the nodes that are quantised."""
     maker = {output: node for node in network.graph.node for output in node.output}
-    shapes = {weights.name: weights.dims for weights in network.graph.initializer}
-    names: list[str] = []
-    seen: set[str] = set()
+    needed: set[str] = set()
     wanted = ["features"]
     while wanted:
         name = wanted.pop()
-        if name in seen or name not in maker:
-            continue
-        seen.add(name)
-        node = maker[name]
-        wanted += node.input
-        delicate = node.op_type == "Conv" and (shapes[node.input[1]][1] == 1 or "pixels" in node.input)
-        if node.op_type in _KINDS and not (float_depthwise and delicate):
-            names.append(node.name)
-    return names
+        if name not in needed and name in maker:
+            needed.update(maker[name].output)
+            wanted += maker[name].input
+    # They come in an order in which they can be computed.
+    before = [node for node in network.graph.node if needed.intersection(node.output)]
+    convolutions = [place for place, node in enumerate(before) if node.op_type == "Conv"]
+    left = max(attempt.float_convolutions, round(attempt.float_share * len(convolutions)))
+    if left > 0:
+        # What follows a convolution, such as its ReLU, belongs to it.
+        before = before[convolutions[left] :] if left < len(convolutions) else []
+    return [node.name for node in before if node.op_type in _KINDS]
