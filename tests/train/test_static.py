@@ -50,7 +50,8 @@ def test_a_site_holds_all_that_the_page_needs_and_the_same_model_gives_the_same(
         assert (build / unquote(file)).is_file(), file
     for part in ("model", "runtime"):
         assert (build / told[part]["file"]).stat().st_size == told[part]["bytes"]
-    assert (build / "model.onnx").read_bytes() == (model_folder / "model.onnx").read_bytes()
+    network = told["model"]["file"]
+    assert (build / network).read_bytes() == (model_folder / network).read_bytes()
     assert "MIT License" in (build / "runtime" / "LICENSE").read_text()
     # The only addresses are the Hub's and those of namespaces and licences: nothing is fetched from anywhere else.
     ours = [path for path in site.rglob("*") if path.suffix in (".js", ".html", ".css")]
