@@ -152,7 +152,7 @@ def _answer(page: Page, picture: Path) -> float:
     page.set_input_files("#giving input", picture)
     while page.evaluate("window.said.length") == before:
         page.wait_for_timeout(5)
-    page.locator(".answer.sure, .answer.unsure").wait_for()
+    page.locator(".answer:is(.sure, .unsure, .unlike)").wait_for()
     return time.perf_counter() - start
 
 

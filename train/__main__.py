@@ -114,8 +114,9 @@ def cross_validate(
     """
     words = [*(words or []), *([f"fractions={fractions}"] if fractions else [])]
     # Imported first: a recipe with folds is a recipe.
-    from train.cross_validate import CrossValidation, summary
+    from train.cross_validate import CrossValidation
     from train.cross_validate import cross_validate as run_cross_validate
+    from train.judging.fold_scores import summary
     from train.running.stopping import Stopped, stopping_at_once
     from train.settings import load_settings
 

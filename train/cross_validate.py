@@ -2,32 +2,25 @@
 
 import json
 import os
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import BeforeValidator, Field, model_validator
 
-from train.errors import UserError, message_of
-from train.finetune import fit
+from train.errors import UserError
 from train.fitting.data import fingerprint, load_images
-from train.fitting.folds import Fold, deal_folds, thin
+from train.fitting.folds import deal_folds, thin
 from train.fitting.pool import Pool, pool
 from train.fitting.recipe import Recipe, as_list
 from train.fitting.run_folder import RunFolder
+from train.fold import Task, run_fold
 from train.judging.fold_scores import Score, score_folds
 from train.judging.learning_curve import LearningCurve, learning_curve, verdict
-from train.judging.out_of_fold import OutOfFold, join_folds, read_out_of_fold, write_out_of_fold
-from train.judging.predict import load_model, predict
+from train.judging.out_of_fold import join_folds, read_out_of_fold, write_out_of_fold
 from train.judging.training_plots import plot_learning_curve
-from train.running.processes import make_accelerator
 
 # May differ between folds without changing a result: what the dataset holds is compared, not where it lies.
 # A curve may be asked for later.
@@ -40,7 +33,7 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class CrossValidationError(UserError):
-    """A folder that holds another cross-validation, a fold that failed, or processes that don't fit."""
+    """A folder that holds another cross-validation, or processes that don't fit."""
 
 
 class CrossValidation(Recipe):
@@ -68,16 +61,10 @@ class CrossValidation(Recipe):
         """The fractions that are trained on, the whole first."""
         return [1.0, *sorted(set(self.fractions) - {1.0}, reverse=True)]
 
-    @property
-    def two_stages(self) -> bool:
-        """Whether there is a stage 1 to be judged by itself, too."""
-        return bool(self.freeze_epochs and self.epochs)
-
-    def of_fold(self, folder: Path, **changes: Any) -> Recipe:
+    def of_fold(self, folder: Path) -> Recipe:
         """Returns the recipe by which a fold is trained in its folder, whether or not it was begun before."""
         own = {"folds", "fractions"}
-        values = {**self.model_dump(exclude=own), "output_dir": folder, "resume_from_checkpoint": True}
-        return Recipe(**{**values, **changes})
+        return Recipe(**{**self.model_dump(exclude=own), "output_dir": folder, "resume_from_checkpoint": True})
 
     def decisive(self, pictures: Pool) -> dict[str, Any]:
         """Returns what all folds must have in common."""
@@ -109,12 +96,18 @@ def cross_validate(settings: CrossValidation) -> dict[str, list[Score]]:
     run = RunFolder(settings.output_dir)
     claim(run, settings.decisive(pictures))
     tasks = [
-        Task(number, fraction, thin(fold, fraction, pictures.labels, pictures.groups, settings.seed), run)
+        Task(
+            number,
+            settings.folds,
+            fraction,
+            thin(fold, fraction, pictures.labels, pictures.groups, settings.seed),
+            run,
+        )
         for fraction in settings.parts
         for number, fold in enumerate(folds, 1)
     ]
     while left := [task for task in tasks if not task.answers.exists()]:
-        worked = [run_fold(settings, pictures, task) for task in left]
+        worked = [run_fold(settings.of_fold(task.place), pictures, task) for task in left]
         if not any(worked):
             # Another process is at the last ones; should it be killed, they are taken over.
             time.sleep(_WAIT_SECONDS)
@@ -143,82 +136,6 @@ def claim(run: RunFolder, decisive: dict[str, Any]) -> None:
     draft = note.with_suffix(".draft")
     draft.write_text(json.dumps(decisive, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(note)
-
-
-@dataclass(frozen=True)
-class Task:
-    """A model to be trained and judged.
-
-    Attributes:
-        number: Of its fold, from 1.
-        fraction: How much of the fold's training pictures it learns from.
-        fold: These, and those that it is judged on.
-        run: The cross-validation's folder.
-    """
-
-    number: int
-    fraction: float
-    fold: Fold
-    run: RunFolder
-
-    @property
-    def place(self) -> Path:
-        """Where it is trained; what counts is kept there."""
-        part = "" if self.fraction == 1 else f"-{self.fraction:g}"
-        return self.run.folds / f"fold{self.number}{part}"
-
-    @property
-    def answers(self) -> Path:
-        """The file that says that it is done."""
-        return self.place / "predictions.parquet"
-
-    @property
-    def stage_1(self) -> Path:
-        """The answers after stage 1."""
-        return self.place / "predictions-stage1.parquet"
-
-
-def run_fold(settings: CrossValidation, pictures: Pool, task: Task) -> bool:
-    """Trains a fold and answers for the pictures that it held out; False when another process is at it.
-
-    Raises:
-        CrossValidationError: Something is wrong; says in which fold.
-    """
-    fold, part = task.fold, "" if task.fraction == 1 else f", {task.fraction:.0%} of the pictures"
-    title = f"fold {task.number} of {settings.folds}{part}"
-    with _alone(task.place.with_name(f"{task.place.name}.lock")) as alone:
-        if not alone or task.answers.exists():
-            return alone
-        print(f"{title}: {len(fold.held_out)} pictures held out", flush=True)
-        folder = RunFolder(task.place)
-        try:
-            # A point of a learning curve is the model that is kept.
-            if settings.two_stages and task.fraction == 1 and not task.stage_1.exists():
-                fit(settings.of_fold(folder.path, epochs=0), pictures.learned_in(fold))
-                write_out_of_fold(task.stage_1, answer(settings, pictures, fold, folder.model, task.number))
-            fit(settings.of_fold(folder.path), pictures.learned_in(fold))
-            answers = answer(settings, pictures, fold, folder.model, task.number)
-        except UserError as error:
-            raise CrossValidationError(f"{title}: {message_of(error)}") from error
-        # What counts as done must be whole; what only led to it takes much room.
-        write_out_of_fold(task.answers, answers)
-        for left in (folder.checkpoints, folder.model):
-            shutil.rmtree(left, ignore_errors=True)
-        right = (answers.predictions.labels == answers.predictions.logits.argmax(1)).mean()
-        print(f"{title}: {right:.1%} of the {len(fold.held_out)} right", flush=True)
-    return True
-
-
-def answer(settings: CrossValidation, pictures: Pool, fold: Fold, model_folder: Path, number: int) -> OutOfFold:
-    """Returns a model's answers to the pictures that its fold held out."""
-    accelerator = make_accelerator("no")
-    model, _ = load_model(str(model_folder))
-    rows = pictures.rows.select(fold.held_out)
-    predictions = predict(accelerator, model, rows, settings.batch_size, settings.num_workers)
-    # By the pool's names: a dataset need not have any.
-    predictions = replace(predictions, sha256=[pictures.sha256[index] for index in fold.held_out])
-    splits = [pictures.splits[index] for index in fold.held_out]
-    return OutOfFold(predictions, splits, np.full(len(splits), number))
 
 
 def write_results(
@@ -262,36 +179,3 @@ def draw_curve(tasks: list[Task], groups: list[str], classes: int, seed: int) ->
         right[fraction] = answers.logits.argmax(1) == answers.labels
         per_class[fraction] = sum(len(task.fold.train) for task in of) / len(of) / classes
     return learning_curve(right, per_class, groups, seed)
-
-
-def summary(scores: dict[str, list[Score]]) -> str:
-    """Returns the table that `cross-validate` prints."""
-    lines = [f"{'fold':8}{'pictures':>8}" + "".join(f"{f'{n}: accuracy':>20}{'macro F1':>10}" for n in scores)]
-    for rows in zip(*scores.values(), strict=True):
-        cells = "".join(f"{row.accuracy:>20.1%}{row.macro_f1:>10.3f}" for row in rows)
-        lines.append(f"{rows[0].fold or 'all':<8}{rows[0].pictures:>8}{cells}")
-    for name, of in scores.items():
-        total = of[-1]
-        assert total.accuracy_interval is not None, "all pictures have intervals"
-        assert total.macro_f1_interval is not None, "all pictures have intervals"
-        lines.append(
-            f"{name}: {total.accuracy:.1%} of {total.pictures} pictures right, each judged by a model that never saw "
-            f"it (95 % interval {total.accuracy_interval[0]:.1%} – {total.accuracy_interval[1]:.1%}), macro F1 "
-            f"{total.macro_f1:.3f} ({total.macro_f1_interval[0]:.3f} – {total.macro_f1_interval[1]:.3f})"
-        )
-    return "\n".join(lines)
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
-    """Tells whether no other process is at the fold, and keeps it so within the block."""
-    held = FileLock(lock)
-    try:
-        held.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        held.release()

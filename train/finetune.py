@@ -1,7 +1,10 @@
 """The story of `train fit`: a dataset becomes a model folder, in two stages under one-cycle schedules."""
 
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -17,36 +20,85 @@ from train.fitting.tracking import start_tracking
 from train.judging.training_plots import plot_train_batch, plot_training
 from train.parts import Parts, SetupError, make_parts, recipe_accelerator
 from train.plan import stages
-from train.publishing.model_folder import write_model_folder
+from train.publishing.model_folder import calibrate, write_model_folder
 from train.running.memory import plain_memory_errors
 from train.running.processes import agree, from_main, once_per_node
 from train.running.stopping import Stopped, stop_requests
 from train.stages import run_stage
 
 
-def fit(recipe: Recipe, images: LabelledImages | None = None) -> RunFolder:
-    """Trains by a recipe and writes `output_dir/model`, which every loader has been shown to read.
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves.
 
-    Args:
-        recipe: What to do.
-        images: What to learn from and validate by, instead of what lies at `recipe.dataset`.
+    Attributes:
+        model: Has the weights that are kept, on the accelerator's device.
+        data_config: How pictures are prepared for it, in timm's terms.
+        progress: How training went.
+    """
+
+    model: Any
+    data_config: dict[str, Any]
+    progress: Progress
+
+
+def fit(recipe: Recipe) -> RunFolder:
+    """Trains by a recipe and writes `output_dir/model`, which every loader has been shown to read.
 
     Raises:
         UserError: The recipe, the dataset, the weights or the output folder can't be used, another process is at
             work there, memory or disk is full, or the loss diverged.
         Stopped: SIGINT or SIGTERM has come; the run can be resumed where it was.
     """
+    with _at_work(recipe) as (accelerator, run):
+        images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
+        trained = _train(recipe, accelerator, run, images)
+
+        def publish() -> None:
+            plot_training(run.figures / "training.png", trained.progress)
+            write_model_folder(
+                run, trained.model, trained.data_config, images, trained.progress, recipe.target_accuracy
+            )
+            shutil.rmtree(run.features, ignore_errors=True)
+
+        from_main(publish)
+        accelerator.end_training()
+    return run
+
+
+def fit_to_judge(recipe: Recipe, images: LabelledImages) -> Trained:
+    """Trains by a recipe as `fit` does, for somebody who asks the model some questions and needs no folder of it.
+
+    Args:
+        recipe: What to do.
+        images: What to learn from and validate by, instead of what lies at `recipe.dataset`.
+
+    Returns:
+        The model, calibrated.
+
+    Raises:
+        UserError, Stopped: As `fit`.
+    """
+    with _at_work(recipe) as (accelerator, run):
+        trained = _train(recipe, accelerator, run, images)
+        calibrate(trained.model, trained.data_config, images, recipe.target_accuracy)
+        shutil.rmtree(run.features, ignore_errors=True)
+        accelerator.end_training()
+    return trained
+
+
+@contextmanager
+def _at_work(recipe: Recipe) -> Iterator[tuple[Accelerator, RunFolder]]:
+    """Lets nobody else into the run's folder, and says plainly when memory is full."""
     accelerator = recipe_accelerator(recipe)
     run = RunFolder(recipe.output_dir)
     with ExitStack() as stack, plain_memory_errors(**recipe.memory()):
         from_main(lambda: stack.enter_context(run.locked()))
-        _fit(recipe, accelerator, run, images)
-    return run
+        yield accelerator, run
 
 
-def _fit(recipe: Recipe, accelerator: Accelerator, run: RunFolder, given: LabelledImages | None) -> None:
+def _train(recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: LabelledImages) -> Trained:
     from_main(lambda: run.check(recipe.values(), recipe.resume_from_checkpoint))
-    images = given or once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
     check_labels(images)
     data = {
         "label_names": images.label_names,
@@ -84,16 +136,10 @@ def _fit(recipe: Recipe, accelerator: Accelerator, run: RunFolder, given: Labell
             raise Stopped(code)
     accelerator.print(progress.verdict())
 
-    def publish() -> None:
-        plot_training(run.figures / "training.png", progress)
-        # safetensors takes tensors in their usual layout only.
-        model = parts.model.to(memory_format=torch.contiguous_format)
-        model.load_state_dict(run.load_best())
-        write_model_folder(run, model, parts.data_config, images, progress, recipe.target_accuracy)
-        shutil.rmtree(run.features, ignore_errors=True)
-
-    from_main(publish)
-    accelerator.end_training()
+    # safetensors takes tensors in their usual layout only.
+    model = parts.model.to(memory_format=torch.contiguous_format)
+    from_main(lambda: model.load_state_dict(run.load_best()))
+    return Trained(model, parts.data_config, progress)
 
 
 def show_batch(run: RunFolder, parts: Parts, label_names: list[str]) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from hub.appearing import appearing_folder
 from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
 from hub.onnx_model import open_onnx
+from hub.reference_features import open_reference
 from train.publishing.site_files import Files, site_files
+from train.publishing.site_reference import REFERENCE_FILE
 from train.publishing.web_operators import check_operators
 from train.publishing.web_runtime import BINARY, runtime_files
 
@@ -30,7 +32,7 @@ class Site:
     Attributes:
         path: The folder.
         files: How many it has.
-        megabytes: Of model and runtime, as a visitor fetches them.
+        megabytes: Of the model and what comes with it, as a visitor fetches them.
     """
 
     path: Path
@@ -55,7 +57,7 @@ def write_site(model: str, out: Path, numbers: Numbers | None, package: Path | N
         package: The archive of ONNX Runtime Web, for those without a network.
 
     Raises:
-        ModelFolderError: `model` is no model folder, has no ONNX file, or one that does not belong to it.
+        ModelFolderError: `model` is no model folder, or has no ONNX file, or one or a reference not to be trusted.
         HubError: It can't be fetched.
         WebOperatorsError: A browser can't run it.
         WebRuntimeError: What runs it can't be had.
@@ -70,7 +72,9 @@ def write_site(model: str, out: Path, numbers: Numbers | None, package: Path | N
                 place.write_bytes(content)
             else:
                 shutil.copyfile(content, place)
-        heavy = sum((draft / name).stat().st_size for name in files if name.endswith((".onnx", BINARY)))
+        heavy = sum(
+            (draft / name).stat().st_size for name in files if name.endswith((".onnx", BINARY, REFERENCE_FILE))
+        )
     return Site(out, len(files), heavy / 1e6)
 
 
@@ -81,9 +85,15 @@ def make_site(folder: ModelFolder, numbers: Numbers | None, package: Path | None
         ModelFolderError, WebOperatorsError, WebRuntimeError: As `write_site`.
     """
     network = choose_network(folder, numbers)
-    open_onnx(folder, 1, network.name)
+    _, features, *_ = open_onnx(folder, 1, network.name).get_outputs()
     check_operators(network)
-    return site_files(folder, network, runtime_files(package))
+    reference = open_reference(folder)
+    if reference and features.shape != [reference.features.shape[1]]:
+        raise ModelFolderError(
+            f"{folder.name} is not to be trusted: {network.name} gives features of shape {features.shape}, its"
+            f" reference has {reference.features.shape[1]} for a picture"
+        )
+    return site_files(folder, network, reference, runtime_files(package))
 
 
 def choose_network(folder: ModelFolder, numbers: Numbers | None) -> Path:

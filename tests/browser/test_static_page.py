@@ -21,12 +21,15 @@ from safetensors.torch import load_file, save_file
 from demo.answering import Answering
 from demo.models.model import load_model
 from demo.telling.heatmap import _COLOURS, colour, lay_over
+from demo.telling.nearest import MOST, neighbourhood
 from demo.telling.verdict import judge, percent
 from demo.theme import THEME
 from demo.words import LANGUAGES
-from hub.model_facts import Crop, read_crop
+from hub.model_facts import Crop, read_crop, read_dances
+from hub.reference_features import scores_of
 from tests.browser.files_server import FilesServer
 from tests.conftest import SHARED, wait_for
+from tests.reference import change_pictures, forget_reference
 from train.publishing.model_folder import add_onnx
 from train.static import write_site
 
@@ -36,10 +39,16 @@ pytestmark = pytest.mark.browser
 LISTENING = """
 window.said = [];
 window.forbidden = [];
+const keep = async ({ probs, near }) => {
+  const bytesOf = async (jpeg) => jpeg && Array.from(new Uint8Array(await jpeg.arrayBuffer()));
+  window.jpegs = await Promise.all((near?.neighbours ?? []).map(({ jpeg }) => bytesOf(jpeg)));
+  window.distances = (near?.neighbours ?? []).map(({ distance }) => distance);
+  window.said.push(Array.from(probs));
+};
 window.Worker = class extends Worker {
   constructor(...words) {
     super(...words);
-    this.addEventListener("message", ({ data }) => data.probs && window.said.push(Array.from(data.probs)));
+    this.addEventListener("message", ({ data }) => data.probs && keep(data));
   }
 };
 addEventListener("securitypolicyviolation", (event) => window.forbidden.push(event.violatedDirective));
@@ -54,6 +63,8 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: "layout-shift", buffered: true });
 """
+# Of a distance: another decoder's pixels differ by a level here and there.
+OFF = 2e-4
 READY = "Ready. Your pictures stay on this device."
 
 
@@ -120,7 +131,16 @@ def _give(page: Page, file: Path | dict[str, Any]) -> None:
 
 
 def _answered(page: Page) -> None:
-    expect(page.locator(".answer.sure, .answer.unsure")).to_be_visible(timeout=20_000)
+    expect(page.locator(".answer:is(.sure, .unsure, .unlike)")).to_be_visible(timeout=20_000)
+
+
+def _see_nearest(page: Page) -> None:
+    """Opens the most similar training pictures, which have come already."""
+    page.locator(".near summary").click()
+    images = page.locator(".near img")
+    expect(images).to_have_count(3)
+    for image in images.all():
+        image.evaluate("image => image.decode()")
 
 
 def _probs(page: Page, file: Path) -> list[float]:
@@ -140,7 +160,8 @@ def _kept(page: Page) -> None:
           const names = await caches.keys();
           if (names.length !== 1) return false;
           const urls = (await (await caches.open(names[0])).keys()).map((request) => request.url);
-          return ["site.json", ".onnx", ".wasm.gz"].every((end) => urls.some((url) => url.endsWith(end)));
+          const ends = ["site.json", ".onnx", ".wasm.gz", ".safetensors"];
+          return ends.every((end) => urls.some((url) => url.endsWith(end)));
         }""",
     )
 
@@ -210,6 +231,105 @@ def test_odd_pictures_are_seen_as_app_py_sees_them(
     assert max(differences) <= 2e-2
 
 
+@pytest.fixture(scope="module")
+def comparing_page(
+    browser: Browser, comparing_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    """The page of a model that tells what is like none of its classes."""
+    site = tmp_path_factory.mktemp("comparing") / "site"
+    write_site(str(comparing_folder), site, None, None)
+    with FilesServer(site).running() as files, _visitor(browser) as context:
+        yield _open(context, files.address)
+
+
+def _nearest_agree(page: Page, model_folder: Path, pictures: list[Path]) -> tuple[int, int]:
+    """Returns how many verdicts were unlike, and of how many pictures nobody could take other neighbours for these."""
+    answering, unlike, clear = Answering(load_model(str(model_folder))), 0, 0
+    reference, learned = answering.model.reference, answering.model.learned
+    dances, words = read_dances(answering.model.config), LANGUAGES["en"]
+    assert reference is not None
+    assert reference.threshold is not None
+    for picture in pictures:
+        _probs(page, picture)
+        ours = answering.answer(picture)
+        assert ours.nearest is not None
+        distances = ours.nearest.distances[0]
+        assert page.evaluate("window.distances") == pytest.approx(distances[:MOST].tolist(), abs=OFF)
+        if abs(scores_of(ours.nearest)[0] - reference.threshold) > OFF:
+            unlike += ours.verdict.kind == "unlike"
+            assert page.locator(".answer.unlike").count() == (ours.verdict.kind == "unlike")
+            assert (page.locator(".verdict").inner_text() == words("unlike")) == (ours.verdict.kind == "unlike")
+        if np.diff(distances[: MOST + 1]).min() <= 2 * OFF:
+            continue
+        clear += 1
+        rows = ours.nearest.rows[0, :MOST]
+        assert [bytes(jpeg) for jpeg in page.evaluate("window.jpegs")] == [learned[row].jpeg for row in rows]
+        expected = neighbourhood(ours.nearest, reference.threshold, learned, dances)
+        assert expected is not None
+        shown = page.locator(".near li").all()
+        page.locator(".near summary").click()
+        for place, neighbour in zip(shown, expected.neighbours, strict=True):
+            assert place.locator("b").inner_text() == neighbour.name
+            assert place.locator("small").inner_text() == neighbour.credit
+            said = float(place.locator(".distance").inner_text().removeprefix("distance "))
+            assert said == pytest.approx(float(neighbour.distance), abs=OFF + 1e-3)
+        limit = words("near_limit", count=expected.k, distance=expected.threshold)
+        expect(page.locator(".near > p")).to_have_text(f"{words('near_what')} {limit}")
+    return unlike, clear
+
+
+def test_what_is_like_nothing_learned_is_told_as_app_py_tells_it(
+    comparing_page: Page, comparing_folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(8)
+    for number in range(4):
+        Image.fromarray(random.integers(0, 256, (200, 160, 3), np.uint8)).save(tmp_path / f"noise{number}.png")
+    pictures = [*tmp_path.glob("noise*.png"), *sorted(photos.glob("*/*.jpg"))[::3]]
+    unlike, clear = _nearest_agree(comparing_page, comparing_folder, pictures)
+    assert 4 <= unlike < len(pictures) / 2
+    assert clear >= len(pictures) / 5
+    print(f"{unlike} of {len(pictures)} unlike, {clear} with clear neighbours")
+
+
+@pytest.mark.shared
+def test_photographs_are_like_nothing_drawn_as_app_py_tells_it(comparing_page: Page, comparing_folder: Path) -> None:
+    pictures = sorted((SHARED / "data" / "not_dances").rglob("*.jpg"))[::6]
+    assert len(pictures) >= 20
+    unlike, _ = _nearest_agree(comparing_page, comparing_folder, pictures)
+    assert unlike > 0
+
+
+def test_what_must_not_be_shown_has_label_and_distance_alone(browser: Browser, decided: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(decided, tmp_path / "model")
+    change_pictures(folder, {"file": None, "author": "Bela"})
+    write_site(str(folder), tmp_path / "site", None, None)
+    with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
+        page = _open(context, files.address)
+        _give(page, decided / "examples" / "kathak.jpg")
+        _answered(page)
+        page.locator(".near summary").click()
+        expect(page.locator(".near li")).to_have_count(3)
+        for place in page.locator(".near li").all():
+            expect(place).to_have_text(
+                re.compile(r"^Its licence does not let it be shown here\.\w+ distance \d\.\d{3}$")
+            )
+        expect(page.locator(".near img")).to_have_count(0)
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_model_without_a_reference_answers_without_it(browser: Browser, decided: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(decided, tmp_path / "model")
+    forget_reference(folder)
+    write_site(str(folder), tmp_path / "site", None, None)
+    with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
+        page = _open(context, files.address)
+        _give(page, decided / "examples" / "kathak.jpg")
+        _answered(page)
+        expect(page.locator(".heat summary")).to_be_visible()
+        expect(page.locator(".near")).to_have_count(0)
+
+
 def test_an_answer_asks_nobody_anything(browser: Browser, files: FilesServer, decided: Path) -> None:
     with _visitor(browser) as context:
         page = _open(context, files.address)
@@ -221,6 +341,7 @@ def test_an_answer_asks_nobody_anything(browser: Browser, files: FilesServer, de
             _give(page, picture)
             _answered(page)
         page.locator(".heat summary").click()
+        _see_nearest(page)
         page.get_by_role("button", name="Odissi").click()
         _answered(page)
         page.wait_for_timeout(500)
@@ -237,13 +358,14 @@ def test_a_second_visit_needs_no_network(browser: Browser, site: Path, decided: 
             page = _open(context, files.address)
             _kept(page)
             first = _probs(page, picture)
-            heavy = [path for path in files.asked if path.endswith((".onnx", ".gz"))]
-            assert len(heavy) == 2, "fetched once, although there is a service worker"
+            heavy = [path for path in files.asked if path.endswith((".onnx", ".gz", ".safetensors"))]
+            assert len(heavy) == 3, "fetched once, although there is a service worker"
             page.close()
         # The server is gone.
         page = _open(context, files.address)
         assert _probs(page, picture) == first
         expect(page.locator("#examples img").first).to_have_js_property("complete", True)
+        _see_nearest(page)
         page.close()
         page = _open(context, f"{files.address}index.html?from=a-link")
         assert _probs(page, picture) == first
@@ -271,17 +393,19 @@ def test_a_new_build_takes_the_place_of_the_old_one(
 def test_it_can_be_used_while_the_model_is_on_its_way_and_says_how_far_that_is(
     browser: Browser, site: Path, decided: Path
 ) -> None:
+    (told,) = (json.loads(path.read_text()) for path in site.glob("*/site.json"))
+    total = f"{sum(told[part]['bytes'] for part in ('model', 'runtime', 'reference')) / 1e6:.1f}"
     with _visitor(browser) as context, FilesServer(site).running() as files:
         files.pause = 0.03
         page = context.new_page()
         page.goto(files.address)
-        fetching = page.get_by_text(re.compile(r"^Fetching the model: \d+\.\d of 5\.2 MB$"))
+        fetching = page.get_by_text(re.compile(rf"^Fetching the model: \d+\.\d of {re.escape(total)} MB$"))
         expect(fetching).to_be_visible(timeout=20_000)
         _give(page, decided / "examples" / "kathak.jpg")
         expect(page.locator(".verdict")).to_have_text("Looking at the picture …")
         _until(page, "document.querySelector('progress').value > 2e6")
         seen = float(re.search(r"[\d.]+", fetching.inner_text())[0])  # type: ignore[index]
-        assert 2 <= seen < 5.2
+        assert 2 <= seen < float(total)
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
         files.pause = 0
@@ -290,7 +414,7 @@ def test_it_can_be_used_while_the_model_is_on_its_way_and_says_how_far_that_is(
         expect(page.locator("progress")).to_be_hidden()
 
 
-@pytest.mark.parametrize("missing", ["model.onnx", ".wasm.gz", ".min.mjs"])
+@pytest.mark.parametrize("missing", ["model.onnx", ".wasm.gz", ".min.mjs", "reference.safetensors"])
 def test_a_model_that_does_not_come_can_be_tried_again(
     browser: Browser, site: Path, decided: Path, missing: str
 ) -> None:
@@ -306,10 +430,11 @@ def test_a_model_that_does_not_come_can_be_tried_again(
         expect(page.locator("#loading [role=status]")).to_have_text(READY)
 
 
-def test_a_model_that_comes_damaged_is_not_started(browser: Browser, site: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["model.onnx", "reference.safetensors"])
+def test_a_model_that_comes_damaged_is_not_started(browser: Browser, site: Path, tmp_path: Path, name: str) -> None:
     served = shutil.copytree(site, tmp_path / "site")
-    (network,) = served.glob("*/model.onnx")
-    network.write_bytes(b"\0" * network.stat().st_size)
+    (file,) = served.glob(f"*/{name}")
+    file.write_bytes(b"\0" * file.stat().st_size)
     with _visitor(browser) as context, FilesServer(served).running() as files:
         _open(
             context,
@@ -329,7 +454,7 @@ def test_a_browser_without_simd_is_told_before_anything_is_fetched(browser: Brow
             "Any browser of 2023 or later works.",
         )
         expect(page.locator(".answer .bars li")).to_have_count(8)
-        assert not any(path.endswith((".onnx", ".gz")) for path in files.asked[before:])
+        assert not any(path.endswith((".onnx", ".gz", ".safetensors")) for path in files.asked[before:])
 
 
 def test_without_scripts_it_says_what_it_needs(browser: Browser, files: FilesServer) -> None:
@@ -375,7 +500,7 @@ def test_what_is_no_picture_gets_a_sentence_and_the_page_goes_on(
 
 def test_a_hundred_megapixels_are_answered(page: Page) -> None:
     _give(page, {"name": "large.png", "mimeType": "image/png", "buffer": _png(10_000, 10_000)})
-    expect(page.locator(".answer.sure, .answer.unsure")).to_be_visible(timeout=60_000)
+    expect(page.locator(".answer:is(.sure, .unsure, .unlike)")).to_be_visible(timeout=60_000)
 
 
 def test_the_last_of_several_pictures_is_answered(page: Page, decided: Path) -> None:
@@ -549,6 +674,7 @@ def test_what_a_model_folder_says_is_text(browser: Browser, decided: Path, tmp_p
     examples[0] |= {"author": evil, "file": "../config.json"}
     examples[1]["author"] = evil
     (folder / "examples" / "examples.json").write_text(json.dumps(examples))
+    change_pictures(folder, {"author": evil})
     write_site(str(folder), tmp_path / "site", None, None)
     assert not [path for path in (tmp_path / "site").rglob("*") if path.name == "config.json"]
     with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
@@ -558,6 +684,7 @@ def test_what_a_model_folder_says_is_text(browser: Browser, decided: Path, tmp_p
         expect(page.locator(".told")).to_contain_text(evil)
         expect(page.locator("#about")).to_contain_text(evil)
         expect(page.locator("#examples")).to_contain_text(evil)
+        expect(page.locator(".near small").first).to_contain_text(evil)
         assert page.locator("img[onerror], img[src='x']").count() == 0
 
 

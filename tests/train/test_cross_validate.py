@@ -14,8 +14,9 @@ import pytest
 
 from tests.conftest import ROOT, wait_for
 from tests.train.conftest import interrupted_after
-from train.cross_validate import CrossValidation, cross_validate, summary
+from train.cross_validate import CrossValidation, cross_validate
 from train.fitting.data import load_images
+from train.judging.fold_scores import summary
 from train.judging.out_of_fold import read_out_of_fold
 from train.settings import load_settings
 
@@ -32,7 +33,8 @@ def _settings(dataset: Path, run: Path, *words: str) -> CrossValidation:
 @pytest.fixture(scope="module")
 def blind(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The dataset, but its test split has neither a picture that can be read nor a label."""
-    folder = shutil.copytree(dataset_folder, tmp_path_factory.mktemp("blind") / "dances")
+    # `datasets` caches a folder by its name and card: under the same name, others would be given this one's pictures.
+    folder = shutil.copytree(dataset_folder, tmp_path_factory.mktemp("datasets") / "blind")
     (shard,) = (folder / "data").glob("test-*")
     rows = datasets.load_dataset("parquet", data_files=str(shard), split="train").cast_column(
         "image", datasets.Image(decode=False)

@@ -6,14 +6,22 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
+from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from demo.words import LANGUAGES
+from hub.model_folder import open_model_folder
+from hub.reference_pictures import open_pictures
 from pictures.decoding import MAX_PIXELS, MIN_SIDE
 from tests.browser.files_server import FilesServer
+from tests.reference import change_pictures, forget_reference
 from train.publishing.web_runtime import VERSION, WebRuntimeError, runtime_files
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -48,7 +56,7 @@ def test_a_site_holds_all_that_the_page_needs_and_the_same_model_gives_the_same(
     assert {"app.js", "site.json", "words/hi.json", "examples/kathak.jpg"} <= set(map(unquote, told["files"]))
     for file in (*told["files"], told["model"]["file"], told["runtime"]["file"]):
         assert (build / unquote(file)).is_file(), file
-    for part in ("model", "runtime"):
+    for part in ("model", "runtime", "reference"):
         assert (build / told[part]["file"]).stat().st_size == told[part]["bytes"]
     network = told["model"]["file"]
     assert (build / network).read_bytes() == (model_folder / network).read_bytes()
@@ -148,6 +156,77 @@ def test_what_is_damaged_is_named(refused: Refused, copy: Path, tmp_path: Path, 
     (copy / file).write_text("[3")
     said = refused("train", "static", copy, "--out", tmp_path / "site")
     assert f"{copy} has a damaged metrics.json or examples.json" in said
+
+
+class TestReference:
+    """What training pictures look like, for browsers to compare with."""
+
+    def _written(self, site: Path) -> tuple[np.ndarray, list[dict[str, Any]], bytes]:
+        (file,) = site.glob("*/reference.safetensors")
+        with safe_open(file, "np") as tensors:
+            told = json.loads(tensors.metadata()["pictures"])
+            return tensors.get_tensor("features"), told, tensors.get_tensor("jpegs").tobytes()
+
+    def test_it_is_the_model_folders(self, cli: Cli, comparing_folder: Path, tmp_path: Path) -> None:
+        site = tmp_path / "site"
+        assert cli("train", "static", comparing_folder, "--out", site)[0] == 0
+        (told,) = site.glob("*/site.json")
+        stated = json.loads((comparing_folder / "config.json").read_text())["unlike"]
+        reference = json.loads(told.read_text())["reference"]
+        assert (reference["k"], reference["threshold"]) == (stated["k"], stated["value"])
+        assert 0 < stated["value"] < 2
+        features, pictures, jpegs = self._written(site)
+        assert np.array_equal(features, load_file(comparing_folder / "reference_features.safetensors")["features"])
+        expected = open_pictures(open_model_folder(str(comparing_folder)), len(features))
+        assert len(expected) == 32
+        assert jpegs == b"".join(picture.jpeg or b"" for picture in expected)
+        assert [picture["bytes"] for picture in pictures] == [len(picture.jpeg or b"") for picture in expected]
+        assert [picture["name"].lower() for picture in pictures] == [picture.label for picture in expected]
+        assert {(picture["credit"], picture["url"]) for picture in pictures} == {("Nritya, cc0-1.0", "")}
+
+    def test_what_must_not_be_shared_is_not_in_it(self, cli: Cli, copy: Path, tmp_path: Path) -> None:
+        change_pictures(copy, {"file": None, "author": "Bela", "source_url": "https://b.example/1"})
+        assert cli("train", "static", copy, "--out", tmp_path / "site")[0] == 0
+        _, pictures, jpegs = self._written(tmp_path / "site")
+        assert jpegs == b""
+        assert len(pictures) == 48
+        assert all(picture | {"name": ""} == {"name": "", "credit": "", "url": "", "bytes": 0} for picture in pictures)
+
+    def test_a_folder_without_one_gives_a_site_without_one(self, cli: Cli, copy: Path, tmp_path: Path) -> None:
+        (copy / "reference_pictures.zip").unlink()
+        assert cli("train", "static", copy, "--out", tmp_path / "site")[0] == 0
+        assert self._written(tmp_path / "site")[1:] == ([], b"")
+        forget_reference(copy)
+        assert cli("train", "static", copy, "--out", tmp_path / "site")[0] == 0
+        (told,) = (tmp_path / "site").glob("*/site.json")
+        assert json.loads(told.read_text())["reference"] is None
+        assert not list((tmp_path / "site").rglob("*.safetensors"))
+
+    def test_what_does_not_belong_to_the_model_is_named(self, refused: Refused, copy: Path, tmp_path: Path) -> None:
+        words = ("train", "static", copy, "--out", tmp_path / "site")
+        pictures = copy / "reference_pictures.zip"
+        kept = pictures.read_bytes()
+        pictures.write_bytes(kept[:1000])
+        assert f"{copy} is not to be trusted: reference_pictures.zip: File is not a zip file" in refused(*words)
+        pictures.write_bytes(kept)
+
+        def narrower(model: onnx.ModelProto) -> None:
+            """Cuts the last feature off."""
+            (features,) = (value for value in model.graph.output if value.name == "features")
+            width = features.type.tensor_type.shape.dim[0].dim_value
+            features.type.tensor_type.shape.dim[0].dim_value = width - 1
+            for node in model.graph.node:
+                node.output[:] = ["all" if name == "features" else name for name in node.output]
+                node.input[:] = ["all" if name == "features" else name for name in node.input]
+            for name, value in (("from", 0), ("to", width - 1)):
+                model.graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+            model.graph.node.append(helper.make_node("Slice", ["all", "from", "to"], ["features"]))
+
+        _change(copy / "model.onnx", narrower)
+        assert re.search(r"model.onnx gives features of shape \[\d+\], its reference has \d+ for", refused(*words))
+        (copy / "reference_features.safetensors").write_bytes(b"no features")
+        assert f"{copy} has a damaged reference_features.safetensors" in refused(*words)
+        assert not (tmp_path / "site").exists()
 
 
 class TestRuntime:

@@ -49,8 +49,11 @@ def choose_l2(features: Features, groups: Sequence[str], seed: int) -> float:
             return USUAL
         rows = values[learned].reshape(-1, values.shape[2])
         truth = np.repeat(labels[learned], values.shape[1])
-        for strength in STRENGTHS:
-            model = LogisticRegression(C=1 / strength, max_iter=200)
+        # From the strongest on, each begins where the one before has ended; closer to the minimum than this, the
+        # likelihood of held-out pictures no longer changes: a fifth of the time, the same choice.
+        model = LogisticRegression(tol=1e-3, max_iter=200, warm_start=True)
+        for strength in reversed(STRENGTHS):
+            model.set_params(C=1 / strength)
             with warnings.catch_warnings():
                 # The weakest penalties take long to their minimum, and are not where it lies.
                 warnings.simplefilter("ignore", ConvergenceWarning)

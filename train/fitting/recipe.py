@@ -192,6 +192,11 @@ class Recipe(Settings):
             return "weights file"
         return "hub weights" if self.pretrained else "random weights"
 
+    @property
+    def two_stages(self) -> bool:
+        """Whether there is a stage 1, and a stage 2 after it."""
+        return bool(self.freeze_epochs and self.epochs)
+
     def memory(self) -> dict[str, int]:
         """Returns what to lower when memory is short, what helps most first."""
         return {"batch_size": self.batch_size, "image_size": self.image_size, "num_workers": self.num_workers}

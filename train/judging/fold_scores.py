@@ -78,3 +78,21 @@ def _macro_f1(counts: np.ndarray) -> np.ndarray:
     true, predicted = counts.sum(-1), counts.sum(-2)
     f1 = 2 * right / np.maximum(true + predicted, 1)
     return (f1 * (true > 0)).sum(-1) / (true > 0).sum(-1)
+
+
+def summary(scores: dict[str, list[Score]]) -> str:
+    """Returns the table that `cross-validate` prints."""
+    lines = [f"{'fold':8}{'pictures':>8}" + "".join(f"{f'{n}: accuracy':>20}{'macro F1':>10}" for n in scores)]
+    for rows in zip(*scores.values(), strict=True):
+        cells = "".join(f"{row.accuracy:>20.1%}{row.macro_f1:>10.3f}" for row in rows)
+        lines.append(f"{rows[0].fold or 'all':<8}{rows[0].pictures:>8}{cells}")
+    for name, of in scores.items():
+        total = of[-1]
+        assert total.accuracy_interval is not None, "all pictures have intervals"
+        assert total.macro_f1_interval is not None, "all pictures have intervals"
+        lines.append(
+            f"{name}: {total.accuracy:.1%} of {total.pictures} pictures right, each judged by a model that never saw "
+            f"it (95 % interval {total.accuracy_interval[0]:.1%} – {total.accuracy_interval[1]:.1%}), macro F1 "
+            f"{total.macro_f1:.3f} ({total.macro_f1_interval[0]:.3f} – {total.macro_f1_interval[1]:.3f})"
+        )
+    return "\n".join(lines)

@@ -77,7 +77,9 @@ def predict_alone(
     data_config: dict[str, Any],
     rows: datasets.Dataset,
     label_names: list[str],
+    title: str,
     batch_size: int = 16,
+    num_workers: int = 0,
     reference: ReferenceFeatures | None = None,
 ) -> Predictions:
     """Runs a model over a split in this process, where it is, whatever the other processes of the run do.
@@ -87,13 +89,15 @@ def predict_alone(
         data_config: How pictures are prepared for it.
         rows: Has `image`, `label` and maybe `sha256`.
         label_names: Class names, in the order of the model's answers.
+        title: What is going on, for a progress bar.
         batch_size: Pictures per step.
+        num_workers: Processes that decode pictures; 0 decodes in this one.
         reference: What training pictures look like to the model, where that is known.
     """
     looking = FromPixels(WithFeatures(model) if reference else model, data_config).eval()
     device = next(model.parameters()).device
     looking.to(device)
-    loader = tqdm(_loader(rows, data_config, batch_size, 0), desc="Calibrating", unit="batch", leave=False, delay=1)
+    loader = tqdm(_loader(rows, data_config, batch_size, num_workers), desc=title, unit="batch", leave=False, delay=1)
     answers = torch.cat([looking(pixels.to(device)).float().cpu() for pixels, _ in loader])
     return _predictions(rows, np.array(rows["label"]), answers.numpy(), label_names, reference)
 

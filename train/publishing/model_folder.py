@@ -149,7 +149,8 @@ def calibrate(
         PredictionsError: The model gives no numbers.
     """
     known = reference.as_others_read_it() if reference else None
-    predictions = predict_alone(model, data_config, images.split(_SPLIT), images.label_names, reference=known)
+    rows = images.split(_SPLIT)
+    predictions = predict_alone(model, data_config, rows, images.label_names, "Calibrating", reference=known)
     # safetensors takes tensors in their usual layout only.
     model.to(memory_format=torch.contiguous_format)
     check_numbers(predictions, f"{images.name}, {_SPLIT}")

@@ -12,7 +12,9 @@ from urllib.parse import quote
 from hub.about import describe, shown_name
 from hub.model_facts import plain, read_confusions, read_crop, read_dances, read_threshold
 from hub.model_folder import ModelFolder, ModelFolderError
+from hub.reference_features import ReferenceFeatures
 from train.publishing.card import read_examples, read_metrics
+from train.publishing.site_reference import REFERENCE_FILE, reference_file
 from train.publishing.web_runtime import BINARY
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +29,9 @@ _LONGEST_CREDIT = 80
 Files = dict[str, Path | bytes]
 
 
-def site_files(folder: ModelFolder, network: Path, runtime: Mapping[str, bytes]) -> Files:
+def site_files(
+    folder: ModelFolder, network: Path, reference: ReferenceFeatures | None, runtime: Mapping[str, bytes]
+) -> Files:
     """Returns the content of a site by path, the same for the same model folder.
 
     All but two files lie in a folder that is named after their content: a visitor never gets files of two builds.
@@ -35,10 +39,11 @@ def site_files(folder: ModelFolder, network: Path, runtime: Mapping[str, bytes])
     Args:
         folder: The model folder.
         network: Its ONNX file that answers.
+        reference: What training pictures look like to it; None where the folder does not tell.
         runtime: What runs it, as `runtime_files` gives it.
 
     Raises:
-        ModelFolderError: What it tells of its test or its examples is damaged.
+        ModelFolderError: What it tells of its test, its examples or its training pictures is damaged.
     """
     page: Files = {path.name: path for path in sorted(_PAGE.iterdir()) if path.suffix in (".js", ".css")}
     page |= {"answer.css": _FACE, "favicon.svg": _FAVICON}
@@ -52,15 +57,20 @@ def site_files(folder: ModelFolder, network: Path, runtime: Mapping[str, bytes])
     page |= {f"examples/{file}": folder.path / "examples" / file for file in told.pop("files")}
     for name in _OUTSIDE:
         page.pop(name, None)
-    binary = f"runtime/{BINARY}"
     told |= {
         "languages": languages,
         "model": {"file": network.name, "bytes": network.stat().st_size},
-        "runtime": {"file": binary, "bytes": len(runtime[BINARY])},
-        # What a visitor's device keeps from the start; the model and what runs it are kept as they come.
+        "runtime": {"file": f"runtime/{BINARY}", "bytes": len(runtime[BINARY])},
+        "reference": None,
+        # What a visitor's device keeps from the start; the model and what comes with it are kept as they come.
         "files": [quote(file) for file in ("site.json", *page) if not file.endswith((".txt", "/LICENSE"))],
     }
-    page |= {"site.json": _json(told), network.name: network, binary: runtime[BINARY]}
+    page |= {network.name: network, f"runtime/{BINARY}": runtime[BINARY]}
+    if reference:
+        content = page[REFERENCE_FILE] = reference_file(folder, reference)
+        limits = {"k": reference.k, "threshold": reference.threshold}
+        told["reference"] = {"file": REFERENCE_FILE, "bytes": len(content), **limits}
+    page["site.json"] = _json(told)
     build = f"build-{_fingerprint(page)}"
     outside = {
         name: Template((_PAGE / name).read_text(encoding="utf-8")).safe_substitute(build=build).encode()

@@ -59,7 +59,7 @@ def test_the_weights_are_calibrated_and_the_config_says_by_what(
     model = timm.create_model(f"local-dir:{model_folder}", pretrained=True)
     rows = load_images(str(dataset_folder)).split("validation")
     data_config = timm.data.resolve_model_data_config(model)
-    answers = predict_alone(model, data_config, rows, config["label_names"])
+    answers = predict_alone(model, data_config, rows, config["label_names"], "Predicting")
     metrics = compute_metrics(answers, temperature=stated["temperature"])
     assert metrics["nll"] == pytest.approx(stated["nll_after"], abs=1e-4)
     assert metrics["calibrated_from"]["nll"] == pytest.approx(stated["nll_before"], abs=1e-4)

@@ -2,8 +2,9 @@
 
 import { givingPlace } from "./giving.js";
 import { loadingLine } from "./loading.js";
+import { make } from "./make.js";
 import { readPicture } from "./picture.js";
-import { about, answer, drawingsBanner, empty, examples, make, title } from "./showing.js";
+import { about, answer, drawingsBanner, empty, examples, title } from "./showing.js";
 import { isSupported } from "./support.js";
 import { judge } from "./verdict.js";
 import { readWords } from "./words.js";
@@ -11,7 +12,7 @@ import { readWords } from "./words.js";
 const here = (file) => new URL(file, import.meta.url).href;
 const site = await (await fetch(here("site.json"))).json();
 const words = await readWords(site.languages, navigator.language);
-const total = site.model.bytes + site.runtime.bytes;
+const total = site.model.bytes + site.runtime.bytes + (site.reference?.bytes ?? 0);
 
 let worker;
 let isReady = false;
@@ -100,13 +101,18 @@ function ask() {
   if (isReady && file) worker.postMessage({ id, file });
 }
 
-function tell({ probs, heat, fault }) {
+function tell({ probs, heat, near, fault }) {
   if (fault) return refuse(fault);
-  if (heat) {
-    heat.picture = current.image.src;
-    current.urls.push((heat.map = URL.createObjectURL(heat.map)));
-  }
-  show(answer(words, site, judge(probs, site.threshold), probs, heat));
+  if (heat) Object.assign(heat, { picture: current.image.src, map: addressOf(heat.map) });
+  for (const neighbour of near?.neighbours ?? []) neighbour.src = neighbour.jpeg && addressOf(neighbour.jpeg);
+  show(answer(words, site, judge(probs, site.threshold, near?.unlike), probs, heat, near));
+}
+
+/** Returns an address for something to show, which is given back with the current picture. */
+function addressOf(blob) {
+  const url = URL.createObjectURL(blob);
+  current.urls.push(url);
+  return url;
 }
 
 function refuse(key) {

@@ -1,6 +1,6 @@
 // Where a picture is given: a file chosen, dropped or pasted, or the camera.
 
-import { make } from "./showing.js";
+import { make } from "./make.js";
 
 /**
  * Returns the place: its `element`; `show` puts an image there, or the invitation when there is none.

@@ -1,6 +1,6 @@
 // How much of the model has come, and what went wrong on the way.
 
-import { make } from "./showing.js";
+import { make } from "./make.js";
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 

@@ -1,20 +1,11 @@
 // What the page shows: the HTML of demo/telling/showing.html, made of elements. What a model folder or a file's name
 // says only ever becomes text.
 
-import { scaleBar } from "./heatmap.js";
+import { link, make } from "./make.js";
+import { heatDetails, nearDetails } from "./reasons.js";
 import { order, percent } from "./verdict.js";
 
 const MOST_BARS = 12;
-
-/** Makes an element with attributes, true for one without a value, and children; what is null or false is left out. */
-export function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== false && child !== ""));
-  return element;
-}
 
 /** Returns the page's name and what it asks. */
 export const title = (words) =>
@@ -24,8 +15,11 @@ export const title = (words) =>
 export const drawingsBanner = (words) =>
   make("p", {}, make("b", {}, words("drawings_title")), ` ${words("drawings_text")}`);
 
-/** Returns the verdict, a bar for every class, and what there is to tell; `heat` also has the picture's address. */
-export function answer(words, site, verdict, probs, heat) {
+/**
+ * Returns the verdict, a bar for every class, and what there is to tell; `heat` also has the addresses of the picture
+ * and the map, `near` those of the pictures to be shown. Either may be null.
+ */
+export function answer(words, site, verdict, probs, heat, near) {
   const { kind, dances } = verdict;
   const told = dances.map((number) => site.dances[number]);
   const bars = order(probs).map((number) =>
@@ -34,7 +28,8 @@ export function answer(words, site, verdict, probs, heat) {
   const likeliest = site.dances[order(probs)[0]];
   return card(words, kind, sentence(words, verdict, told), reason(words, verdict, site.threshold, told), bars, [
     make("div", { class: "told" }, ...told.flatMap((dance) => facts(words, dance, told.length)), confused(words, site, told)),
-    heat && heatFigure(words, heat, likeliest.name),
+    heat && heatDetails(words, heat, likeliest.name),
+    near?.neighbours.length > 0 && nearDetails(words, near.neighbours, site.reference),
   ]);
 }
 
@@ -74,7 +69,6 @@ async function fetchFile(file) {
 /** Returns what there is to say of the model. */
 export function about(words, site) {
   const it = site.about;
-  const link = (text, url) => (url ? make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text) : text);
   const count = it.pictures === null ? "" : it.pictures.toLocaleString("en");
   return make(
     "dl",
@@ -157,26 +151,4 @@ function confused(words, site, told) {
   const others = found.others.map(({ name, count }) => `${name} (${count})`).join(", ");
   const text = words("confused", { pictures: found.pictures, dance: told[0].name, others });
   return make("p", { class: "confused" }, text);
-}
-
-function heatFigure(words, heat, dance) {
-  const frame = make(
-    "div",
-    { class: "frame" },
-    make("img", { class: "under", src: heat.picture, alt: "" }),
-    make("img", { class: "over", src: heat.map, alt: words("heat_alt", { dance }) }),
-  );
-  frame.style.aspectRatio = `${heat.width} / ${heat.height}`;
-  frame.style.setProperty("--wide", heat.width / heat.height);
-  const colours = make("i");
-  colours.style.background = `linear-gradient(to right, ${scaleBar})`;
-  const caption = make(
-    "figcaption",
-    {},
-    make("label", {}, make("input", { type: "checkbox", checked: true }), ` ${words("heat_over")}`),
-    make("span", { class: "scale" }, `${words("heat_less")} `, colours, ` ${words("heat_more")}`),
-    make("p", {}, words("heat_what", { dance }), heat.cut && ` ${words("heat_outside")}`),
-  );
-  const figure = make("figure", {}, frame, caption);
-  return make("details", { class: "heat" }, make("summary", {}, words("heat")), figure);
 }

@@ -1,6 +1,7 @@
 // The model, away from the page, which stays quick while this computes. Fetches and keeps it, then answers.
 
 import { layOver } from "./heatmap.js";
+import { readReference } from "./nearest.js";
 import { pixelsOf } from "./pixels.js";
 import { InferenceSession, Tensor, env } from "./runtime/ort.wasm.bundle.min.mjs";
 
@@ -8,7 +9,8 @@ const HERE = new URL(".", import.meta.url).href;
 // As in service_worker.js, which forgets it when there is a newer build.
 const NAME = `nritya ${HERE}`;
 
-let session, crop;
+// `nearestTo` is null where the model folder has no reference.
+let session, crop, nearestTo;
 
 addEventListener("message", ({ data }) => (data.site ? load(data.site) : answer(data)));
 
@@ -18,18 +20,21 @@ async function load(site) {
   const report = (bytes) => postMessage({ fetched: (fetched += bytes) });
   let contents;
   try {
-    contents = await Promise.all([site.runtime, site.model].map((file) => fetchKept(file, report)));
+    const files = [site.runtime, site.model, site.reference].filter(Boolean);
+    contents = await Promise.all(files.map((file) => fetchKept(file, report)));
   } catch {
     postMessage({ failed: "failed_fetch" });
     return;
   }
   postMessage({ starting: true });
   try {
-    env.wasm.wasmBinary = await unpacked(contents[0]);
+    const [runtime, network, reference] = contents;
+    env.wasm.wasmBinary = await unpacked(runtime);
     // More need headers that neither a static Space nor GitHub Pages sends by itself.
     env.wasm.numThreads = 1;
     // Memory for the largest picture so far would be kept for good.
-    session = await InferenceSession.create(contents[1], { executionProviders: ["wasm"], enableCpuMemArena: false });
+    session = await InferenceSession.create(network, { executionProviders: ["wasm"], enableCpuMemArena: false });
+    nearestTo = site.reference && readReference(reference, site.reference);
   } catch (error) {
     console.error(error);
     postMessage({ failed: "failed_start" });
@@ -85,7 +90,7 @@ async function answer({ id, file }) {
     // Written so that NaN fails, too.
     if (!probs.every((share) => share >= 0 && share <= 1)) throw new Error("no probabilities");
     const heat = said.heatmap ? await heatOver(said.heatmap, bitmap.width, bitmap.height) : null;
-    postMessage({ id, probs, heat });
+    postMessage({ id, probs, heat, near: nearestTo && nearestTo(said.features.data) });
   } catch (error) {
     console.error(error);
     postMessage({ id, fault: "no_numbers" });

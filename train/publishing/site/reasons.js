@@ -1,0 +1,50 @@
+// What an answer rests on, each behind a line to open: where the model looked, and what it has learned that is similar.
+
+import { scaleBar } from "./heatmap.js";
+import { link, make } from "./make.js";
+
+/** Returns the heat-map over the picture; `heat` has the addresses of both. */
+export function heatDetails(words, heat, dance) {
+  const frame = make(
+    "div",
+    { class: "frame" },
+    make("img", { class: "under", src: heat.picture, alt: "" }),
+    make("img", { class: "over", src: heat.map, alt: words("heat_alt", { dance }) }),
+  );
+  frame.style.aspectRatio = `${heat.width} / ${heat.height}`;
+  frame.style.setProperty("--wide", heat.width / heat.height);
+  const colours = make("i");
+  colours.style.background = `linear-gradient(to right, ${scaleBar})`;
+  const caption = make(
+    "figcaption",
+    {},
+    make("label", {}, make("input", { type: "checkbox", checked: true }), ` ${words("heat_over")}`),
+    make("span", { class: "scale" }, `${words("heat_less")} `, colours, ` ${words("heat_more")}`),
+    make("p", {}, words("heat_what", { dance }), heat.cut && ` ${words("heat_outside")}`),
+  );
+  const figure = make("figure", {}, frame, caption);
+  return make("details", { class: "heat" }, make("summary", {}, words("heat")), figure);
+}
+
+/** Returns the most similar training pictures; those to be shown have an address, the others a sentence instead. */
+export function nearDetails(words, neighbours, { k, threshold }) {
+  const items = neighbours.map(({ name, distance, src, credit, url }) =>
+    make(
+      "li",
+      {},
+      src ? make("img", { src, alt: "" }) : make("span", { class: "unseen" }, words("near_unseen")),
+      make("b", {}, name),
+      " ",
+      make("span", { class: "distance" }, words("near_distance", { distance: Math.max(0, distance).toFixed(3) })),
+      credit && make("small", { lang: "en" }, link(credit, url)),
+    ),
+  );
+  const limit = threshold !== null && ` ${words("near_limit", { count: k, distance: threshold.toFixed(3) })}`;
+  return make(
+    "details",
+    { class: "near" },
+    make("summary", {}, words("near")),
+    make("ol", {}, ...items),
+    make("p", {}, words("near_what"), limit),
+  );
+}
