@@ -111,6 +111,7 @@ def write_served_model(options: argparse.Namespace) -> Path:
     from train.publishing.export import write_onnx, write_parts
     from train.publishing.int8 import ATTEMPTS
     from train.publishing.quantize import quantise
+    from train.publishing.raw_pixels import raw_pixels_graph
 
     folder, properties = options.work / "model", {"label_names": CLASSES}
     write_model(folder, options.architecture, options.size)
@@ -120,7 +121,7 @@ def write_served_model(options: argparse.Namespace) -> Path:
     transform = eval_transform(data_config)
     drawings = (Image.open(io.BytesIO(draw(number, options.width))) for number in range(_CALIBRATION_DRAWINGS))
     quantised = quantise(network, (transform(drawing).unsqueeze(0).numpy() for drawing in drawings), ATTEMPTS[0])
-    write_parts(folder / INT8_ONNX, data_config, quantised, properties)
+    write_parts(folder / INT8_ONNX, raw_pixels_graph(data_config), quantised, properties)
     return folder
 
 

@@ -47,19 +47,17 @@ def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: 
     if size > _LARGEST:
         raise NoGraphError(f"its weights are {size / 2**30:.1f} GB, and one ONNX file holds less than 2")
     pixels = torch.randn(1, *data_config["input_size"], generator=torch.Generator().manual_seed(0))
+    preparation = raw_pixels_graph(data_config)
     network = _network_graph(_Answers(model, map_places(model, pixels)), pixels)
-    write_parts(file, data_config, network, properties)
+    write_parts(file, preparation, network, properties)
     return network
 
 
-def write_parts(file: Path, data_config: dict[str, Any], network: onnx.ModelProto, properties: dict[str, Any]) -> None:
-    """Writes a network from `write_onnx`, as it was or quantised, with all that pictures go through before it.
-
-    Raises:
-        NoGraphError: The way its pictures are prepared can't be had as ONNX.
-    """
+def write_parts(
+    file: Path, preparation: onnx.ModelProto, network: onnx.ModelProto, properties: dict[str, Any]
+) -> None:
+    """Writes as one file what pictures go through before a network, from `raw_pixels_graph`, and the network."""
     # Their inner names must not meet.
-    preparation = raw_pixels_graph(data_config)
     preparation = compose.add_prefix(preparation, "raw/", rename_inputs=False, rename_outputs=False)
     whole = compose.merge_models(preparation, network, [("pixels", "pixels")])
     helper.set_model_props(whole, {key: json.dumps(value, ensure_ascii=False) for key, value in properties.items()})

@@ -22,6 +22,7 @@ from train.judging.difference import Difference, paired_difference
 from train.judging.split import groups_of
 from train.publishing.export import write_parts
 from train.publishing.quantize import Attempt, NotQuantisableError, quantise
+from train.publishing.raw_pixels import raw_pixels_graph
 from train.publishing.reference import choose_rows
 
 logger = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ def write_int8(
     missed: list[str] = []
     for attempt in ATTEMPTS:
         try:
-            write_parts(file, data_config, quantise(network, pixels, attempt), properties)
+            write_parts(file, raw_pixels_graph(data_config), quantise(network, pixels, attempt), properties)
             answers = answers_of(folder, INT8_ONNX, judged, reference)
         except (NotQuantisableError, ModelFolderError) as error:
             missed.append(f"{attempt.name}: {error}")

@@ -42,10 +42,10 @@ class Attempt:
 def quantise(network: onnx.ModelProto, pixels: list[np.ndarray], attempt: Attempt) -> onnx.ModelProto:
     """Quantises a network up to its features; the head, which is small, stays as it is.
 
-    Weights get a scale per channel, maps one each, from the least and the largest number that `pixels` bring forth
-    there (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference"). Biases make up for what rounding the weights changes on average (Nagel et al. 2019, "Data-Free
-    Quantization Through Weight Equalization and Bias Correction"; here the averages are measured).
+    Weights get a scale per channel, maps one each, from the least and the largest number that a picture brings forth
+    there, on average over `pixels` (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference"). Biases make up for what rounding the weights changes on average (Nagel et al.
+    2019, "Data-Free Quantization Through Weight Equalization and Bias Correction"; here the averages are measured).
 
     Args:
         network: From `write_onnx`.
@@ -74,6 +74,8 @@ def quantise(network: onnx.ModelProto, pixels: list[np.ndarray], attempt: Attemp
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
                     nodes_to_quantize=[node.name for node in chosen],
+                    # Of the extremes of all pictures, the worst one would decide.
+                    extra_options={"CalibMovingAverage": True},
                 )
         except (*ONNX_ERRORS, ValueError, TypeError, KeyError) as error:
             raise NotQuantisableError(f"ONNX Runtime can't ({type(error).__name__}: {first_line(error)})") from None

@@ -220,7 +220,7 @@ def test_the_quantised_file_answers_unless_float_is_asked_for(
     if asked:
         monkeypatch.setenv("MODEL_FORMAT", asked)
     probs = load_model(str(_with_int8(model_folder, tmp_path))).answer(Image.new("RGB", (80, 60), "red")).probs
-    assert (np.ptp(probs) == 0) is even
+    assert bool(np.ptp(probs) == 0) is even
 
 
 def test_what_is_asked_for_and_is_not_there_is_one_line(

@@ -21,6 +21,7 @@ from train.publishing.export import write_onnx, write_parts
 from train.publishing.int8 import Answers, compare, write_int8
 from train.publishing.model_folder import add_onnx
 from train.publishing.quantize import Attempt, NotQuantisableError, quantise
+from train.publishing.raw_pixels import raw_pixels_graph
 
 
 def _pixels(side: int, count: int = 4) -> list[np.ndarray]:
@@ -37,7 +38,8 @@ def test_a_quantised_network_takes_raw_pixels_and_answers_alike(
     model = timm.create_model(architecture, num_classes=5).eval()
     data_config = model_data_config(model, side, "squash")
     network = write_onnx(tmp_path / "model.onnx", model, data_config, {"label_names": ["a"]})
-    write_parts(tmp_path / INT8_ONNX, data_config, quantise(network, _pixels(side), attempt), {"label_names": ["a"]})
+    quantised_network = quantise(network, _pixels(side), attempt)
+    write_parts(tmp_path / INT8_ONNX, raw_pixels_graph(data_config), quantised_network, {"label_names": ["a"]})
     picture = np.random.default_rng(8).integers(0, 256, (90, 70, 3), np.uint8)
     sessions = [onnxruntime.InferenceSession(tmp_path / name) for name in ("model.onnx", INT8_ONNX)]
     plain, quantised = (session.run(None, {"image": picture}) for session in sessions)
