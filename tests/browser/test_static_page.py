@@ -82,8 +82,6 @@ def decided(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     for name in [name for name in weights if name.startswith("fc.")]:
         weights[name] = weights[name] * 60
     save_file(weights, folder / "model.safetensors")
-    # Of the weights as they were.
-    (folder / INT8_ONNX).unlink(missing_ok=True)
     model = timm.create_model(f"local-dir:{folder}", pretrained=True)
     add_onnx(folder, timm.data.resolve_model_data_config(model))
     return folder
@@ -223,17 +221,17 @@ def test_a_quantised_model_says_in_a_browser_what_it_does_in_app_py(
     pixels = [eval_transform(data_config)(Image.open(file).convert("RGB")).unsqueeze(0).numpy() for file in pictures]
     network = add_onnx(folder, data_config)
     assert network is not None
-    for attempt in ATTEMPTS:
-        quantised = quantise(network, pixels, attempt)
-        label_names = json.loads((folder / "config.json").read_text())["label_names"]
-        write_parts(folder / INT8_ONNX, raw_pixels_graph(data_config), quantised, {"label_names": label_names})
-        write_site(str(folder), tmp_path / "site", None, None)
-        with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
-            differences, _ = _compare(_open(context, files.address), folder, pictures)
-            assert any(name.endswith("/model.int8.onnx") for name in files.asked)
-        # Numbers are rounded alike, but not everywhere to the same side; the classifier multiplies that by 60.
-        assert np.median(differences) <= 5e-3
-        assert max(differences) <= 5e-2
+    # Part of it whole numbers, part of it not.
+    quantised = quantise(network, pixels, ATTEMPTS[1])
+    label_names = json.loads((folder / "config.json").read_text())["label_names"]
+    write_parts(folder / INT8_ONNX, raw_pixels_graph(data_config), quantised, {"label_names": label_names})
+    write_site(str(folder), tmp_path / "site", None, None)
+    with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
+        differences, _ = _compare(_open(context, files.address), folder, pictures)
+        assert any(name.endswith("/model.int8.onnx") for name in files.asked)
+    # Numbers are rounded alike, but not everywhere to the same side; the classifier multiplies that by 60.
+    assert np.median(differences) <= 5e-3
+    assert max(differences) <= 5e-2
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def render_card(
         timm_id=f"hf-hub:{repo_id}" if repo_id else f"local-dir:{PLACEHOLDER}",
         space_id=space_id or "SPACE_ID_OR_ADDRESS",
         has_onnx=(folder / ONNX).is_file(),
-        formats=_read_json(folder / FORMATS),
+        formats=_read_formats(folder),
         config=config,
         data=data,
         recipe=recipe,
@@ -89,6 +89,14 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _read_formats(folder: Path) -> dict[str, Any]:
+    """Returns what was measured of the files that are there, or nothing."""
+    told = _read_json(folder / FORMATS)
+    if told:
+        told["files"] = {file: of for file, of in told["files"].items() if (folder / file).is_file()}
+    return told
 
 
 def read_examples(folder: Path) -> list[dict[str, str]]:

@@ -227,7 +227,6 @@ def test_what_is_asked_for_and_is_not_there_is_one_line(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = _copy(model_folder, tmp_path)
-    (folder / "model.int8.onnx").unlink(missing_ok=True)
     monkeypatch.setenv("MODEL_FORMAT", "int8")
     with pytest.raises(ModelFolderError, match=r"has no model\.int8\.onnx: MODEL_FORMAT=float can be had"):
         load_model(str(folder))

@@ -142,7 +142,6 @@ def test_the_picture_that_the_threshold_was_read_off_has_no_verdict_to_keep() ->
 
 def _folder(model_folder: Path, tmp_path: Path) -> ModelFolder:
     copy = Path(shutil.copytree(model_folder, tmp_path / "model"))
-    (copy / INT8_ONNX).unlink(missing_ok=True)
     return open_model_folder(str(copy))
 
 
