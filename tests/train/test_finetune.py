@@ -317,6 +317,9 @@ def test_a_run_writes_a_quantised_model_that_passes_and_tells_of_every_file(
     assert "model.int8.onnx" not in render_card(model)
     (model / "formats.json").unlink()
     assert "Files that answer" not in render_card(model)
+    # The same command once more finds nothing left to train, and makes the model folder anew.
+    fit(_recipe(dataset_folder, tmp_path / "run", "resume_from_checkpoint=true"))
+    assert {"model.int8.onnx", "formats.json"} <= {path.name for path in model.iterdir()}
 
 
 def test_pictures_are_prepared_as_the_architecture_has_it_wherever_it_answers(
