@@ -6,6 +6,9 @@ validation split: ours keeps its best epoch by it, fastai reports it only, as it
 same pictures, at the same size, for the same number of unfrozen epochs, from the same weights; the rest is each side's
 own recipe: one of recipes/ here, `fine_tune` with its defaults there.
 
+With no unfrozen epochs, stage 1 is compared with `fine_tune`'s frozen one; `--sides ours regression fastai` shows
+beside them what scikit-learn's logistic regression makes of the same features.
+
 So every picture is judged once by each side. Intervals are 95 %: Wilson's for accuracies, bootstrap over groups of
 near-duplicates for macro F1 and for the differences, which are paired.
 """
@@ -23,12 +26,15 @@ import datasets
 import numpy as np
 from sklearn.metrics import f1_score
 
+from benchmarks.regression import regression
 from benchmarks.sides import ROOT, export_images, fastai_python, run_side
 from train.fitting.data import load_images
 from train.fitting.folds import Fold, deal_folds
 from train.fitting.pool import Pool, pool
+from train.fitting.recipe import Recipe
 from train.judging.intervals import wilson_interval
 from train.judging.out_of_fold import read_out_of_fold
+from train.settings import load_settings
 
 RESAMPLES = 2000
 _NOT_FASTAIS = {"work", "recipe", "set", "sides"}
@@ -45,6 +51,9 @@ def main(words: list[str] | None = None) -> None:
     answers: dict[str, list[list[int]]] = {}
     if "fastai" in options.sides:
         answers["fastai"] = fastai(options, pictures, folds)
+    if "regression" in options.sides:
+        recipe = load_settings(Recipe, options.recipe, [*words_of(options, dataset), "output_dir=unused"])
+        answers = {"logistic regression": regression(recipe, pictures, folds), **answers}
     if "ours" in options.sides:
         answers = {**ours(options, dataset), **answers}
     truth = [[pictures.labels[index] for index in fold.held_out] for fold in folds]
@@ -68,7 +77,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=8)
-    parser.add_argument("--sides", nargs="+", choices=["ours", "fastai"], default=["ours", "fastai"])
+    parser.add_argument("--sides", nargs="+", choices=["ours", "regression", "fastai"], default=["ours", "fastai"])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more settings of our recipe")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench-quality", help="where things are put")
     return parser.parse_args(words)
@@ -94,12 +103,9 @@ def pooled_dataset(options: argparse.Namespace) -> Path:
 def ours(options: argparse.Namespace, dataset: Path) -> dict[str, list[list[int]]]:
     """Returns the classes that our models give each fold's pictures, of those kept and of stage 1."""
     run = (options.work / "ours").resolve()
-    start = f"weights={options.weights.resolve()}" if options.weights else "pretrained=false"
     command = [
-        sys.executable, "-m", "train", "cross-validate", options.recipe.resolve(), f"dataset={dataset}",
-        f"output_dir={run}", f"folds={options.folds}", f"seed={options.seed}", start,
-        f"architecture={options.architecture}", f"image_size={options.size}", f"batch_size={options.batch_size}",
-        f"num_workers={options.workers}", f"epochs={options.epochs}", *options.set,
+        sys.executable, "-m", "train", "cross-validate", options.recipe.resolve(), f"output_dir={run}",
+        f"folds={options.folds}", *words_of(options, dataset),
     ]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     found = {}
@@ -108,6 +114,16 @@ def ours(options: argparse.Namespace, dataset: Path) -> dict[str, list[list[int]
         if all(path.exists() for path in files):
             found[side] = [read_out_of_fold(path).predictions.logits.argmax(1).tolist() for path in files]
     return found
+
+
+def words_of(options: argparse.Namespace, dataset: Path) -> list[str]:
+    """Returns our settings, but for what only a cross-validation has."""
+    start = f"weights={options.weights.resolve()}" if options.weights else "pretrained=false"
+    return [
+        f"dataset={dataset}", f"seed={options.seed}", start, f"architecture={options.architecture}",
+        f"image_size={options.size}", f"batch_size={options.batch_size}", f"num_workers={options.workers}",
+        f"epochs={options.epochs}", *options.set,
+    ]  # fmt: skip
 
 
 def fastai(options: argparse.Namespace, pictures: Pool, folds: list[Fold]) -> list[list[int]]:

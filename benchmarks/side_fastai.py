@@ -101,7 +101,12 @@ def main() -> None:
     if options.weights:
         load_backbone(learner.model[0], options.weights, own)
     with learner.no_bar(), learner.no_logging():
-        learner.fine_tune(options.epochs, freeze_epochs=options.freeze_epochs)
+        if options.epochs:
+            learner.fine_tune(options.epochs, freeze_epochs=options.freeze_epochs)
+        else:
+            # What `fine_tune` begins with.
+            learner.freeze()
+            learner.fit_one_cycle(options.freeze_epochs, slice(2e-3), pct_start=0.99)
     values = [row[-1] for row in learner.recorder.values]
     answer = {
         "first_step": clock.first_step - BEGAN,

@@ -8,9 +8,11 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from tqdm import tqdm
 
+from train.fitting.averaging import WeightAverage
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.frozen import Classifier
 from train.fitting.loop import check_finite, train_one_epoch, validate
+from train.fitting.model import cpu_state
 from train.fitting.optim import make_one_cycle
 from train.fitting.progress import EpochRecord, EpochTrace, Progress
 from train.fitting.recipe import Recipe
@@ -74,11 +76,15 @@ def run_stage(
         recipe.final_div_factor,
     )
     ema = ModelEmaV3(model, recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
-    state = StageState(model, optimizer, scheduler, accelerator.scaler, ema, lesson.scale)
     done = progress.epochs_done(stage.number)
     begun = resumed.trace if resumed else None
-    if resumed and (done or begun):
-        state.restore(resumed)
+    within = resumed if done or begun else None
+    average = None
+    if recipe.wise_ft and not stage.frozen:
+        average = WeightAverage(model, within.start if within else cpu_state(model), recipe.wise_ft)
+    state = StageState(model, optimizer, scheduler, accelerator.scaler, ema, average, lesson.scale)
+    if within:
+        state.restore(within)
     prepared, prepared_optimizer = accelerator.prepare(lesson.learner, optimizer)
     if recipe.compile and not stage.views:
         # Around the model, not in place: what is published is the plain one.
@@ -93,7 +99,9 @@ def run_stage(
         recipe.freeze_batchnorm,
     )
     judged = prepared
-    if ema:
+    if average:
+        judged = average.module
+    elif ema:
         judged = Classifier(ema.module, 0.0, lesson.scale) if stage.views else ema.module
     # A stream has no place to go on from but its start.
     minutes = None if recipe.streaming else recipe.checkpoint_minutes
@@ -116,6 +124,8 @@ def run_stage(
             keeper.begin(trace)
             watched = WatchedBatches(train_batches, keeper.wish, keeper.act)
             train_one_epoch(stepper, watched, state, title, bar, epoch_seed, trace)
+            if average:
+                average.follow(state.learned)
             watched = WatchedBatches(valid_loader, keeper.wish, keeper.act)
             logits, labels = validate(accelerator, judged, watched, f"{title}, validation")
             check_finite(logits, title)

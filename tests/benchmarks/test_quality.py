@@ -1,10 +1,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.quality import ours, parse, pooled_dataset, read, table
+from benchmarks.quality import ours, parse, pooled_dataset, read, table, words_of
+from benchmarks.regression import regression
 from train.fitting.data import load_images
+from train.fitting.folds import deal_folds
+from train.fitting.pool import pool
+from train.fitting.recipe import Recipe
+from train.settings import load_settings
 
 
 def test_the_table_has_every_side_and_what_ours_is_ahead() -> None:
@@ -50,6 +56,30 @@ def test_all_pictures_are_pooled_and_our_side_is_a_cross_validation(dataset_fold
     found = ours(options, pooled_dataset(options))
     assert list(found) == ["ours, stage 1", "ours"]
     assert sum(map(len, found["ours"])) == len(pooled.split("train"))
+
+
+def test_stage_1_answers_as_logistic_regression_does(dataset_folder: Path, tmp_path: Path) -> None:
+    words = [
+        "--dataset",
+        str(dataset_folder),
+        "--work",
+        str(tmp_path),
+        "--architecture",
+        "test_resnet",
+        "--size",
+        "32",
+    ]
+    recipe = ["--recipe", "recipes/debug.yaml", "--folds", "2", "--epochs", "0", "--workers", "0", "--set"]
+    options = parse([*words, *recipe, "feature_views=2", "feature_l2=1", "freeze_epochs=200", "freeze_max_lr=1e-1"])
+    dataset = pooled_dataset(options)
+    pictures = pool(load_images(str(dataset)))
+    folds = deal_folds(pictures.labels, pictures.groups, pictures.images.label_names, options.folds, options.seed)
+    settings = load_settings(Recipe, options.recipe, [*words_of(options, dataset), "output_dir=unused"])
+    expected = np.concatenate(regression(settings, pictures, folds))
+    found = ours(options, dataset)
+    assert list(found) == ["ours"]
+    # Of eight classes, between which random weights hardly tell: answers by chance would be the same on 13 %.
+    assert (np.concatenate(found["ours"]) == expected).mean() >= 0.65
 
 
 def test_a_run_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:

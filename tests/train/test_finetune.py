@@ -174,7 +174,7 @@ def test_every_setting_acts(plain_loss: float, dataset_folder: Path, tmp_path: P
 ALL_AT_ONCE = (
     "freeze_epochs=1", "epochs=3", "ema_decay=0.9", "gradient_accumulation_steps=4", "mixup=0.4", "cutmix=1",
     "random_erasing=0.5", "class_balance=sampling", "max_grad_norm=1", "drop_rate=0.2", "channels_last=true",
-    "image_sizes=32,48,64", "label_smoothing=0.1",
+    "image_sizes=32,48,64", "label_smoothing=0.1", "wise_ft=0.5",
 )  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def test_a_run_with_every_option_resumes_to_the_bit(
         load_file(run / "checkpoints" / "stage2-epoch003.safetensors") for run in (tmp_path / "run", all_at_once)
     )
     assert one.keys() == other.keys()
-    assert {name.partition(".")[0] for name in one} == {"model", "ema", "optimizer"}
+    assert {name.partition(".")[0] for name in one} == {"model", "ema", "start", "optimizer"}
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
@@ -251,6 +251,25 @@ def test_the_average_is_what_is_validated_and_kept(dataset_folder: Path, tmp_pat
     metrics = evaluate(str(run.model), Evaluation(**words, num_workers=0))
     assert metrics["accuracy"] == record.validation_accuracy
     assert metrics["calibrated_from"]["nll"] == pytest.approx(record.validation_loss, abs=1e-6)
+
+
+def test_half_way_from_what_stage_2_began_with_is_what_is_validated_and_kept(
+    dataset_folder: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    words = (f"init_from={model_folder}", "freeze_epochs=0", "epochs=1", "wise_ft=0.25")
+    run = fit(_recipe(dataset_folder, tmp_path / "run", *words))
+    checkpoint = load_newest_checkpoint(run.checkpoints)
+    assert checkpoint is not None
+    kept = load_file(run.best)
+    former = load_file(model_folder / "model.safetensors")
+    for name, weights in kept.items():
+        if weights.is_floating_point():
+            assert torch.equal(checkpoint.start[name], former[name])
+            assert not torch.equal(checkpoint.model[name], former[name])
+            assert torch.allclose(weights, 0.75 * former[name] + 0.25 * checkpoint.model[name], atol=1e-7)
+    words = {"dataset": str(dataset_folder), "split": "validation", "output_dir": tmp_path / "judged"}
+    metrics = evaluate(str(run.model), Evaluation(**words, num_workers=0))
+    assert metrics["accuracy"] == checkpoint.progress.records[0].validation_accuracy
 
 
 def test_weights_of_rare_classes(dataset_folder: Path, tmp_path: Path) -> None:

@@ -63,6 +63,12 @@ def test_nothing_to_train_is_a_fault(tmp_path: Path) -> None:
         _recipe(tmp_path, "epochs: 0\nfreeze_epochs: 0\n")
 
 
+def test_half_way_from_nowhere_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"wise_ft goes half-way .* set freeze_epochs, or init_from"):
+        _recipe(tmp_path, "wise_ft: 0.5\nfreeze_epochs: 0\n")
+    assert _recipe(tmp_path, "wise_ft: 0.5\nfreeze_epochs: 0\ninit_from: a\n").wise_ft == 0.5
+
+
 @pytest.mark.parametrize(("word", "sizes"), [("96,128", (96, 128)), ("[64]", (64,)), ("[]", ()), ("", ())])
 def test_lists_are_given_in_one_word(tmp_path: Path, word: str, sizes: tuple[int, ...]) -> None:
     assert _recipe(tmp_path, "", f"image_sizes={word}").image_sizes == sizes

@@ -147,7 +147,7 @@ def test_a_run_stopped_while_it_looks_at_the_views_ends_as_the_uninterrupted_one
 
 EVERY_OPTION = (
     "ema_decay=0.9", "gradient_accumulation_steps=4", "class_balance=sampling", "mixup=0.4", "cutmix=1",
-    "max_grad_norm=1", "channels_last=true", "label_smoothing=0.1",
+    "max_grad_norm=1", "channels_last=true", "label_smoothing=0.1", "wise_ft=0.5",
 )  # fmt: skip
 
 

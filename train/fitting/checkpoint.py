@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file with all that a run needs to go on, to the bit.
 
-Nothing is pickled: tensors lie under `model.*`, `optimizer.*` and `ema.*`, the rest is JSON in the file's header, and
-with it a checksum over both. Random states need no place here, since every step seeds its own (see
+Nothing is pickled: tensors lie under `model.*`, `optimizer.*`, `ema.*` and `start.*`, the rest is JSON in the file's
+header, and with it a checksum over both. Random states need no place here, since every step seeds its own (see
 `train.fitting.batches`).
 """
 
@@ -46,7 +46,8 @@ class Checkpoint:
         scaler: The state of fp16's loss scaler, empty without one.
         progress: The epochs that are done.
         trace: The epoch that is not done, up to an optimizer's update; None between epochs.
-        ema: The averaged weights, empty without an average.
+        ema: The moving average of the weights, empty without one.
+        start: The weights that the stage began with, where those that are kept are averaged with them; else empty.
     """
 
     model: dict[str, torch.Tensor]
@@ -56,6 +57,7 @@ class Checkpoint:
     progress: Progress
     trace: EpochTrace | None = None
     ema: dict[str, torch.Tensor] = field(default_factory=dict)
+    start: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -73,6 +75,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
     tensors |= {f"ema.{name}": tensor for name, tensor in checkpoint.ema.items()}
+    tensors |= {f"start.{name}": tensor for name, tensor in checkpoint.start.items()}
     numbers: dict[str, Any] = {}
     for index, state in checkpoint.optimizer["state"].items():
         for key, value in state.items():
@@ -199,6 +202,7 @@ def _load(path: Path) -> Checkpoint:
         progress=Progress.from_json(header["progress"]),
         trace=EpochTrace(**header["trace"]) if header["trace"] else None,
         ema=_under("ema.", tensors),
+        start=_under("start.", tensors),
     )
 
 

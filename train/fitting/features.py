@@ -22,39 +22,13 @@ from train.fitting.feature_file import write_features
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.pictures import TrainingImages, TransformedImages
 from train.fitting.sampling import make_sampler
-from train.fitting.transforms import Transform
+from train.fitting.views import ViewedImages, views_of
 from train.running.processes import from_main
 from train.running.stopping import StopRequest
 from train.running.watching import stoppable
 
 # Pictures whose features are looked at together.
 _ROWS = 4096
-
-
-class ViewedImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], int]]):
-    """Pictures as they are judged, and as they are before they are changed, each with what happens to it how often."""
-
-    def __init__(self, plain: Transform, images: TrainingImages, count: int) -> None:
-        """Takes the evaluation transform, the pictures, and how many changed views of each are wanted."""
-        self.plain, self.images, self.count = plain, images, count
-
-    def __len__(self) -> int:
-        """Returns the number of pictures."""
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], int]:
-        """Returns float32 (3, height, width), uint8 (3, side, side) and float32 (count, 15), and the label.
-
-        Raises:
-            DatasetError: The picture can't be decoded.
-        """
-        image, label = self.images.image(index)
-        changes = [self.images.changes(image.width / image.height, index, view) for view in range(self.count)]
-        return (
-            self.plain(image),
-            self.images.square(image) if changes else torch.empty(0),
-            torch.stack(changes) if changes else torch.empty(0),
-        ), label
 
 
 class Features(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -202,24 +176,6 @@ def _compute(
         with accelerator.autocast():
             features = backbone.features(values.flatten(0, 1))
         yield accelerator.gather_for_metrics(features.float().unflatten(0, (-1, views))).cpu()
-
-
-def views_of(augmenter: Augmenter, plain: torch.Tensor, squares: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
-    """Returns plain pictures, their mirror images and their changed views.
-
-    Args:
-        augmenter: Makes the changed ones.
-        plain: Float32 of shape (batch, 3, height, width).
-        squares: uint8 of shape (batch, 3, side, side); unused where there are no changes.
-        changes: Float32 of shape (batch, count, 15), or empty.
-
-    Returns:
-        Float32 of shape (batch, 2 + count, 3, height, width).
-    """
-    views = [plain, plain.flip(-1)]
-    if changes.numel():
-        views += [augmenter(squares, drawn) for drawn in changes.unbind(1)]
-    return torch.stack(views, 1)
 
 
 def _digest(model: Any) -> str:

@@ -93,6 +93,8 @@ class Recipe(Settings):
         max_grad_norm: The gradient's norm is clipped to this.
         ema_decay: Keep an exponential moving average of the weights, with this decay (0.9998, say; lower in the
             first steps), and validate and keep it instead of the weights themselves.
+        wise_ft: Validate and keep, in stage 2, weights between those that it began with and those that it has learned,
+            at this share of the way (0.5: half of it).
         patience: A stage ends early when validation has not improved for this many epochs, and the best of all its
             epochs may be kept; without, the last one may. Passes over cached features go on to the last.
         target_accuracy: How often the model should be right where it does not abstain, 0 to 1; its threshold,
@@ -154,6 +156,7 @@ class Recipe(Settings):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     max_grad_norm: float | None = Field(None, gt=0)
     ema_decay: float | None = Field(None, gt=0, lt=1)
+    wise_ft: float | None = Field(None, gt=0, lt=1)
     patience: int | None = Field(None, ge=1)
     target_accuracy: float = Field(0.95, gt=0, lt=1)
     seed: int = Field(8, ge=0, lt=2**32)
@@ -175,6 +178,8 @@ class Recipe(Settings):
             faults.append("freeze_epochs and epochs are both 0: nothing to train")
         if self.init_from is not None and self.weights is not None:
             faults.append("init_from and weights both say where to start from: give one of them")
+        if self.wise_ft and self.epochs and not self.freeze_epochs and self.init_from is None:
+            faults.append("wise_ft goes half-way from a model that knows the classes: set freeze_epochs, or init_from")
         if self.streaming and self.feature_views and self.freeze_epochs:
             faults.append("streaming and feature_views don't go together: set feature_views=0, or freeze_epochs=0")
         if self.streaming and self.class_balance == "sampling":

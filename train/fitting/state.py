@@ -7,6 +7,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
+from train.fitting.averaging import WeightAverage
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.frozen import rescale
 from train.fitting.model import classifier_names, cpu_state
@@ -22,7 +23,8 @@ class StageState:
         optimizer: Not prepared.
         scheduler: Steps with the optimizer.
         scaler: fp16's loss scaler, or None.
-        ema: An average of the model's weights, which is validated and kept in their place; or None.
+        ema: A moving average of the model's weights, which is validated and kept in their place; or None.
+        average: Of these and those that the stage began with, which is validated and kept in place of both; or None.
         scale: Powers of two that the features are divided by while the stage runs, of shape (features,), and the
             classifier's weight is multiplied by: in the model, not in what is kept. None: by nothing.
     """
@@ -32,6 +34,7 @@ class StageState:
     scheduler: Any
     scaler: Any
     ema: ModelEmaV3 | None
+    average: WeightAverage | None = None
     scale: torch.Tensor | None = None
 
     def follow(self) -> None:
@@ -40,9 +43,14 @@ class StageState:
         if self.ema:
             self.ema.update(self.model, step=self.scheduler.last_epoch)
 
+    @property
+    def learned(self) -> nn.Module:
+        """The model with the weights that the stage has learned."""
+        return self.ema.module if self.ema else self.model
+
     def judged_weights(self) -> dict[str, torch.Tensor]:
         """Returns a copy, in main memory, of the weights that are validated."""
-        return self._kept(self.ema.module if self.ema else self.model)
+        return self._kept(self.average.module if self.average else self.learned)
 
     def checkpoint(self, progress: Progress, trace: EpochTrace | None) -> Checkpoint:
         """Returns everything that a run needs to go on."""
@@ -54,6 +62,7 @@ class StageState:
             progress,
             trace,
             self._kept(self.ema.module) if self.ema else {},
+            self.average.start if self.average else {},
         )
 
     def _kept(self, model: nn.Module) -> dict[str, torch.Tensor]:

@@ -10,11 +10,12 @@ from accelerate import Accelerator
 
 from train.fitting.augment import Augmentation, Augmenter, square_transform
 from train.fitting.data import load_images
-from train.fitting.features import Features, ViewedImages, cache_features, views_of
+from train.fitting.features import Features, cache_features
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.model import build_model, model_data_config
 from train.fitting.pictures import TrainingImages
 from train.fitting.transforms import eval_transform
+from train.fitting.views import ViewedImages, views_of
 from train.running.stopping import StopRequest
 
 SIZE = 32

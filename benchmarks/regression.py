@@ -1,0 +1,60 @@
+"""scikit-learn's logistic regression on the features that stage 1 of `train fit` learns from."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from accelerate.utils import set_seed
+from sklearn.linear_model import LogisticRegression
+
+from train.fitting.features import Features, feature_sets
+from train.fitting.folds import Fold
+from train.fitting.penalty import choose_l2
+from train.fitting.pool import Pool
+from train.fitting.recipe import Recipe
+from train.judging.predict import predict_alone
+from train.judging.split import groups_of
+from train.parts import make_parts, recipe_accelerator
+from train.plan import set_learning, stages
+from train.running.stopping import StopRequest
+
+
+def regression(recipe: Recipe, pictures: Pool, folds: list[Fold]) -> list[list[int]]:
+    """Returns the classes that it gives each fold's held-out pictures, of which it sees one plain view each.
+
+    Args:
+        recipe: As stage 1 has it, with views and its way to choose the penalty.
+        pictures: What there is.
+        folds: Who learns from what.
+    """
+    return [_of_fold(recipe, pictures, fold) for fold in folds]
+
+
+def _of_fold(recipe: Recipe, pictures: Pool, fold: Fold) -> list[int]:
+    images, accelerator = pictures.learned_in(fold), recipe_accelerator(recipe)
+    set_seed(recipe.seed)
+    parts = make_parts(recipe, accelerator, images, False)
+    stage = stages(recipe)[0]
+    backbone = set_learning(recipe, stage, parts.model)
+    with tempfile.TemporaryDirectory() as folder:
+        train, _ = feature_sets(
+            accelerator, backbone, parts.train_batches, parts.valid_loader.dataset, stage.views, recipe.batch_size,
+            recipe.num_workers, Path(folder), StopRequest(),
+        )  # fmt: skip
+        rows = images.split("train")
+        groups = groups_of(rows) or [str(number) for number in range(len(rows))]
+        strength = recipe.feature_l2
+        model, scale = fitted(train, choose_l2(train, groups, recipe.seed) if strength == "auto" else strength)
+    parts.model.reset_classifier(0)
+    columns = [str(number) for number in range(len(scale))]
+    held_out, workers = pictures.rows.select(fold.held_out), recipe.num_workers
+    seen = predict_alone(parts.model, parts.data_config, held_out, columns, "Predicting", recipe.batch_size, workers)
+    return model.predict(seen.logits / scale).tolist()
+
+
+def fitted(features: Features, strength: float) -> tuple[LogisticRegression, np.ndarray]:
+    """Returns the model at its minimum, and what features are to be divided by."""
+    scale = features.spread().numpy()
+    rows = (features.values / scale).reshape(-1, len(scale))
+    truth = np.repeat(features.labels.numpy(), features.values.shape[1])
+    return LogisticRegression(C=1 / strength, max_iter=2000).fit(rows, truth), scale
