@@ -183,3 +183,19 @@ def test_a_run_without_it_says_which_bound_was_missed(
     for attempt in int8.ATTEMPTS:
         assert f"{attempt.name}: the same answer on" in caplog.text
     assert "of 8 pictures, 101% is the least" in caplog.text
+
+
+def test_a_network_that_became_another_is_caught(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = _folder(model_folder, tmp_path)
+    torch.manual_seed(9)
+    other = timm.create_model("test_resnet", num_classes=8).eval()
+    data_config = timm.data.resolve_model_data_config(timm.create_model(f"local-dir:{folder.path}", pretrained=True))
+    network = write_onnx(tmp_path / "other.onnx", other, data_config, {})
+    with caplog.at_level(logging.WARNING):
+        assert write_int8(folder, network, data_config, load_images(str(dataset_folder))) is None
+    assert not (folder.path / INT8_ONNX).exists()
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said.count("of 8 pictures, 98% is the least") >= len(int8.ATTEMPTS)
+    assert "\n" not in said
