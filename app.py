@@ -2,6 +2,8 @@
 
 MODEL_ID=RUN/model python app.py      (a model folder or a Hub id; the port from GRADIO_SERVER_PORT)
 
+The quantised file answers where the folder has one; MODEL_FORMAT=float or MODEL_FORMAT=int8 leaves no choice.
+
 SIGTERM and Ctrl-C end it, with exit code 0, after what was being answered is finished.
 """
 
@@ -44,6 +46,7 @@ def main() -> int:
     with upload_folder() as uploads:
         try:
             port = _asked_port()
+            _check_format()
             if on_a_space() and not (model_id and Path(model_id).is_dir()):
                 port = port or FIRST_PORT
                 waiting = WaitingPage(os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), port)
@@ -68,6 +71,11 @@ def _asked_port() -> int | None:
     if not asked.isdecimal() or not 0 < int(asked) < 2**16:
         raise StartError(f"GRADIO_SERVER_PORT is {asked!r}: a number from 1 to 65535 is allowed")
     return int(asked)
+
+
+def _check_format() -> None:
+    if (asked := os.environ.get("MODEL_FORMAT")) not in (None, "float", "int8"):
+        raise StartError(f"MODEL_FORMAT is {asked!r}: float and int8 are allowed")
 
 
 def _page_of(model: "ServedModel", uploads: UploadFolder, port: int | None) -> "Serving":

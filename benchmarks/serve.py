@@ -1,12 +1,14 @@
 """The page beside the pages people write in a few lines: `python -m benchmarks.serve --help`.
 
-Ours is app.py as it is. Beside it (a) transformers.pipeline in a gr.Interface and, its predict function alone,
-(b) fastai's learn.predict. All have the same architecture and pictures and run in processes of their own that take
-turns, so that whatever else the machine does meets all; a ratio is the median of the rounds' ratios.
+Ours is app.py as it is, once with the model's float file and once with its int8 one. Beside it (a)
+transformers.pipeline in a gr.Interface and, its predict function alone, (b) fastai's learn.predict. All have the same
+architecture and pictures and run in processes of their own that take turns, so that whatever else the machine does
+meets all; a ratio is the median of the rounds' ratios.
 """
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import re
@@ -22,19 +24,27 @@ from typing import Any
 
 import httpx
 from gradio_client import Client, handle_file
+from PIL import Image
 
 from benchmarks.evaluate import CLASSES, draw, write_model
 from benchmarks.sides import ROOT, fastai_python, memory, run_side
+from hub.model_folder import INT8_ONNX, ONNX
 
+_CALIBRATION_DRAWINGS = 16
 Round = dict[str, dict[str, Any]]
-# What is measured, its unit, beside whom, and what the project asks of the ratio ours / theirs.
+# What is measured, its unit, of which of our files, beside whom, and what the project asks of the ratio ours / theirs.
 ROWS = [
-    ("start to first answer, s", "first_answer", "pipeline", "<= 0.50"),
-    ("one picture through gradio_client, p50, ms", "single", "pipeline", "<= 0.85"),
-    ("clients at once, answers/s", "throughput", "pipeline", ">= 1.40"),
-    ("memory after all that, MB", "memory", "pipeline", "<= 0.60"),
-    ("predict function alone, p50, ms", "alone", "pipeline", "<= 0.75"),
-    ("predict function alone, p50, ms", "alone", "fastai", ""),
+    ("start to first answer, s", "first_answer", "float", "pipeline", "<= 0.50"),
+    ("start to first answer, s", "first_answer", "int8", "pipeline", "<= 0.50"),
+    ("one picture through gradio_client, p50, ms", "single", "float", "pipeline", "<= 0.85"),
+    ("one picture through gradio_client, p50, ms", "single", "int8", "pipeline", "<= 0.85"),
+    ("clients at once, answers/s", "throughput", "float", "pipeline", ">= 1.40"),
+    ("clients at once, answers/s", "throughput", "int8", "pipeline", ">= 1.80"),
+    ("memory after all that, MB", "memory", "float", "pipeline", "<= 0.60"),
+    ("memory after all that, MB", "memory", "int8", "pipeline", "<= 0.60"),
+    ("predict function alone, p50, ms", "alone", "float", "pipeline", "<= 0.75"),
+    ("predict function alone, p50, ms", "alone", "int8", "pipeline", "<= 0.30"),
+    ("predict function alone, p50, ms", "alone", "float", "fastai", ""),
 ]
 
 
@@ -94,25 +104,38 @@ def write_pictures(folder: Path, number: int, width: int) -> list[Path]:
 
 
 def write_served_model(options: argparse.Namespace) -> Path:
-    """Writes a model folder with random weights that also has a model.onnx."""
+    """Writes a model folder with random weights that also has a model.onnx and a model.int8.onnx."""
     import timm
 
-    from train.publishing.export import write_onnx
+    from train.fitting.transforms import eval_transform
+    from train.publishing.export import write_onnx, write_parts
+    from train.publishing.int8 import ATTEMPTS
+    from train.publishing.quantize import quantise
+    from train.publishing.raw_pixels import raw_pixels_graph
 
-    folder = options.work / "model"
+    folder, properties = options.work / "model", {"label_names": CLASSES}
     write_model(folder, options.architecture, options.size)
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     data_config = timm.data.resolve_model_data_config(model)
-    write_onnx(folder / "model.onnx", model, data_config, {"label_names": CLASSES})
+    network = write_onnx(folder / ONNX, model, data_config, properties)
+    transform = eval_transform(data_config)
+    drawings = (Image.open(io.BytesIO(draw(number, options.width))) for number in range(_CALIBRATION_DRAWINGS))
+    quantised = quantise(network, (transform(drawing).unsqueeze(0).numpy() for drawing in drawings), ATTEMPTS[0])
+    write_parts(folder / INT8_ONNX, raw_pixels_graph(data_config), quantised, properties)
     return folder
+
+
+def our_formats(model: Path) -> list[str]:
+    """Returns which of its two files a model folder has, by what MODEL_FORMAT calls them."""
+    return ["float", "int8"] if (model / INT8_ONNX).is_file() else ["float"]
 
 
 def pages(model: Path) -> dict[str, list[str | Path]]:
     """Returns the command of each page, in the order in which they take turns."""
-    return {
-        "ours": [sys.executable, "app.py"],
-        "pipeline": [sys.executable, "-m", "benchmarks.side_pipeline", "page", model],
+    ours: dict[str, list[str | Path]] = {
+        numbers: ["env", f"MODEL_FORMAT={numbers}", sys.executable, "app.py"] for numbers in our_formats(model)
     }
+    return {**ours, "pipeline": [sys.executable, "-m", "benchmarks.side_pipeline", "page", model]}
 
 
 def functions(
@@ -121,9 +144,10 @@ def functions(
     """Returns the command of each predict function without a page."""
     words: list[str | Path] = [str(options.singles), *pictures]
     commands: dict[str, list[str | Path]] = {
-        "ours": [sys.executable, "-m", "benchmarks.side_answer", model, *words],
-        "pipeline": [sys.executable, "-m", "benchmarks.side_pipeline", "alone", model, *words],
+        numbers: ["env", f"MODEL_FORMAT={numbers}", sys.executable, "-m", "benchmarks.side_answer", model, *words]
+        for numbers in our_formats(model)
     }
+    commands["pipeline"] = [sys.executable, "-m", "benchmarks.side_pipeline", "alone", model, *words]
     if peer:
         commands["fastai"] = [peer, "benchmarks/side_learner.py", str(options.size), *words]
     return commands
@@ -192,14 +216,14 @@ async def many_clients(address: str, pictures: list[Path], clients: int, each: i
 
 def table(rounds: list[Round]) -> str:
     """Returns the table, in Markdown; a ratio is ours divided by theirs."""
-    lines = ["| | ours | beside | | ours / theirs | asked |", "|---|--:|---|--:|--:|---|"]
-    for title, key, beside, asked in ROWS:
-        if any(beside not in done for done in rounds):
+    lines = ["| | our file | ours | beside | | ours / theirs | asked |", "|---|---|--:|---|--:|--:|---|"]
+    for title, key, numbers, beside, asked in ROWS:
+        if any(side not in done for done in rounds for side in (numbers, beside)):
             continue
-        pairs = [(done["ours"][key], done[beside][key]) for done in rounds]
+        pairs = [(done[numbers][key], done[beside][key]) for done in rounds]
         ratio = statistics.median(ours / theirs for ours, theirs in pairs)
         ours, theirs = (statistics.median(values) for values in zip(*pairs, strict=True))
-        lines.append(f"| {title} | {ours:.1f} | {beside} | {theirs:.1f} | {ratio:.2f} | {asked} |")
+        lines.append(f"| {title} | {numbers} | {ours:.1f} | {beside} | {theirs:.1f} | {ratio:.2f} | {asked} |")
     return "\n".join(lines)
 
 

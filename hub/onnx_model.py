@@ -56,6 +56,9 @@ def open_onnx(folder: ModelFolder, threads: int, name: str = ONNX) -> onnxruntim
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Else a file says by itself that it is of ONNX Runtime's other format, which is not looked at here.
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    # Processors without VNNI add pairs of products of whole numbers in 16 bits, where they may not fit; this has them
+    # compute in another way. A file that was checked on one processor answers alike on all.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     _keep_memory_for_maps()
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Weights stay; among maps they would keep what lies around them from being given back.

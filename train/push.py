@@ -11,12 +11,13 @@ from hub.reference_pictures import open_pictures
 from train.errors import UserError
 from train.judging.reporting.credits import FOLDER, may_be_pushed
 from train.publishing.card import read_metrics, render_card
+from train.publishing.formats import FORMATS
 from train.publishing.site_files import Files
 from train.publishing.space import PARTS, space_files, static_space_card
 from train.static import BUILD, make_site
 
 _OURS = ("figures/", "examples/", f"{FOLDER}/")
-_OPTIONAL = {ONNX, INT8_ONNX, REFERENCE, PICTURES, "metrics.json", "predictions.parquet", "system.json"}
+_OPTIONAL = {ONNX, INT8_ONNX, FORMATS, REFERENCE, PICTURES, "metrics.json", "predictions.parquet", "system.json"}
 
 
 def push_model(
@@ -56,8 +57,9 @@ def push_model(
     if not folder.is_dir():
         raise ModelFolderError(f"{folder} is no folder: give the model folder that `train fit` made")
     model = open_model_folder(str(folder))
-    if model.has_onnx:
-        open_onnx(model, threads=1)
+    for name in (ONNX, INT8_ONNX):
+        if (folder / name).is_file():
+            open_onnx(model, 1, name)
     # Whatever is against it is said before anything is sent.
     site = make_site(model, None, None) if static_space_id else {}
     if reference := open_reference(model):

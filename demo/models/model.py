@@ -1,6 +1,7 @@
 """The model that answers, and what its folder tells about it."""
 
 import json
+import os
 import shutil
 import tempfile
 import weakref
@@ -15,7 +16,7 @@ from PIL import Image
 from demo.models.answer import Answer, NoNumbersError
 from demo.models.cores import usable_cores
 from hub.about import shown_name
-from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
+from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
 from hub.reference_features import Nearest, ReferenceFeatures, open_reference
 from hub.reference_pictures import ReferencePicture, open_pictures
 
@@ -91,6 +92,8 @@ class ServedModel:
 def load_model(model_id: str) -> ServedModel:
     """Loads a model folder, or fetches one from the Hub.
 
+    The quantised file answers where there is one, unless MODEL_FORMAT in the environment says "float".
+
     Raises:
         ModelFolderError: It is none, or one not to be trusted.
         HubError: It can't be fetched.
@@ -123,11 +126,15 @@ def load_model(model_id: str) -> ServedModel:
 
 
 def _load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
+    wanted, quantised = os.environ.get("MODEL_FORMAT"), (folder.path / INT8_ONNX).is_file()
+    if wanted == "int8" and not quantised:
+        raise ModelFolderError(f"{folder.name} has no {INT8_ONNX}: MODEL_FORMAT=float can be had")
     # Each brings libraries of its own, and one is enough.
     if folder.has_onnx:
         from demo.models import through_onnx
 
-        return through_onnx.load_network(folder, threads=usable_cores())
+        name = INT8_ONNX if quantised and wanted != "float" else ONNX
+        return through_onnx.load_network(folder, usable_cores(), name)
     from demo.models import through_transformers
 
     return through_transformers.load_network(folder)

@@ -10,12 +10,13 @@ from hub.model_folder import ModelFolder
 from hub.onnx_model import ANSWERING, ONNX_ERRORS, open_onnx
 
 
-def load_network(folder: ModelFolder, threads: int) -> Callable[[Image.Image], Answer]:
-    """Loads the model.onnx of a model folder.
+def load_network(folder: ModelFolder, threads: int, name: str) -> Callable[[Image.Image], Answer]:
+    """Loads the model.onnx of a model folder, or the quantised one.
 
     Args:
         folder: One that has it.
         threads: How many compute an answer.
+        name: Of the file.
 
     Returns:
         Classifies an upright RGB picture; several threads may call it.
@@ -23,7 +24,7 @@ def load_network(folder: ModelFolder, threads: int) -> Callable[[Image.Image], A
     Raises:
         ModelFolderError: It is damaged or hostile.
     """
-    session = open_onnx(folder, threads)
+    session = open_onnx(folder, threads, name)
     outputs = [value.name for value in session.get_outputs()]
 
     def answer(image: Image.Image) -> Answer:

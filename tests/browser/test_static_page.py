@@ -26,11 +26,17 @@ from demo.telling.verdict import judge, percent
 from demo.theme import THEME
 from demo.words import LANGUAGES
 from hub.model_facts import Crop, read_crop, read_dances
+from hub.model_folder import INT8_ONNX
 from hub.reference_features import scores_of
 from tests.browser.files_server import FilesServer
 from tests.conftest import SHARED, wait_for
 from tests.reference import change_pictures, forget_reference
+from train.fitting.transforms import eval_transform
+from train.publishing.export import write_parts
+from train.publishing.int8 import ATTEMPTS
 from train.publishing.model_folder import add_onnx
+from train.publishing.quantize import quantise
+from train.publishing.raw_pixels import raw_pixels_graph
 from train.static import write_site
 
 pytestmark = pytest.mark.browser
@@ -203,6 +209,29 @@ def test_it_says_of_photographs_what_app_py_does(page: Page, decided: Path) -> N
     assert np.median(differences) <= 5e-3
     assert clear >= len(pictures) / 2
     print(f"median {np.median(differences):.1e}, largest {max(differences):.1e}, {clear} of {len(pictures)} clear")
+
+
+def test_a_quantised_model_says_in_a_browser_what_it_does_in_app_py(
+    browser: Browser, decided: Path, photos: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(decided, tmp_path / "model"))
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    data_config = timm.data.resolve_model_data_config(model)
+    pictures = sorted(photos.glob("*/*.jpg"))[::6]
+    pixels = [eval_transform(data_config)(Image.open(file).convert("RGB")).unsqueeze(0).numpy() for file in pictures]
+    network = add_onnx(folder, data_config)
+    assert network is not None
+    # Part of it whole numbers, part of it not.
+    quantised = quantise(network, pixels, ATTEMPTS[1])
+    label_names = json.loads((folder / "config.json").read_text())["label_names"]
+    write_parts(folder / INT8_ONNX, raw_pixels_graph(data_config), quantised, {"label_names": label_names})
+    write_site(str(folder), tmp_path / "site", None, None)
+    with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
+        differences, _ = _compare(_open(context, files.address), folder, pictures)
+        assert any(name.endswith("/model.int8.onnx") for name in files.asked)
+    # Numbers are rounded alike, but not everywhere to the same side; the classifier multiplies that by 60.
+    assert np.median(differences) <= 5e-3
+    assert max(differences) <= 5e-2
 
 
 @pytest.mark.parametrize(

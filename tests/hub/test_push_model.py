@@ -40,7 +40,7 @@ def test_the_folder_is_pushed_in_one_commit_and_the_card_says_what_it_is(
         path.relative_to(model_folder).as_posix() for path in model_folder.rglob("*") if path.is_file()
     )
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
-    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (28 files changed)"
+    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (29 files changed)"
     assert state["titles"][0] == title
     card = state["card"]
     assert (card["library_name"], card["pipeline_tag"]) == ("timm", "image-classification")
@@ -117,6 +117,22 @@ print(open(hf_hub_download("alice/nritya", "requirements.txt", repo_type="space"
     names = {line.split("==")[0] for line in requirements}
     assert {"gradio[mcp]", "onnxruntime", "huggingface-hub", "pillow"} <= names
     assert not names & {"torch", "timm", "transformers", "matplotlib", "datasets", "typer", "imagehash"}
+
+
+def test_the_quantised_model_goes_along_and_leaves_when_it_is_no_more(
+    hub: RunningHub, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    listed = "from huggingface_hub import HfApi\nprint(HfApi().list_repo_files('alice/quantised'))"
+    (folder / "model.int8.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    push(hub, "train", folder, "alice/quantised")
+    assert {"model.onnx", "model.int8.onnx", "formats.json"} <= set(eval(ask(hub, listed)))
+    (folder / "model.int8.onnx").unlink()
+    (folder / "formats.json").unlink()
+    push(hub, "train", folder, "alice/quantised")
+    assert not {"model.int8.onnx", "formats.json"} & set(eval(ask(hub, listed)))
+    (folder / "model.int8.onnx").write_bytes(b"no model")
+    assert "has a damaged model.int8.onnx" in refused(hub, "train", folder, "alice/quantised")
 
 
 class TestMistakes:

@@ -27,6 +27,8 @@ from train.fitting.data import load_images
 from train.fitting.loop import DivergedError
 from train.fitting.recipe import Recipe
 from train.fitting.stepper import BatchResult, Stepper
+from train.publishing import int8
+from train.publishing.card import render_card
 from train.running.stopping import Stopped
 from train.settings import load_settings
 
@@ -64,6 +66,7 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "model/README.md",
         "model/config.json",
         "model/model.safetensors",
+        "model/formats.json",
         "model/model.onnx",
         "model/reference_features.safetensors",
         "model/reference_pictures.zip",
@@ -308,9 +311,40 @@ def test_any_architecture_of_timm(dataset_folder: Path, tmp_path: Path, architec
     assert len(moved) > 20
 
 
-def test_pictures_are_prepared_as_the_architecture_has_it_wherever_it_answers(
-    dataset_folder: Path, tmp_path: Path
+def test_a_run_writes_a_quantised_model_that_passes_and_tells_of_every_file(
+    dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Eight pictures; whether they pass is tested with the bounds.
+    monkeypatch.setattr(int8, "SAME_ANSWER", 0)
+    monkeypatch.setattr(int8, "LARGEST_ECE_CHANGE", 1)
+    model = fit(_recipe(dataset_folder, tmp_path / "run")).model
+    page = load_model(str(model))
+    assert page.answer(Image.new("RGB", (80, 60), "red")).probs.sum() == pytest.approx(1, abs=1e-5)
+    told = json.loads((model / "formats.json").read_text())
+    assert list(told["files"]) == ["model.safetensors", "model.onnx", "model.int8.onnx"]
+    for file, of in told["files"].items():
+        assert of["bytes"] == (model / file).stat().st_size
+        assert of["milliseconds"] > 0
+    assert told["files"]["model.int8.onnx"]["bytes"] < 0.4 * told["files"]["model.onnx"]["bytes"]
+    assert 1 <= told["pictures"] <= told["answers"] <= 24
+    card = (model / "README.md").read_text()
+    rows = re.findall(r"\n\| `(\S+)` \| ([0-9.]+) \| ([0-9.]+) \|", card)
+    assert [file for file, *_ in rows] == list(told["files"])
+    assert f"Of 8 validation pictures it gave {100 * told['int8']['same_answer']:.1f} % the same answer" in card
+    # What is no more there is not told of.
+    (model / "model.int8.onnx").unlink()
+    assert "model.int8.onnx" not in render_card(model)
+    (model / "formats.json").unlink()
+    assert "Files that answer" not in render_card(model)
+    # The same command once more finds nothing left to train, and makes the model folder anew.
+    fit(_recipe(dataset_folder, tmp_path / "run", "resume_from_checkpoint=true"))
+    assert {"model.int8.onnx", "formats.json"} <= {path.name for path in model.iterdir()}
+
+
+def test_pictures_are_prepared_as_the_architecture_has_it_wherever_it_answers(
+    dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_FORMAT", "float")
     recipe = _recipe(dataset_folder, tmp_path / "run", "architecture=tf_efficientnet_lite0", "freeze_epochs=0")
     folder = str(fit(recipe).model)
     config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())["pretrained_cfg"]

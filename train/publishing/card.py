@@ -9,6 +9,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from hub.model_folder import ONNX
+from train.publishing.formats import FORMATS
 
 TEMPLATE = Path(__file__).with_name("card_template.md")
 PLACEHOLDER = "PATH_OR_HUB_ID"
@@ -58,6 +59,7 @@ def render_card(
         timm_id=f"hf-hub:{repo_id}" if repo_id else f"local-dir:{PLACEHOLDER}",
         space_id=space_id or "SPACE_ID_OR_ADDRESS",
         has_onnx=(folder / ONNX).is_file(),
+        formats=_read_formats(folder),
         config=config,
         data=data,
         recipe=recipe,
@@ -82,8 +84,19 @@ def card_name(config: dict[str, Any]) -> str:
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Returns metrics.json, a table by split, or an empty one."""
-    path = folder / "metrics.json"
+    return _read_json(folder / "metrics.json")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _read_formats(folder: Path) -> dict[str, Any]:
+    """Returns what was measured of the files that are there, or nothing."""
+    told = _read_json(folder / FORMATS)
+    if told:
+        told["files"] = {file: of for file, of in told["files"].items() if (folder / file).is_file()}
+    return told
 
 
 def read_examples(folder: Path) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ Places = tuple[int, int]
 _LARGEST = 2**31 - 2**24
 
 
-def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: dict[str, Any]) -> None:
+def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: dict[str, Any]) -> onnx.ModelProto:
     """Writes a model, and all that pictures go through before it, as one file.
 
     Its input is `image`, uint8 of shape (height, width, 3), of any size. Its outputs are `probs`, float32 of shape
@@ -37,6 +37,9 @@ def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: 
         data_config: How its pictures are prepared, in timm's terms.
         properties: What else the file shall tell; kept as JSON.
 
+    Returns:
+        The network alone, from `pixels`, float32 of shape (1, 3, height, width), to the same outputs.
+
     Raises:
         NoGraphError: The architecture, or the way its pictures are prepared, can't be had as ONNX.
     """
@@ -46,6 +49,14 @@ def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: 
     pixels = torch.randn(1, *data_config["input_size"], generator=torch.Generator().manual_seed(0))
     preparation = raw_pixels_graph(data_config)
     network = _network_graph(_Answers(model, map_places(model, pixels)), pixels)
+    write_parts(file, preparation, network, properties)
+    return network
+
+
+def write_parts(
+    file: Path, preparation: onnx.ModelProto, network: onnx.ModelProto, properties: dict[str, Any]
+) -> None:
+    """Writes as one file what pictures go through before a network, from `raw_pixels_graph`, and the network."""
     # Their inner names must not meet.
     preparation = compose.add_prefix(preparation, "raw/", rename_inputs=False, rename_outputs=False)
     whole = compose.merge_models(preparation, network, [("pixels", "pixels")])
@@ -102,8 +113,8 @@ class _Answers(nn.Module):
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what the exporter and those it calls say, by four ways and at length, off the terminal."""
+def quiet() -> Iterator[None]:
+    """Keeps what ONNX's exporter and quantiser say, by four ways and at length, off the terminal."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -117,7 +128,7 @@ def _quiet() -> Iterator[None]:
 def _network_graph(answers: _Answers, pixels: torch.Tensor) -> onnx.ModelProto:
     outputs = ["probs", "features"] if answers.channels is None else ["probs", "features", "heatmap"]
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 answers.eval(),
                 (pixels,),

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import onnx
 import timm
 import torch
 from PIL import Image
 from timm.models import save_for_hf
 from torch import nn
 
-from hub.model_folder import CONFIG, ONNX
+from hub.model_folder import CONFIG, ONNX, ModelFolder
 from hub.reference_features import KEY
 from train.fitting.checkpoint import plain_disk_errors
 from train.fitting.data import LabelledImages, fingerprint, image_bytes
@@ -32,6 +33,8 @@ from train.judging.rejection import choose_threshold
 from train.publishing.card import card_name, license_of, write_card
 from train.publishing.class_facts import read_class_facts
 from train.publishing.export import write_onnx
+from train.publishing.formats import write_formats
+from train.publishing.int8 import write_int8
 from train.publishing.raw_pixels import NoGraphError
 from train.publishing.reference import Reference, look_at_training_pictures, write_reference
 from train.publishing.self_check import check_loaders, check_onnx, check_reference
@@ -111,8 +114,7 @@ def write_model_folder(
         write_examples(draft / "examples", images)
         if reference:
             write_reference(draft, reference)
-        add_onnx(draft, data_config)
-        write_card(draft)
+        network = add_onnx(draft, data_config)
         for file in draft.glob("*.safetensors"):
             file.chmod(0o644)
         # Before it takes the place of an earlier one.
@@ -120,6 +122,10 @@ def write_model_folder(
         if (draft / ONNX).exists():
             check_onnx(draft, model, data_config, images)
         check_reference(draft)
+        written = ModelFolder(draft.name, draft, json.loads((draft / CONFIG).read_text(encoding="utf-8")))
+        int8 = write_int8(written, network, data_config, images) if network else None
+        write_formats(written, data_config, images, int8)
+        write_card(draft)
         shutil.rmtree(run.model, ignore_errors=True)
         draft.rename(run.model)
     finally:
@@ -165,12 +171,16 @@ def calibrate(
     }
 
 
-def add_onnx(folder: Path, data_config: dict[str, Any]) -> None:
-    """Writes model.onnx of a model folder from its weights, or says why there is none."""
+def add_onnx(folder: Path, data_config: dict[str, Any]) -> onnx.ModelProto | None:
+    """Writes model.onnx of a model folder from its weights, or warns why there is none.
+
+    Returns:
+        The network in it, or None.
+    """
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     data = config["training_data"]
     try:
-        write_onnx(
+        return write_onnx(
             folder / ONNX,
             timm.create_model(f"local-dir:{folder}", pretrained=True).eval(),
             data_config,
@@ -184,6 +194,7 @@ def add_onnx(folder: Path, data_config: dict[str, Any]) -> None:
         )
     except NoGraphError as error:
         logger.warning("no model.onnx, so that app.py needs torch for this model: %s", error)
+        return None
 
 
 def count_licenses(rows: datasets.Dataset) -> dict[str, int]:

@@ -199,3 +199,52 @@ def test_damaged_metrics_are_named(model_folder: Path, tmp_path: Path) -> None:
     (folder / "metrics.json").write_text("{")
     with pytest.raises(ModelFolderError, match=r"damaged metrics.json .*: evaluate it again"):
         load_model(str(folder))
+
+
+def _with_int8(model_folder: Path, tmp_path: Path) -> Path:
+    """A folder whose quantised file can be told from the other: it always says the same."""
+    folder = _copy(model_folder, tmp_path)
+    model = onnx.load(folder / "model.onnx")
+    for weights in model.graph.initializer:
+        if weights.dims == [8] or weights.dims[:1] == [8]:
+            weights.CopyFrom(numpy_helper.from_array(np.zeros(weights.dims, np.float32), weights.name))
+    (folder / "model.int8.onnx").write_bytes(model.SerializeToString())
+    return folder
+
+
+@pytest.mark.parametrize(("asked", "even"), [(None, True), ("int8", True), ("float", False)])
+def test_the_quantised_file_answers_unless_float_is_asked_for(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, even: bool
+) -> None:
+    monkeypatch.delenv("MODEL_FORMAT", raising=False)
+    if asked:
+        monkeypatch.setenv("MODEL_FORMAT", asked)
+    probs = load_model(str(_with_int8(model_folder, tmp_path))).answer(Image.new("RGB", (80, 60), "red")).probs
+    assert bool(np.ptp(probs) == 0) is even
+
+
+def test_what_is_asked_for_and_is_not_there_is_one_line(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _copy(model_folder, tmp_path)
+    monkeypatch.setenv("MODEL_FORMAT", "int8")
+    with pytest.raises(ModelFolderError, match=r"has no model\.int8\.onnx: MODEL_FORMAT=float can be had"):
+        load_model(str(folder))
+    said = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={**os.environ, "MODEL_ID": str(folder), "MODEL_FORMAT": "int4"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (said.returncode, said.stderr) == (2, "error: MODEL_FORMAT is 'int4': float and int8 are allowed\n")
+
+
+def test_a_hostile_quantised_file_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    folder = _copy(model_folder, tmp_path)
+    model = onnx.load(folder / "model.onnx")
+    onnx.helper.set_model_props(model, {"label_names": '["kathak", "odissi"]'})
+    (folder / "model.int8.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFolderError, match=r"is not to be trusted: model\.int8\.onnx has other label_names"):
+        load_model(str(folder))

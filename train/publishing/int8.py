@@ -1,0 +1,200 @@
+"""model.int8.onnx: by the first of a few attempts that answers as model.onnx does, or not at all."""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import datasets
+import numpy as np
+import onnx
+import torch
+from tqdm import tqdm
+
+from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError
+from hub.onnx_model import ANSWERING, ONNX_ERRORS, open_onnx
+from hub.reference_features import ReferenceFeatures, open_reference, scores_of
+from train.errors import first_line
+from train.fitting.data import LabelledImages
+from train.fitting.transforms import eval_transform
+from train.judging.calibration import expected_error, reliability
+from train.judging.difference import Difference, paired_difference
+from train.judging.split import groups_of
+from train.publishing.export import write_parts
+from train.publishing.quantize import Attempt, NotQuantisableError, quantise
+from train.publishing.raw_pixels import raw_pixels_graph
+from train.publishing.reference import choose_rows
+
+logger = logging.getLogger(__name__)
+
+# A MobileNet's first convolutions have few weights per channel, and rounding them turns all that follows: the first
+# depthwise one alone made up two thirds of what rounding the weights of an EfficientNet-Lite0 did to its features.
+ATTEMPTS = (
+    Attempt("all of the network", 0, 0),
+    Attempt("all but the first two convolutions", 0, 2),
+    Attempt("all but the first half of the convolutions", 0.5, 2),
+)
+SAME_ANSWER, LARGEST_ECE_CHANGE = 0.98, 0.02
+_CALIBRATION_PICTURES = 64
+SPLIT = "validation"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an ONNX file says of a split.
+
+    Attributes:
+        probs: float32 of shape (pictures, classes).
+        distances: How unlike all training pictures each one is, of shape (pictures,); None where nobody can tell.
+    """
+
+    probs: np.ndarray
+    distances: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A quantised model beside the one it was made of, on the same pictures.
+
+    Attributes:
+        pictures: How many.
+        same_answer: The share whose likeliest class is the same.
+        same_unlike: The share of which both say alike whether they are like none of the classes, but for the one that
+            the threshold was read off: it lies on it.
+        accuracy: Of the quantised one; `float_accuracy` of the other, 0 to 1.
+        float_accuracy: See there.
+        ece: Expected calibration error of the quantised one; `float_ece` of the other, 0 to 1.
+        float_ece: See there.
+        difference: Of accuracy, picture by picture.
+    """
+
+    pictures: int
+    same_answer: float
+    same_unlike: float
+    accuracy: float
+    float_accuracy: float
+    ece: float
+    float_ece: float
+    difference: Difference
+
+    @property
+    def faults(self) -> list[str]:
+        """The bounds that it misses, each with by how much."""
+        faults = []
+        for share, said in ((self.same_answer, "the same answer"), (self.same_unlike, "the same “like none of them”")):
+            if share < SAME_ANSWER:
+                faults.append(f"{said} on {share:.1%} of {self.pictures} pictures, {SAME_ANSWER:.0%} is the least")
+        if self.difference.value < 0 and not self.difference.is_noise:
+            faults.append(
+                f"accuracy {self.accuracy:.1%} instead of {self.float_accuracy:.1%}, more than chance explains "
+                f"(p = {self.difference.p_value:.3f})"
+            )
+        if abs(self.ece - self.float_ece) > LARGEST_ECE_CHANGE:
+            faults.append(
+                f"calibration error {self.ece:.3f} instead of {self.float_ece:.3f}, {LARGEST_ECE_CHANGE} apart is the "
+                "most"
+            )
+        return faults
+
+    def as_record(self) -> dict[str, Any]:
+        """Returns it for a JSON file."""
+        return {**asdict(self), "difference": {"p_value": self.difference.p_value, "value": self.difference.value}}
+
+
+def compare(
+    former: Answers, quantised: Answers, labels: np.ndarray, groups: list[str] | None, threshold: float | None
+) -> Comparison:
+    """Compares the answers of two models to the same pictures.
+
+    Args:
+        former: Of the model as it was.
+        quantised: Of the quantised one.
+        labels: True classes, of shape (pictures,).
+        groups: The group of near-duplicates of every picture, where that is known.
+        threshold: The distance from which on a picture is like none of the classes, where there is one.
+    """
+    before, after = former.probs.argmax(1), quantised.probs.argmax(1)
+    ece, float_ece = (expected_error(reliability(of.probs, labels)) for of in (quantised, former))
+    same_unlike = 1.0
+    if threshold is not None and former.distances is not None and quantised.distances is not None:
+        others = np.argsort(np.abs(former.distances - threshold))[1:]
+        unlike, still = former.distances[others] > threshold, quantised.distances[others] > threshold
+        same_unlike = float((unlike == still).mean())
+    return Comparison(
+        len(labels),
+        float((before == after).mean()),
+        same_unlike,
+        float((after == labels).mean()),
+        float((before == labels).mean()),
+        ece,
+        float_ece,
+        paired_difference(before == labels, after == labels, groups),
+    )
+
+
+def write_int8(
+    folder: ModelFolder,
+    network: onnx.ModelProto,
+    data_config: dict[str, Any],
+    images: LabelledImages,
+) -> dict[str, Any] | None:
+    """Writes model.int8.onnx of a model folder, or warns why there is none.
+
+    Args:
+        folder: It has its model.onnx and, where it compares with training pictures, its reference.
+        network: What model.onnx was made of.
+        data_config: How pictures are prepared for it.
+        images: Training pictures calibrate, validation pictures judge.
+
+    Returns:
+        The attempt that passed and how it did, or None.
+
+    Raises:
+        ModelFolderError: model.onnx can't be opened or run.
+    """
+    if images.stream is not None:
+        logger.warning("streamed pictures are not looked at again: there is no %s", INT8_ONNX)
+        return None
+    rows, transform = images.split("train"), eval_transform(data_config)
+    chosen = choose_rows(np.array(rows["label"]), _CALIBRATION_PICTURES).tolist()
+    pixels = [transform(rows[index]["image"]).unsqueeze(0).numpy() for index in chosen]
+    judged = images.split(SPLIT)
+    labels, groups, reference = np.array(judged["label"]), groups_of(judged), open_reference(folder)
+    properties = {entry.key: json.loads(entry.value) for entry in onnx.load(folder.path / ONNX).metadata_props}
+    former = answers_of(folder, ONNX, judged, reference)
+    file = folder.path / INT8_ONNX
+    missed: list[str] = []
+    for attempt in ATTEMPTS:
+        try:
+            write_parts(file, raw_pixels_graph(data_config), quantise(network, pixels, attempt), properties)
+            answers = answers_of(folder, INT8_ONNX, judged, reference)
+        except (NotQuantisableError, ModelFolderError) as error:
+            missed.append(f"{attempt.name}: {error}")
+        else:
+            found = compare(former, answers, labels, groups, reference.threshold if reference else None)
+            if not found.faults:
+                return {"attempt": attempt.name, "calibrated_on": len(chosen), "split": SPLIT, **found.as_record()}
+            missed.append(f"{attempt.name}: {', '.join(found.faults)}")
+        file.unlink(missing_ok=True)
+    logger.warning("no %s, for quantised it is another model on %s: %s", INT8_ONNX, SPLIT, "; ".join(missed))
+    return None
+
+
+def answers_of(folder: ModelFolder, name: str, rows: datasets.Dataset, reference: ReferenceFeatures | None) -> Answers:
+    """Returns what one of a model folder's ONNX files says of pictures, as the page asks it.
+
+    Raises:
+        ModelFolderError: ONNX Runtime can't open or run it.
+    """
+    session = open_onnx(folder, torch.get_num_threads(), name)
+    probs, features = [], []
+    for number in tqdm(range(len(rows)), desc=f"Answers of {name}", unit="picture", leave=False, delay=1):
+        image = np.asarray(rows[number]["image"].convert("RGB"))
+        try:
+            told = session.run(["probs", "features"], {"image": image}, ANSWERING)
+        except ONNX_ERRORS as error:
+            raise ModelFolderError(f"ONNX Runtime can't run it ({first_line(error)})") from None
+        probs.append(told[0])
+        features.append(told[1])
+    nearest = reference.nearest(np.stack(features)) if reference else None
+    return Answers(np.stack(probs), scores_of(nearest) if nearest else None)
