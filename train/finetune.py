@@ -20,7 +20,8 @@ from train.fitting.tracking import start_tracking
 from train.judging.training_plots import plot_train_batch, plot_training
 from train.parts import Parts, SetupError, make_parts, recipe_accelerator
 from train.plan import stages
-from train.publishing.model_folder import calibrate, write_model_folder
+from train.publishing.calibrate import calibrate
+from train.publishing.model_folder import write_model_folder
 from train.running.memory import plain_memory_errors
 from train.running.processes import agree, from_main, once_per_node
 from train.running.stopping import Stopped, stop_requests

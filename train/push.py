@@ -9,9 +9,9 @@ from hub.push import Pushed, push
 from hub.reference_features import open_reference
 from hub.reference_pictures import open_pictures
 from train.errors import UserError
+from train.exporting.formats import FORMATS
 from train.judging.reporting.credits import FOLDER, may_be_pushed
 from train.publishing.card import read_metrics, render_card
-from train.publishing.formats import FORMATS
 from train.publishing.site_files import Files
 from train.publishing.space import PARTS, space_files, static_space_card
 from train.static import BUILD, make_site

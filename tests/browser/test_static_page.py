@@ -31,12 +31,12 @@ from hub.reference_features import scores_of
 from tests.browser.files_server import FilesServer
 from tests.conftest import SHARED, wait_for
 from tests.reference import change_pictures, forget_reference
+from train.exporting.export import write_parts
+from train.exporting.int8 import ATTEMPTS
+from train.exporting.quantize import quantise
+from train.exporting.raw_pixels import raw_pixels_graph
 from train.fitting.transforms import eval_transform
-from train.publishing.export import write_parts
-from train.publishing.int8 import ATTEMPTS
 from train.publishing.model_folder import add_onnx
-from train.publishing.quantize import quantise
-from train.publishing.raw_pixels import raw_pixels_graph
 from train.static import write_site
 
 pytestmark = pytest.mark.browser

@@ -21,13 +21,13 @@ from dataset_card.build import build
 from demo.models.model import load_model
 from tests.train.conftest import interrupted_after
 from train.evaluate import Evaluation, evaluate
+from train.exporting import int8
 from train.finetune import fit
 from train.fitting.checkpoint import load_newest_checkpoint
 from train.fitting.data import load_images
 from train.fitting.loop import DivergedError
 from train.fitting.recipe import Recipe
 from train.fitting.stepper import BatchResult, Stepper
-from train.publishing import int8
 from train.publishing.card import render_card
 from train.running.stopping import Stopped
 from train.settings import load_settings

@@ -9,7 +9,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from hub.model_folder import ONNX
-from train.publishing.formats import FORMATS
+from train.exporting.formats import FORMATS
 
 TEMPLATE = Path(__file__).with_name("card_template.md")
 PLACEHOLDER = "PATH_OR_HUB_ID"

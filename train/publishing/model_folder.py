@@ -1,49 +1,36 @@
 """The model folder: what `fit` leaves behind and `push` uploads, readable by timm and transformers alike."""
 
-import io
 import json
 import logging
-import re
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import datasets
 import onnx
 import timm
-import torch
-from PIL import Image
 from timm.models import save_for_hf
 from torch import nn
 
 from hub.model_folder import CONFIG, ONNX, ModelFolder
-from hub.reference_features import KEY
+from train.exporting.export import write_onnx
+from train.exporting.formats import write_formats
+from train.exporting.int8 import write_int8
+from train.exporting.raw_pixels import NoGraphError
 from train.fitting.checkpoint import plain_disk_errors
-from train.fitting.data import LabelledImages, fingerprint, image_bytes
+from train.fitting.data import LabelledImages, fingerprint
 from train.fitting.progress import Progress
 from train.fitting.run_folder import RunFolder
-from train.judging.calibration import fit_temperature, fold_temperature
-from train.judging.distance import choose_unlike
-from train.judging.predict import predict_alone
-from train.judging.predictions import check_numbers
-from train.judging.rejection import choose_threshold
+from train.publishing.calibrate import calibrate
 from train.publishing.card import card_name, license_of, write_card
 from train.publishing.class_facts import read_class_facts
-from train.publishing.export import write_onnx
-from train.publishing.formats import write_formats
-from train.publishing.int8 import write_int8
-from train.publishing.raw_pixels import NoGraphError
-from train.publishing.reference import Reference, look_at_training_pictures, write_reference
+from train.publishing.examples import write_examples
+from train.publishing.reference import look_at_training_pictures, write_reference
 from train.publishing.self_check import check_loaders, check_onnx, check_reference
 
 logger = logging.getLogger(__name__)
-
-_SPLIT = "validation"
-_UNSHAREABLE = {"", "unknown", "other"}
-_EXAMPLE_SIDE = 640
 
 
 def write_model_folder(
@@ -133,44 +120,6 @@ def write_model_folder(
     return run.model
 
 
-def calibrate(
-    model: nn.Module,
-    data_config: dict[str, Any],
-    images: LabelledImages,
-    target_accuracy: float,
-    reference: Reference | None = None,
-) -> dict[str, Any]:
-    """Divides the model's logits by the temperature that fits the validation split, and chooses when it abstains.
-
-    Returns:
-        `calibration`, `reject_threshold` and, with a reference, `unlike` for config.json, with what each rests on.
-
-    Raises:
-        PredictionsError: The model gives no numbers.
-    """
-    known = reference.as_others_read_it() if reference else None
-    rows = images.split(_SPLIT)
-    predictions = predict_alone(model, data_config, rows, images.label_names, "Calibrating", reference=known)
-    # safetensors takes tensors in their usual layout only.
-    model.to(memory_format=torch.contiguous_format)
-    check_numbers(predictions, f"{images.name}, {_SPLIT}")
-    calibration = fit_temperature(predictions.logits, predictions.labels)
-    if calibration.bound:
-        logger.warning(
-            "the temperature lies at its %s bound, %.2f: these %d validation pictures can't tell how sure to be",
-            calibration.bound,
-            calibration.temperature,
-            calibration.pictures,
-        )
-    fold_temperature(model, calibration.temperature)
-    threshold = choose_threshold(predictions.logits / calibration.temperature, predictions.labels, target_accuracy)
-    return {
-        "calibration": {**asdict(calibration), "split": _SPLIT},
-        "reject_threshold": threshold.as_config(_SPLIT),
-        **({KEY: choose_unlike(known, predictions.nearest, _SPLIT)} if known and predictions.nearest else {}),
-    }
-
-
 def add_onnx(folder: Path, data_config: dict[str, Any]) -> onnx.ModelProto | None:
     """Writes model.onnx of a model folder from its weights, or warns why there is none.
 
@@ -214,36 +163,3 @@ def drop_model_args(config: Path) -> None:
     if kept:
         values["model_args"] = kept
     config.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def write_examples(folder: Path, images: LabelledImages) -> list[Path]:
-    """Writes one picture per class that the model has not learned from, for the demo to offer.
-
-    Only pictures whose licence is known come along, with author and licence in `examples.json`.
-    """
-    rows = images.splits.get("test", images.splits["validation"])
-    if "license" not in rows.column_names:
-        return []
-    rows = rows.cast_column("image", datasets.Image(decode=False))
-    written: dict[int, dict[str, str]] = {}
-    for index, (label, license_id) in enumerate(zip(rows["label"], rows["license"], strict=True)):
-        if label in written or license_id in _UNSHAREABLE:
-            continue
-        row = rows[index]
-        # A class may be called anything; a file of ours may not, and no two are called alike.
-        stem = re.sub(r'[/\\:*?"<>|.\x00-\x1f]+', "-", images.label_names[label])
-        taken = {entry["file"] for entry in written.values()}
-        file = f"{stem}.jpg" if f"{stem}.jpg" not in taken else f"{stem}-{label}.jpg"
-        folder.mkdir(exist_ok=True)
-        with Image.open(io.BytesIO(image_bytes(row["image"]))) as picture:
-            fresh = picture.convert("RGB")
-            fresh.thumbnail((_EXAMPLE_SIDE, _EXAMPLE_SIDE))
-            fresh.save(folder / file, quality=90)
-        origin = {key: row.get(key, "") for key in ("license", "author", "source_url")}
-        written[label] = {"file": file, "label": images.label_names[label], **origin}
-    if written:
-        entries = [written[label] for label in sorted(written)]
-        (folder / "examples.json").write_text(
-            json.dumps(entries, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-    return [folder / entry["file"] for entry in written.values()]

@@ -18,7 +18,9 @@ from train.judging.metrics import compute_metrics
 from train.judging.predict import predict_alone
 from train.judging.predictions import PredictionsError
 from train.judging.rejection import SCORE
-from train.publishing.model_folder import calibrate, drop_model_args, write_examples
+from train.publishing.calibrate import calibrate
+from train.publishing.examples import write_examples
+from train.publishing.model_folder import drop_model_args
 
 FEATURES = {"image": Image(), "label": ClassLabel(names=["kathak", "odissi"]), "license": Value("string")}
 

@@ -7,8 +7,8 @@ import pytest
 import timm
 from safetensors.torch import load_file, save_file
 
+from train.exporting.export import write_onnx
 from train.fitting.data import load_images
-from train.publishing.export import write_onnx
 from train.publishing.self_check import LARGEST_TOLERANCE, TOLERANCE, SelfCheckError, check_loaders, check_onnx
 
 

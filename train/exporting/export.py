@@ -17,7 +17,7 @@ from torch import nn
 from torch.onnx import OnnxExporterError
 
 from train.errors import first_line
-from train.publishing.raw_pixels import OPSET, NoGraphError, raw_pixels_graph
+from train.exporting.raw_pixels import OPSET, NoGraphError, raw_pixels_graph
 
 Places = tuple[int, int]
 # What protobuf can write at once, less what is no weights.

@@ -14,14 +14,14 @@ import torch
 
 from hub.model_folder import INT8_ONNX, ModelFolder, open_model_folder
 from hub.onnx_model import open_onnx
+from train.exporting import int8
+from train.exporting.export import write_onnx, write_parts
+from train.exporting.int8 import Answers, compare, write_int8
+from train.exporting.quantize import Attempt, NotQuantisableError, quantise
+from train.exporting.raw_pixels import raw_pixels_graph
 from train.fitting.data import load_images
 from train.fitting.model import model_data_config
-from train.publishing import int8
-from train.publishing.export import write_onnx, write_parts
-from train.publishing.int8 import Answers, compare, write_int8
 from train.publishing.model_folder import add_onnx
-from train.publishing.quantize import Attempt, NotQuantisableError, quantise
-from train.publishing.raw_pixels import raw_pixels_graph
 
 
 def _pixels(side: int, count: int = 4) -> list[np.ndarray]:

@@ -16,13 +16,13 @@ from torch import nn
 
 from pictures.decoding import decode
 from tests.conftest import SHARED
+from train.exporting.export import write_onnx
+from train.exporting.raw_pixels import NoGraphError
 from train.fitting.data import load_images
 from train.fitting.model import model_data_config
 from train.fitting.transforms import eval_transform
 from train.judging.reporting.gradcam import grad_cam
-from train.publishing.export import write_onnx
 from train.publishing.model_folder import add_onnx
-from train.publishing.raw_pixels import NoGraphError
 
 CLASSES = 5
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from timm.data import create_transform
 
-from train.publishing.raw_pixels import NoGraphError, raw_pixels_graph
+from train.exporting.raw_pixels import NoGraphError, raw_pixels_graph
 
 SIDE = 64
 STD = (0.229, 0.224, 0.225)

@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 # First, for it says that nothing is to be reported.
 from hub.onnx_model import ONNX_ERRORS
 from train.errors import first_line
-from train.publishing.export import quiet
+from train.exporting.export import quiet
 
 # What ONNX Runtime computes in whole numbers, from end to end, where all around it does.
 _KINDS = ["Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool"]

@@ -15,14 +15,14 @@ from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError
 from hub.onnx_model import ANSWERING, ONNX_ERRORS, open_onnx
 from hub.reference_features import ReferenceFeatures, open_reference, scores_of
 from train.errors import first_line
+from train.exporting.export import write_parts
+from train.exporting.quantize import Attempt, NotQuantisableError, quantise
+from train.exporting.raw_pixels import raw_pixels_graph
 from train.fitting.data import LabelledImages
 from train.fitting.transforms import eval_transform
 from train.judging.calibration import expected_error, reliability
 from train.judging.difference import Difference, paired_difference
 from train.judging.split import groups_of
-from train.publishing.export import write_parts
-from train.publishing.quantize import Attempt, NotQuantisableError, quantise
-from train.publishing.raw_pixels import raw_pixels_graph
 from train.publishing.reference import choose_rows
 
 logger = logging.getLogger(__name__)
