@@ -115,7 +115,7 @@ class _Answers(nn.Module):
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps what ONNX's exporter and quantiser say, by four ways and at length, off the terminal."""
-    disabled = logging.root.manager.disable
+    disabled, handlers = logging.root.manager.disable, logging.root.handlers[:]
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
@@ -123,6 +123,8 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+        # Where there was none, `logging.info` has made one for what was taken for the terminal.
+        logging.root.handlers[:] = handlers
 
 
 def _network_graph(answers: _Answers, pixels: torch.Tensor) -> onnx.ModelProto:

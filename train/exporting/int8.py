@@ -35,6 +35,8 @@ ATTEMPTS = (
     Attempt("all but the first half of the convolutions", 0.5, 2),
 )
 SAME_ANSWER, LARGEST_ECE_CHANGE = 0.98, 0.02
+# Of a verdict whose threshold lies where one in twenty pictures is.
+SAME_UNLIKE = 0.95
 _CALIBRATION_PICTURES = 64
 SPLIT = "validation"
 
@@ -63,7 +65,8 @@ class Comparison:
             the threshold was read off: it lies on it.
         accuracy: Of the quantised one; `float_accuracy` of the other, 0 to 1.
         float_accuracy: See there.
-        ece: Expected calibration error of the quantised one; `float_ece` of the other, 0 to 1.
+        ece: Expected calibration error of the quantised one; `float_ece` of the other, 0 to 1; in the bins of the
+            latter.
         float_ece: See there.
         difference: Of accuracy, picture by picture.
     """
@@ -81,9 +84,12 @@ class Comparison:
     def faults(self) -> list[str]:
         """The bounds that it misses, each with by how much."""
         faults = []
-        for share, said in ((self.same_answer, "the same answer"), (self.same_unlike, "the same “like none of them”")):
-            if share < SAME_ANSWER:
-                faults.append(f"{said} on {share:.1%} of {self.pictures} pictures, {SAME_ANSWER:.0%} is the least")
+        for share, least, said in (
+            (self.same_answer, SAME_ANSWER, "the same answer"),
+            (self.same_unlike, SAME_UNLIKE, "the same “like none of them”"),
+        ):
+            if share < least:
+                faults.append(f"{said} on {share:.1%} of {self.pictures} pictures, {least:.0%} is the least")
         if self.difference.value < 0 and not self.difference.is_noise:
             faults.append(
                 f"accuracy {self.accuracy:.1%} instead of {self.float_accuracy:.1%}, more than chance explains "
@@ -114,7 +120,7 @@ def compare(
         threshold: The distance from which on a picture is like none of the classes, where there is one.
     """
     before, after = former.probs.argmax(1), quantised.probs.argmax(1)
-    ece, float_ece = (expected_error(reliability(of.probs, labels)) for of in (quantised, former))
+    ece, float_ece = (expected_error(reliability(of.probs, labels, former.probs)) for of in (quantised, former))
     same_unlike = 1.0
     if threshold is not None and former.distances is not None and quantised.distances is not None:
         others = np.argsort(np.abs(former.distances - threshold))[1:]

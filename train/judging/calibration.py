@@ -115,8 +115,14 @@ def brier(probs: np.ndarray, labels: np.ndarray) -> float:
     return float(brier_score_loss(labels, probs, labels=list(range(probs.shape[1])), scale_by_half=False))
 
 
-def reliability(probs: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+def reliability(probs: np.ndarray, labels: np.ndarray, former: np.ndarray | None = None) -> list[dict[str, Any]]:
     """Compares what a model promises with what it keeps, in ten equally wide bins of its highest probability.
+
+    Args:
+        probs: Of shape (pictures, classes).
+        labels: True classes, of shape (pictures,).
+        former: Probabilities that say who shares a bin, instead of `probs`, to compare with another model: of few
+            pictures, one that crosses an edge makes more of a difference than the models do.
 
     Returns:
         Bins with a picture in them: `low` (excluded, but for 0) and `high`, `pictures`, mean `confidence` and
@@ -124,7 +130,8 @@ def reliability(probs: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
     """
     confidence, right = probs.max(1), probs.argmax(1) == labels
     edges = np.linspace(0, 1, BINS + 1)
-    place = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, BINS - 1)
+    placed = confidence if former is None else former.max(1)
+    place = np.clip(np.digitize(placed, edges, right=True) - 1, 0, BINS - 1)
     return [
         {
             "low": float(edges[number]),

@@ -16,7 +16,7 @@ from torch import nn
 
 from pictures.decoding import decode
 from tests.conftest import SHARED
-from train.exporting.export import write_onnx
+from train.exporting.export import quiet, write_onnx
 from train.exporting.raw_pixels import NoGraphError
 from train.fitting.data import load_images
 from train.fitting.model import model_data_config
@@ -183,6 +183,15 @@ def test_the_exporter_keeps_quiet(
     add_onnx(folder, json.loads((folder / "config.json").read_text())["pretrained_cfg"])
     assert tuple(capfd.readouterr()) == ("", "")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_what_is_said_afterwards_is_heard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    # As in a run of `fit`, in which nobody has asked for logs.
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with quiet():
+        logging.warning("a word of the exporter's")
+    logging.getLogger("train").warning("a word of ours")
+    assert capsys.readouterr().err == "a word of ours\n"
 
 
 def test_it_answers_about_what_it_was_made_for(model_folder: Path, dataset_folder: Path) -> None:

@@ -122,8 +122,9 @@ def test_each_bound_is_told_with_what_it_was_missed_by() -> None:
         "accuracy 81.2% instead of 89.1%, more than chance explains (p = 0.008)",
     ]
     assert faults(_answers(good, 0.8)) == ["calibration error 0.091 instead of 0.009, 0.02 apart is the most"]
-    assert faults(_answers(good, unlike=3)) == [
-        "the same “like none of them” on 97.0% of 101 pictures, 98% is the least"
+    assert faults(_answers(good, unlike=5)) == []
+    assert faults(_answers(good, unlike=6)) == [
+        "the same “like none of them” on 94.0% of 101 pictures, 95% is the least"
     ]
 
 
