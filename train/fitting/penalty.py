@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 
 from train.fitting.features import Features
 
@@ -42,8 +43,15 @@ def choose_l2(features: Features, groups: Sequence[str], seed: int) -> float:
     if rarest < 2:
         return USUAL
     values = features.values[chosen] / features.spread().numpy()
-    losses = dict.fromkeys(STRENGTHS, 0.0)
     folds = StratifiedGroupKFold(min(_FOLDS, rarest), shuffle=True, random_state=seed)
+    # Matrices are so small that threads would spend their time waiting for each other, most of all where torch's wait,
+    # too: with two of them on two cores, the search took 12 s instead of 3.
+    with threadpool_limits(1):
+        return _best(values, labels, group, folds)
+
+
+def _best(values: np.ndarray, labels: np.ndarray, group: np.ndarray, folds: StratifiedGroupKFold) -> float:
+    losses = dict.fromkeys(STRENGTHS, 0.0)
     for learned, held_out in folds.split(labels, labels, group):
         if set(labels[learned]) != set(labels):
             return USUAL
