@@ -1,22 +1,24 @@
 """Far from everything learned: from which distance on a picture is like none of the classes, and how that does."""
 
-import math
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 
 from hub.reference_features import SCORE, Nearest, ReferenceFeatures, scores_of
 from train.judging.intervals import wilson_interval
 
 FALSE_ALARMS = 0.05
+_CONFIDENCE = 0.9
 
 
 def choose_distance(scores: np.ndarray, false_alarms: float = FALSE_ALARMS) -> float | None:
-    """Chooses the distance that the next picture of the classes exceeds with at most this probability.
+    """Chooses the distance that at most this share of pictures of the classes exceeds, with a confidence of 90 %.
 
-    Not what these pictures happen to give: of n pictures and the next one, each place in the order is as likely, so
-    that the next one lies above the r-th smallest with probability 1 - r / (n + 1) (split conformal prediction: Vovk
-    et al. 2005; Lei et al. 2018). With fewer than 19 pictures no distance promises 5 %.
+    Not what these pictures happen to give: that is too near half the time. A one-sided tolerance limit, free of any
+    distribution (Wilks 1941), is the r-th smallest of n where a binomial of n and `1 - false_alarms` stays below r
+    with that confidence. Fewer than 45 pictures have none for 5 %; then it is the farthest one, which one picture in
+    n + 1 exceeds on average. With fewer than 19 no distance promises 5 %, not even on average.
 
     Args:
         scores: Of pictures that the model has not learned from, of shape (pictures,); higher is farther.
@@ -25,9 +27,12 @@ def choose_distance(scores: np.ndarray, false_alarms: float = FALSE_ALARMS) -> f
     Returns:
         The distance, or None where so few pictures promise none.
     """
-    # Rounded first: 0.95 * 20 is 19 and not a little more.
-    rank = math.ceil(round((len(scores) + 1) * (1 - false_alarms), 9))
-    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else None
+    count = len(scores)
+    # Rounded first: 0.05 * 20 is 1 and not a little more.
+    if round((count + 1) * false_alarms, 9) < 1:
+        return None
+    rank = int(binom.ppf(_CONFIDENCE, count, 1 - false_alarms)) + 1
+    return float(np.sort(scores)[min(rank, count) - 1])
 
 
 def choose_unlike(reference: ReferenceFeatures, nearest: Nearest, split: str) -> dict[str, Any]:
