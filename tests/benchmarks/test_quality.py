@@ -1,3 +1,4 @@
+import argparse
 import json
 from pathlib import Path
 
@@ -37,19 +38,26 @@ def test_near_duplicates_are_one_witness() -> None:
     assert "+0.0 (-100.0 – +100.0)" not in many
 
 
+def _options(dataset: Path, work: Path, *words: str) -> argparse.Namespace:
+    place = ["--dataset", str(dataset), "--work", str(work)]
+    return parse(
+        [
+            *place,
+            "--architecture",
+            "test_resnet",
+            "--size",
+            "32",
+            "--recipe",
+            "recipes/debug.yaml",
+            "--workers",
+            "0",
+            *words,
+        ]
+    )
+
+
 def test_all_pictures_are_pooled_and_our_side_is_a_cross_validation(dataset_folder: Path, tmp_path: Path) -> None:
-    words = [
-        "--dataset",
-        str(dataset_folder),
-        "--work",
-        str(tmp_path),
-        "--architecture",
-        "test_resnet",
-        "--size",
-        "32",
-    ]
-    recipe = ["--recipe", "recipes/debug.yaml", "--folds", "3", "--epochs", "1", "--workers", "0"]
-    options = parse([*words, *recipe, "--batch-size", "8"])
+    options = _options(dataset_folder, tmp_path, "--folds", "3", "--epochs", "1", "--batch-size", "8")
     pooled = load_images(str(pooled_dataset(options)))
     source = load_images(str(dataset_folder))
     assert len(pooled.split("train")) == sum(len(source.split(split)) for split in ("train", "validation", "test"))
@@ -59,23 +67,13 @@ def test_all_pictures_are_pooled_and_our_side_is_a_cross_validation(dataset_fold
 
 
 def test_stage_1_answers_as_logistic_regression_does(dataset_folder: Path, tmp_path: Path) -> None:
-    words = [
-        "--dataset",
-        str(dataset_folder),
-        "--work",
-        str(tmp_path),
-        "--architecture",
-        "test_resnet",
-        "--size",
-        "32",
-    ]
-    recipe = ["--recipe", "recipes/debug.yaml", "--folds", "2", "--epochs", "0", "--workers", "0", "--set"]
-    options = parse([*words, *recipe, "feature_views=2", "feature_l2=1", "freeze_epochs=200", "freeze_max_lr=1e-1"])
+    settings = ["feature_views=2", "feature_l2=1", "freeze_epochs=200", "freeze_max_lr=1e-1"]
+    options = _options(dataset_folder, tmp_path, "--folds", "2", "--epochs", "0", "--set", *settings)
     dataset = pooled_dataset(options)
     pictures = pool(load_images(str(dataset)))
     folds = deal_folds(pictures.labels, pictures.groups, pictures.images.label_names, options.folds, options.seed)
-    settings = load_settings(Recipe, options.recipe, [*words_of(options, dataset), "output_dir=unused"])
-    expected = np.concatenate(regression(settings, pictures, folds))
+    recipe = load_settings(Recipe, options.recipe, [*words_of(options, dataset), "output_dir=unused"])
+    expected = np.concatenate(regression(recipe, pictures, folds))
     found = ours(options, dataset)
     assert list(found) == ["ours"]
     # Of eight classes, between which random weights hardly tell: answers by chance would be the same on 13 %.
