@@ -119,8 +119,8 @@ def write_served_model(options: argparse.Namespace) -> Path:
     data_config = timm.data.resolve_model_data_config(model)
     network = write_onnx(folder / ONNX, model, data_config, properties)
     transform = eval_transform(data_config)
-    drawings = (Image.open(io.BytesIO(draw(number, options.width))) for number in range(_CALIBRATION_DRAWINGS))
-    quantised = quantise(network, (transform(drawing).unsqueeze(0).numpy() for drawing in drawings), ATTEMPTS[0])
+    drawings = [Image.open(io.BytesIO(draw(number, options.width))) for number in range(_CALIBRATION_DRAWINGS)]
+    quantised = quantise(network, [transform(drawing).unsqueeze(0).numpy() for drawing in drawings], ATTEMPTS[0])
     write_parts(folder / INT8_ONNX, raw_pixels_graph(data_config), quantised, properties)
     return folder
 

@@ -27,6 +27,7 @@ from train.fitting.checkpoint import load_newest_checkpoint
 from train.fitting.data import load_images
 from train.fitting.loop import DivergedError
 from train.fitting.recipe import Recipe
+from train.fitting.run_folder import RunFolderError
 from train.fitting.stepper import BatchResult, Stepper
 from train.publishing.card import render_card
 from train.running.stopping import Stopped
@@ -270,6 +271,17 @@ def test_half_way_from_what_stage_2_began_with_is_what_is_validated_and_kept(
     words = {"dataset": str(dataset_folder), "split": "validation", "output_dir": tmp_path / "judged"}
     metrics = evaluate(str(run.model), Evaluation(**words, num_workers=0))
     assert metrics["accuracy"] == checkpoint.progress.records[0].validation_accuracy
+
+
+def test_until_stage_2_has_begun_it_may_still_be_chosen_to_go_half_way(dataset_folder: Path, tmp_path: Path) -> None:
+    fit(_recipe(dataset_folder, tmp_path / "run", "freeze_epochs=1", "epochs=0"))
+    words = ("freeze_epochs=1", "epochs=1", "resume_from_checkpoint=true")
+    run = fit(_recipe(dataset_folder, tmp_path / "run", *words, "wise_ft=0.5"))
+    checkpoint = load_newest_checkpoint(run.checkpoints)
+    assert checkpoint is not None
+    assert checkpoint.start
+    with pytest.raises(RunFolderError, match=r"another recipe \(wise_ft: 0\.5 there, 0\.25 now\)"):
+        fit(_recipe(dataset_folder, tmp_path / "run", *words, "wise_ft=0.25"))
 
 
 def test_weights_of_rare_classes(dataset_folder: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ _FREE = {"output_dir", "num_workers", "dataset", "weights", "init_from", "checkp
 _FREE_STREAMING = _FREE - {"num_workers"}
 # Until a stage has a checkpoint, how it will go may still be chosen: by what the learning-rate finder says, say.
 _STAGE_1 = {"freeze_epochs", "freeze_max_lr", "feature_l2"}
-_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes", "freeze_batchnorm"}
+_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes", "freeze_batchnorm", "wise_ft"}
 
 
 class RunFolderError(UserError):
