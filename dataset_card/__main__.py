@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dataset_card.errors import UserError
+from files.errors import UserError
 from hub.appearing import OutputFolderError
 from hub.errors import HubError
 from hub.one_line_exit import one_line_exit
@@ -85,7 +85,15 @@ def build(
     only_redistributable: Annotated[
         bool, typer.Option("--only-redistributable", help="Leave out what must not be published.")
     ] = False,
+    min_per_class: Annotated[
+        int | None, typer.Option(min=3, help="Leave out classes with fewer different pictures.")
+    ] = None,
     max_side: Annotated[int, typer.Option(min=64, help="Longest side of a picture, in pixels.")] = 1024,
+    min_side: Annotated[int, typer.Option(min=1, help="Shortest side that a picture may have, in pixels.")] = 32,
+    format: Annotated[
+        Literal["keep", "jpeg", "png"],
+        typer.Option(help="What pictures are saved as that can't be published byte for byte; keep: PNG stays PNG."),
+    ] = "jpeg",
     num_proc: Annotated[int | None, typer.Option(min=1, help="Files read at once; by default one per core.")] = None,
 ) -> None:
     """Turns PHOTOS into a dataset folder: parquet, card, figures.
@@ -97,8 +105,8 @@ def build(
     Example: python -m dataset_card build photos --out dances
     """
     from dataset_card.build import build as build_dataset
-    from dataset_card.choosing.split_plan import plan_splits
-    from dataset_card.writing.summary import summary
+    from dataset_card.build import summary
+    from dataset_card.curate.splits import plan_splits
 
     report = build_dataset(
         photos,
@@ -108,7 +116,10 @@ def build(
         corrections=corrections,
         keep_splits=keep_splits,
         only_redistributable=only_redistributable,
+        min_per_class=min_per_class,
         max_side=max_side,
+        min_side=min_side,
+        format=format,
         num_proc=num_proc,
     )
     print(summary(report))

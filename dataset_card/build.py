@@ -1,53 +1,67 @@
 """The story of `dataset_card build`: a folder of photographs becomes a dataset folder."""
 
 import os
-from collections import Counter
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqdm import tqdm
+import pandas as pd
 
-from dataset_card.choosing.corrections import apply_corrections, read_corrections
-from dataset_card.choosing.former import Former, former_seed, read_former, write_former
-from dataset_card.choosing.given_splits import check_same_classes, with_validation, without_leaks
-from dataset_card.choosing.pile import Pile, leave_out
-from dataset_card.choosing.removed import may_stay, read_removed, write_removed
-from dataset_card.choosing.split_plan import DRAWN, SplitPlan
-from dataset_card.choosing.splits import SPLITS, assign_splits
-from dataset_card.knowing.provenance import read_provenance
-from dataset_card.knowing.taxonomy import name_classes, write_class_facts
-from dataset_card.reading.images import Photo, inspect_photo
-from dataset_card.reading.listing import PhotosFolderError, list_photos, list_split_folders
-from dataset_card.reading.rejected import Rejected, write_rejected
-from dataset_card.writing.card import write_card
-from dataset_card.writing.class_balance import write_class_balance
-from dataset_card.writing.contact_sheet import write_contact_sheet
-from dataset_card.writing.leaks import leak_report
-from dataset_card.writing.output_folder import check_apart, is_dataset_folder
-from dataset_card.writing.summary import BuildReport, about_leaks, unknown_pictures
-from dataset_card.writing.tables import Contents, Row, write_split
-from hub.appearing import appearing_folder
-from pictures.refused import RefusedError
+from dataset_card.curate import Curated, Options, curate
+from dataset_card.curate.lists import read_corrections, read_removed, write_removed
+from dataset_card.curate.previous import Previous, read_previous, seed_of, write_previous
+from dataset_card.curate.splits import DRAWN, SplitPlan, check_same_classes
+from dataset_card.dances import write_class_facts
+from dataset_card.listing import list_photos
+from dataset_card.provenance import match_provenance, read_provenance
+from dataset_card.scan import ChangedFileError, scan
+from dataset_card.write.card import group_sizes, write_card
+from dataset_card.write.figures import write_class_balance, write_contact_sheet
+from dataset_card.write.parquet import Encoding, Format, write_split
+from files.atomic import OutputFolderError, atomic_folder
+from files.paths import check_no_glob
+from pictures.decoding import MIN_SIDE
+
+_DATASET_FOLDER = {"README.md", "data", "figures"}
+_SOMETIMES = {"LICENSE.md", "classes.json", "rejected.csv", "removed.csv", "splits.csv"}
+# Left by macOS, by git and by the Hub's client; a clone's own `.git` is somebody's work.
+_IGNORED = {".ds_store", ".gitattributes", ".cache", ".huggingface", "thumbs.db", "desktop.ini", "icon\r"}
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What `build` did.
+
+    Attributes:
+        curated: What is in the dataset and what was left out.
+        notes: What people should know about their input, a line each.
+    """
+
+    curated: Curated
+    notes: list[str]
 
 
 def build(
     photos: Path,
     out: Path,
-    seed: int,
+    seed: int = 8,
     *,
     plan: SplitPlan = DRAWN,
     corrections: Path | None = None,
     keep_splits: str | None = None,
     only_redistributable: bool = False,
+    min_per_class: int | None = None,
     max_side: int = 1024,
+    min_side: int = MIN_SIDE,
+    format: Format = "jpeg",
     num_proc: int | None = None,
 ) -> BuildReport:
     """Builds the dataset folder `out` from `photos`, a folder with one sub-folder per class.
 
     The folder appears by rename once everything is written; an earlier dataset folder is replaced. The same pictures
-    and the same seed give the same bytes.
+    and the same seed give the same bytes. What was learned of each file is kept beside `out`, in `.NAME.scan.parquet`:
+    a later build reads only files that are new or changed.
 
     Args:
         photos: The photographs, with `provenance.jsonl` and `removed.csv` beside the sub-folders where there are such.
@@ -58,7 +72,10 @@ def build(
         corrections: What people decided about single pictures.
         keep_splits: A dataset, folder or Hub id, whose pictures keep their splits, in place of the one in `out`.
         only_redistributable: Leave out what must not be published.
+        min_per_class: Leave out classes with fewer different pictures.
         max_side: Longest side, in pixels, of a published picture.
+        min_side: Shortest side, in pixels, that a published picture may have.
+        format: What pictures are saved as that can't be published byte for byte.
         num_proc: How many files are read at once; by default as many as there are cores.
 
     Raises:
@@ -67,132 +84,137 @@ def build(
     """
     check_apart(photos, out)
     num_proc = num_proc or os.cpu_count() or 1
-    listing = list_split_folders(photos) if plan.given else list_photos(photos)
-    files, notes = name_classes(listing.files)
-    check_count(photos, files)
+    listing = list_photos(photos, plan.given)
+    label_names = listing.label_names
     if plan.given:
-        check_same_classes(photos, [(listing.given[path], label) for label in files for path in files[label]])
-    provenance, removed = read_provenance(photos), read_removed(photos)
-    decisions = read_corrections(corrections, list(files)) if corrections else []
+        check_same_classes(photos, listing.files["given"], listing.files["label"])
+    records, removed = read_provenance(photos), read_removed(photos)
+    decisions = read_corrections(corrections, label_names) if corrections else []
+    encoding = Encoding(max_side, format)
+    options = Options(seed, plan, only_redistributable, min_per_class, max_side, min_side)
 
-    with appearing_folder(out, is_dataset_folder) as folder:
-        former = former_assignment(out, seed, keep_splits)
-        found, rejected = inspect_all([(path, label) for label in files for path in files[label]], max_side, num_proc)
-        corrected = apply_corrections(found, decisions)
-        pile = Pile.of(corrected.photos, photos, provenance, listing.given)
-        # A file that was taken down and deleted is still known by its look.
-        like_removed = former.look_like(pile.photos, removed.sha256s)
-        listed = may_stay(pile.photos, pile.near, pile.origin, removed, like_removed)
-        pile, left_out = leave_out(pile.only(listed), former, corrected.confirmed, only_redistributable)
-        rejected += listing.refused + corrected.deleted + left_out
-        if plan.move_leaks:
-            pile, leaks = without_leaks(pile)
-            rejected += leaks
-        check_classes(photos, list(files), pile.photos, rejected)
-        ratios = None if plan.given else plan.ratios or former.ratios
-        rows = split_up(pile, seed, former, ratios)
-        if plan.given:
-            check_same_classes(photos, [(split, row.photo.label) for split, of in rows.items() for row in of])
-
-        contents = Contents(
-            label_names=list(files),
-            rows=rows,
-            near=dict(zip((photo.sha256 for photo in pile.photos), pile.near, strict=True)),
-            rejected=rejected,
-            taken_down=listed.count(False),
-            corrected=corrected.done,
-            seed=seed,
-            given=frozenset(listing.given.values()),
-            ratios=ratios,
-            max_side=max_side,
+    with atomic_folder(out, is_dataset_folder) as folder:
+        previous = previous_splits(out, seed, keep_splits)
+        cache = out.resolve().with_name(f".{out.resolve().name}.scan.parquet")
+        table = scan(photos, listing.files, cache, num_proc)
+        provenance, unmatched = match_provenance(table["file"], records)
+        curated = curate(
+            photos,
+            table.join(provenance),
+            label_names,
+            options,
+            corrections=decisions,
+            removed=removed,
+            previous=previous,
         )
-        for split in rows:
-            write_split(folder, split, contents, num_proc)
-        write_former(folder, former, {split: [row.photo for row in of] for split, of in rows.items()})
-        write_rejected(folder, photos, rejected)
-        if removed.lines:
-            write_removed(folder, removed)
-        write_class_facts(folder, contents.label_names)
-        write_contact_sheet(folder, rows["train"], contents.label_names)
-        write_class_balance(folder, contents)
-        leaks_left = leak_report(rows)
-        write_card(folder, dataset_name(out), contents, leaks_left)
-    return BuildReport(contents, notes + unknown_pictures(corrected.unknown) + about_leaks(leaks_left))
+        try:
+            for split in curated.splits:
+                write_split(folder, split, curated, photos, encoding, seed, out.resolve(), num_proc)
+            write_contact_sheet(folder, photos, curated.rows[curated.rows["split"] == "train"], curated.label_names)
+        except ChangedFileError:
+            cache.unlink(missing_ok=True)
+            raise
+        write_previous(folder, previous, curated.rows)
+        write_rejected(folder, curated.rejected)
+        if removed.sha256s or removed.pages:
+            write_removed(folder, removed, curated.taken_down)
+        write_class_facts(folder, curated.label_names)
+        write_class_balance(folder, curated)
+        write_card(folder, dataset_name(out), curated, encoding, seed)
+    notes = [*listing.notes, *_about_provenance(unmatched), *curated.notes, *_about_formats(curated, encoding)]
+    return BuildReport(curated, notes)
 
 
-def split_up(pile: Pile, seed: int, former: Former, ratios: Mapping[str, float] | None) -> dict[str, list[Row]]:
-    """Assigns every picture to a split, drawn by ratios or as given, and orders each split that there is."""
-    labels, groups = [photo.label for photo in pile.photos], pile.groups()
-    if ratios:
-        splits = assign_splits(labels, groups, seed, former.splits_for(pile.photos), ratios)
-    else:
-        splits = with_validation(labels, groups, pile.given, seed)
-    rows: dict[str, list[Row]] = {split: [] for split in SPLITS if split in splits}
-    for photo, group, record, split in zip(pile.photos, groups, pile.origin, splits, strict=True):
-        rows[split].append(Row(photo, group, record))
-    for of in rows.values():
-        # By hash: an order that mixes the classes and does not depend on file names.
-        of.sort(key=lambda row: row.photo.sha256)
-    return rows
+def check_apart(photos: Path, out: Path) -> None:
+    """Refuses an output folder that holds the photographs or lies among them, or that `datasets` can't read.
+
+    Raises:
+        UserError: One of the two folders contains the other, or the path of `out` is a pattern to `datasets`.
+    """
+    inside, outside = photos.resolve(), out.resolve()
+    if inside == outside or inside in outside.parents or outside in inside.parents:
+        raise OutputFolderError(f"{out} and {photos} lie one inside the other: choose an --out apart from them")
+    check_no_glob(outside)
 
 
-def former_assignment(out: Path, seed: int, keep_splits: str | None) -> Former:
+def is_dataset_folder(folder: Path) -> bool:
+    """Tells whether a folder holds what `build` makes and nothing else but what systems and the Hub's client leave."""
+    names = {path.name for path in folder.iterdir() if path.name.lower() not in _IGNORED}
+    return names >= _DATASET_FOLDER and names <= _DATASET_FOLDER | _SOMETIMES
+
+
+def previous_splits(out: Path, seed: int, keep_splits: str | None) -> Previous:
     """Returns what is known of pictures that were assigned before.
 
     Raises:
-        FormerError: `keep_splits` is no dataset made by `build`.
+        UserError: `keep_splits` is no dataset made by `build`.
         HubError: It can't be read from the Hub.
     """
     if keep_splits:
-        return read_former(keep_splits)
-    if (earlier := former_seed(out)) is None:
-        return Former()
-    former = read_former(str(out))
+        return read_previous(keep_splits)
+    if (earlier := seed_of(out)) is None:
+        return Previous()
+    previous = read_previous(str(out.resolve()))
     # Another seed asks for another split.
-    return former if earlier == seed else replace(former, splits={})
+    return previous if earlier == seed else replace(previous, pictures=previous.pictures.assign(split=""))
 
 
-def inspect_all(files: list[tuple[Path, str]], max_side: int, num_proc: int) -> tuple[list[Photo], list[Rejected]]:
-    """Looks at every file, several at once: those that can be used, and those that can't, with the reason."""
-
-    def look(file: tuple[Path, str]) -> Photo | Rejected:
-        path, label = file
-        try:
-            return inspect_photo(path, label, max_side)
-        except RefusedError as refusal:
-            return Rejected(path, label, refusal.reason, refusal.detail)
-
-    # Threads suffice: Pillow decodes, and hashlib digests, without holding the interpreter's lock.
-    with ThreadPoolExecutor(num_proc) as pool:
-        found = list(tqdm(pool.map(look, files), total=len(files), desc="Reading photographs", unit="file"))
-    return [f for f in found if isinstance(f, Photo)], [f for f in found if isinstance(f, Rejected)]
+def write_rejected(folder: Path, rejected: pd.DataFrame) -> None:
+    """Writes `rejected.csv` into `folder`: a line per file that was left out. It is never published."""
+    lines = rejected[["file", "label", "reason", "detail", "sha256"]].sort_values("file")
+    lines.to_csv(
+        folder / "rejected.csv", index=False, encoding="utf-8", errors="backslashreplace", lineterminator="\r\n"
+    )
 
 
-def check_count(photos: Path, files: dict[str, list[Path]]) -> None:
-    """Refuses folders that all mean one dance.
-
-    Raises:
-        PhotosFolderError: Names the dance.
-    """
-    if len(files) == 1:
-        raise PhotosFolderError(f"{photos}: all sub-folders are {next(iter(files))}: a classifier needs two classes")
-
-
-def check_classes(photos: Path, label_names: list[str], kept: list[Photo], rejected: list[Rejected]) -> None:
-    """Refuses to go on when a class folder gave no usable picture.
-
-    Raises:
-        PhotosFolderError: Names the folders, and one file with the reason that most were refused for.
-    """
-    if empty := sorted(set(label_names) - {photo.label for photo in kept}):
-        theirs = [r for r in rejected if r.label in empty]
-        most = Counter(r.reason for r in theirs).most_common(1)
-        why = next((f" ({r.path.name}: {r.reason})" for r in theirs if r.reason == most[0][0]), "")
-        raise PhotosFolderError(
-            f"{photos}: no usable picture in {', '.join(empty)}{why}: add pictures or remove the sub-folder"
-        )
+def summary(report: BuildReport) -> str:
+    """Returns the table that `build` prints: pictures per class and split, then what was left out and why."""
+    curated = report.curated
+    counts = curated.counts()
+    width = max(map(len, [*curated.label_names, "class"]))
+    lines = [f"{'class':{width}}" + "".join(f"{split:>12}" for split in counts.columns)]
+    for label, of_split in [*counts.iterrows(), ("all", counts.sum())]:
+        lines.append(f"{label:{width}}" + "".join(f"{count:12}" for count in of_split))
+    if "test" not in curated.splits:
+        lines.append("there is no test split: judge by cross-validation, or on pictures from elsewhere")
+    groups = group_sizes(curated.rows)
+    lines.append(
+        f"near-duplicates: {groups['near_pictures']} pictures within {curated.distance} of 256 bits of another; the "
+        f"longest chain has {groups['longest_chain']}"
+    )
+    lines += [f"left out, {reason}: {count}" for reason, count in curated.rejected["reason"].value_counts().items()]
+    if len(curated.taken_down):
+        lines.append(f"left out, taken down: {len(curated.taken_down)}")
+    if curated.corrected:
+        lines.append(f"corrections replayed: {curated.corrected}")
+    lines += [f"note: {note}" for note in report.notes]
+    return "\n".join(lines)
 
 
 def dataset_name(out: Path) -> str:
     """Returns what people call the dataset: its folder's name, in words."""
     return out.resolve().name.replace("-", " ").replace("_", " ").capitalize()
+
+
+def _about_provenance(unmatched: Sequence[str]) -> list[str]:
+    if not unmatched:
+        return []
+    few = ", ".join(unmatched[:_NAMED]) + (", ..." if len(unmatched) > _NAMED else "")
+    return [f"{len(unmatched)} lines of provenance.jsonl name no file: {few}"]
+
+
+def _about_formats(curated: Curated, encoding: Encoding) -> list[str]:
+    changed = [
+        row
+        for row in curated.rows.itertuples()
+        if row.format not in ("JPEG", "MPO")
+        and not encoding.keeps_bytes(row)
+        and encoding.format_of(row) != row.format
+    ]
+    if not changed:
+        return []
+    kinds = ", ".join(sorted({row.format for row in changed}))
+    return [
+        f"{len(changed)} {kinds} files were saved anew as {encoding.format_of(changed[0])} (larger than "
+        f"{encoding.max_side} pixels, transparent, or not plain RGB); --format keep saves them without loss"
+    ]

@@ -53,17 +53,24 @@ class Decoded:
     Attributes:
         image: Mode RGB in sRGB, turned as its EXIF orientation says, transparency on white.
         plain: True when any reader of JPEG, PNG or WebP sees the same in the file itself.
+        format: Of the file, as Pillow calls it: "JPEG", "PNG".
+        mode: Of the file, as Pillow calls it: "RGB", "L", "RGBA".
+        turned: An orientation tag asks viewers to turn it.
     """
 
     image: Image.Image
     plain: bool
+    format: str
+    mode: str
+    turned: bool
 
 
-def decode(content: bytes, enough: int | None = None) -> Decoded:
+def decode(content: bytes, enough: int | None = None, min_side: int = MIN_SIDE) -> Decoded:
     """Decodes a file, the first picture where it holds several.
 
     Args:
         content: The whole file.
+        min_side: Pixels; a picture with a shorter side is refused.
         enough: Pixels of the shorter side that will do: a picture with at least twice as many comes smaller by a whole
             factor. A JPEG is then decoded at that size, in a fraction of the time and memory.
 
@@ -75,7 +82,7 @@ def decode(content: bytes, enough: int | None = None) -> Decoded:
     with NO_WARNINGS:
         try:
             image = Image.open(io.BytesIO(content), formats=_READ_FORMATS)
-            _check_size(image)
+            _check_size(image, min_side)
             if _is_raw(image, content):
                 raise RefusedError("format not read", "a camera's raw file: develop it first")
             if isinstance(image, JpegImagePlugin.JpegImageFile):
@@ -84,7 +91,7 @@ def decode(content: bytes, enough: int | None = None) -> Decoded:
                     image.draft(None, (enough, enough))
             with NO_STDERR if image.format == "TIFF" else nullcontext():
                 image.load()
-            orientation = _orientation(image)
+            orientation, mode = _orientation(image), image.mode
             plain = (
                 image.format in _PUBLISHED_FORMATS
                 and image.mode == "RGB"
@@ -97,7 +104,7 @@ def decode(content: bytes, enough: int | None = None) -> Decoded:
                 upright = upright.reduce(factor)
             if orientation in _UPRIGHT:
                 upright = upright.transpose(_UPRIGHT[orientation])
-            return Decoded(upright, plain)
+            return Decoded(upright, plain, image.format or "", mode, orientation in _UPRIGHT)
         except RefusedError:
             raise
         except Image.UnidentifiedImageError:
@@ -110,12 +117,12 @@ def decode(content: bytes, enough: int | None = None) -> Decoded:
             raise RefusedError("damaged or truncated", str(error)) from None
 
 
-def _check_size(image: Image.Image) -> None:
+def _check_size(image: Image.Image, min_side: int) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise RefusedError("too large", f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
-    if min(width, height) < MIN_SIDE:
-        raise RefusedError("too small", f"{width} x {height} pixels, a side under {MIN_SIDE}")
+    if min(width, height) < min_side:
+        raise RefusedError("too small", f"{width} x {height} pixels, a side under {min_side}")
 
 
 def _check_scans(content: bytes) -> None:

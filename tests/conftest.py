@@ -125,7 +125,7 @@ def model_folder(run_folder: Path) -> Path:
 def comparing_folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder that tells what is like none of its classes: of 24 validation drawings, a distance can be had."""
     from dataset_card.build import build
-    from dataset_card.choosing.split_plan import SplitPlan
+    from dataset_card.curate.splits import SplitPlan
     from train.evaluate import Evaluation, evaluate
     from train.finetune import fit
     from train.fitting.recipe import Recipe
@@ -244,7 +244,7 @@ def restamp(folder: Path) -> None:
     """Brings the word on the content in a dataset folder's card up to date after its data were changed."""
     import hashlib
 
-    from dataset_card.writing.card import content_fingerprint
+    from dataset_card.write.card import content_fingerprint
 
     parts = sorted((folder / "data").iterdir())
     word = content_fingerprint(hashlib.sha256(part.read_bytes()).digest() for part in parts)

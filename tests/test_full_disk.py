@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.knowing.provenance import read_provenance
+from dataset_card.provenance import read_provenance
 from tests.conftest import ROOT
 from tests.openweb.commons import Commons, File
 from tests.openweb.server import OpenWeb

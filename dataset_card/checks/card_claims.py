@@ -13,7 +13,7 @@ from dataset_card.checks.card_file import unmatched
 from dataset_card.checks.opening import OpenDataset
 from dataset_card.checks.pictures import Picture
 from dataset_card.checks.result import Result, judge
-from dataset_card.writing.card import content_fingerprint, size_category
+from dataset_card.write.card import content_fingerprint, size_category
 
 _CLASS_HEADINGS = {"class", "label", "dance"}
 _TOTALS = {"all", "total", "sum"}

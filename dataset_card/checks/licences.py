@@ -7,7 +7,7 @@ from typing import Any
 from dataset_card.checks.opening import OpenDataset
 from dataset_card.checks.pictures import Picture
 from dataset_card.checks.result import Result, judge
-from dataset_card.knowing.licenses import UNKNOWN, license_of
+from dataset_card.licenses import UNKNOWN, license_of
 
 
 def check_licences(dataset: OpenDataset, pictures: Sequence[Picture]) -> Iterator[Result]:

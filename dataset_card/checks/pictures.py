@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dataset_card.checks.opening import OpenDataset, readable
 from dataset_card.reading.images import hashes_of, upright_rgb
-from dataset_card.reading.metadata import metadata_in
+from pictures.metadata import metadata_in
 from pictures.refused import RefusedError
 
 # Enough to keep every core busy, few enough that their bytes do not matter.

@@ -9,8 +9,8 @@ import datasets
 from dataset_card.checks.opening import OpenDataset
 from dataset_card.checks.pictures import Picture
 from dataset_card.checks.result import Result, judge
-from dataset_card.choosing.splits import SPLITS
-from dataset_card.writing.tables import dataset_features
+from dataset_card.curate.splits import SPLITS
+from dataset_card.write.parquet import dataset_features
 
 _ALSO_VALIDATION = {"val", "valid", "dev"}
 

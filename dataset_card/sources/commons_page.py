@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dataset_card.knowing.licenses import UNKNOWN, License, license_of, license_of_url
+from dataset_card.licenses import UNKNOWN, License, license_of, license_of_url
 from dataset_card.sources.event import event_of
 from dataset_card.sources.finding import Candidate, Finding, Skipped
 from dataset_card.sources.markup import first_link, plain_text

@@ -19,7 +19,7 @@ class Candidate:
         file_url: What is fetched: the picture itself or a scaled copy.
         author: Whom to name.
         author_url: The author's page.
-        license: An id of `dataset_card.knowing.licenses`.
+        license: An id of `dataset_card.licenses`.
         license_url: The licence's text.
         event: The occasion, see `Provenance.event`.
         sha1: SHA-1 of the original at its source, in hex.

@@ -7,7 +7,7 @@ check licences; the page of each picture does tell them.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dataset_card.knowing.licenses import UNKNOWN, license_of, license_of_url
+from dataset_card.licenses import UNKNOWN, license_of, license_of_url
 from dataset_card.sources.addresses import Door
 from dataset_card.sources.event import event_of
 from dataset_card.sources.finding import Candidate, Finding, Skipped

@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from dataset_card.build import build
-from dataset_card.choosing.former import FormerError
+from dataset_card.curate.previous import FormerError
 from tests.dataset_card.conftest import read_rows, splits_of, write_lines
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dataset_card.build import build
-from dataset_card.knowing.provenance import read_provenance
+from dataset_card.provenance import read_provenance
 from tests.conftest import ROOT, wait_for
 from tests.openweb.commons import Commons, File
 from tests.openweb.pictures import picture

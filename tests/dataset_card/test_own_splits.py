@@ -9,8 +9,8 @@ from datasets import load_dataset
 from PIL import Image
 
 from dataset_card.check import check
-from dataset_card.choosing.split_plan import parse_ratios
-from dataset_card.choosing.splits import RatiosError
+from dataset_card.curate.splits import parse_ratios
+from dataset_card.curate.splits import RatiosError
 from tests.dataset_card.conftest import read_rows, splits_of, write_lines
 
 Cli = Callable[..., tuple[int, str, str]]

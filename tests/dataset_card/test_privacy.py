@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dataset_card.build import build
-from dataset_card.reading.metadata import metadata_in
+from pictures.metadata import metadata_in
 
 SECRET = "SERIAL-4711-BHUBANESWAR"
 XMP = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><exif:GPSLatitude>{SECRET}</exif:GPSLatitude></x:xmpmeta>'.encode()

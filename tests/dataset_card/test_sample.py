@@ -3,7 +3,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataset_card.knowing.provenance import Provenance, read_provenance, write_provenance
+from dataset_card.provenance import Provenance, read_provenance, write_provenance
 from dataset_card.sample import draw_sample
 
 

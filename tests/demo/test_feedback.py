@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from dataset_card.build import build
-from dataset_card.choosing.corrections import read_corrections
-from dataset_card.knowing.provenance import read_provenance
+from dataset_card.curate.lists import read_corrections
+from dataset_card.provenance import read_provenance
 from demo.feedback import COLUMNS, Feedback, FeedbackError, FullError, Subject, open_feedback
 from demo.reading.upload import UnreadableError
 from tests.conftest import ROOT

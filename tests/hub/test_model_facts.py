@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_card.knowing.dances import DANCES
+from dataset_card.dances import DANCES
 from hub.model_facts import Confusions, number, plain, read_confusions, read_dances
 
 TOLD = ("name", "native", "region", "fact", "look_for")

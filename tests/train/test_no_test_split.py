@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataset_card.build import build
-from dataset_card.choosing.split_plan import SplitPlan
+from dataset_card.curate.splits import SplitPlan
 from train.finetune import fit
 from train.fitting.recipe import Recipe
 from train.settings import load_settings

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.choosing.corrections import Correction, CorrectionsError, apply_corrections, read_corrections
+from dataset_card.curate.lists import Correction, CorrectionsError, apply_corrections, read_corrections
 from dataset_card.reading.images import Photo, inspect_photo
 
 LABELS = ["kathak", "odissi"]

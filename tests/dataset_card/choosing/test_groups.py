@@ -1,7 +1,7 @@
 import random
 
 from dataset_card.choosing.groups import event_of, join_groups
-from dataset_card.knowing.provenance import Provenance
+from dataset_card.provenance import Provenance
 
 
 def test_one_photographers_pictures_of_one_event_are_a_group() -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.choosing.removed import RemovedError, read_removed
+from dataset_card.curate.lists import RemovedError, read_removed
 
 A = "a" * 64
 

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from dataset_card.choosing.splits import TooFewGroupsError, assign_splits
+from dataset_card.curate.splits import TooFewGroupsError, assign_splits
 
 
 def _pictures(per_dance: int, group_size: int = 1) -> tuple[list[str], list[str]]:

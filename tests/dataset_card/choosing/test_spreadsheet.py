@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.choosing.corrections import Correction, read_corrections
-from dataset_card.choosing.removed import read_removed
-from dataset_card.choosing.spreadsheet import SpreadsheetError, read_spreadsheet
+from dataset_card.curate.lists import Correction, read_corrections
+from dataset_card.curate.lists import read_removed
+from dataset_card.curate.lists import SpreadsheetError, read_spreadsheet
 
 A, B = "a" * 64, "b" * 64
 PLAIN = f"sha256,action,label,note\n{A},delete,,\n{B},relabel,odissi,late\n"

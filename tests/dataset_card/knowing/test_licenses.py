@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_card.knowing.licenses import UNKNOWN, license_of, license_of_url
+from dataset_card.licenses import UNKNOWN, license_of, license_of_url
 
 
 @pytest.mark.parametrize(

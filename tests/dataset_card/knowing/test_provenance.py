@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.knowing.provenance import (
+from dataset_card.provenance import (
     Provenance,
     ProvenanceError,
     append_provenance,

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.knowing.dances import DANCES
-from dataset_card.knowing.taxonomy import ClassNameError, dance_of, name_classes, write_class_facts
+from dataset_card.dances import DANCES
+from dataset_card.dances import ClassNameError, dance_of, name_classes, write_class_facts
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from dataset_card.reading.metadata import metadata_in
+from pictures.metadata import metadata_in
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><exif:GPSLatitude>20,14.6N</exif:GPSLatitude></x:xmpmeta>'
 

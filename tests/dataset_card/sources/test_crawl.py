@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dataset_card.knowing.provenance import read_provenance
+from dataset_card.provenance import read_provenance
 from tests.conftest import ROOT
 from tests.openweb.openverse import Openverse
 from tests.openweb.server import Answer, OpenWeb

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dataset_card.knowing.provenance import read_provenance
+from dataset_card.provenance import read_provenance
 from dataset_card.sources.finding import Candidate, Skipped
 from dataset_card.sources.http import WebError
 from dataset_card.sources.openverse import Openverse as Site

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.knowing.provenance import Provenance, append_provenance, read_provenance
+from dataset_card.provenance import Provenance, append_provenance, read_provenance
 from dataset_card.sources.fetch import Fetched
 from dataset_card.sources.finding import Candidate
 from dataset_card.sources.shelf import Shelf

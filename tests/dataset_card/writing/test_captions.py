@@ -1,4 +1,4 @@
-from dataset_card.writing.captions import captions
+from dataset_card.write.figures import captions
 
 
 def test_names_are_short_and_in_letters_that_the_font_has() -> None:

@@ -2,10 +2,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataset_card.knowing.provenance import Provenance
+from dataset_card.provenance import Provenance
 from dataset_card.reading.images import inspect_photo
 from dataset_card.writing.contact_sheet import write_contact_sheet
-from dataset_card.writing.tables import Row
+from dataset_card.write.parquet import Row
 
 
 def test_a_row_shows_each_group_before_a_copy(tmp_path: Path) -> None:

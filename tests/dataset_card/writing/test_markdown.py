@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_card.writing.markdown import link, plain
+from dataset_card.write.card import link, plain
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,20 @@
 
 import json
 import os
+import posixpath
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from dataset_card.errors import UserError
+import pandas as pd
+
+from files.errors import UserError
 
 FILE_NAME = "provenance.jsonl"
 DRAWING = "drawing"
 """The `source` of pictures that the project draws itself."""
-
-
-class ProvenanceError(UserError):
-    """A `provenance.jsonl` that can't be read."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Provenance:
 
 # JSON can write half of a character, which no file can hold.
 _HALF = re.compile(r"[\ud800-\udfff]")
-_FIELDS = {field.name for field in fields(Provenance)}
+_FIELDS = [field.name for field in fields(Provenance)]
 
 
 def read_provenance(photos: Path) -> dict[str, Provenance]:
@@ -61,18 +61,18 @@ def read_provenance(photos: Path) -> dict[str, Provenance]:
     A file that is named twice has what its last line says, so that a correction may simply be appended.
 
     Raises:
-        ProvenanceError: A line is no JSON object with a "file", or a value is no text.
+        UserError: A line is no JSON object with a "file", or a value is no text.
     """
     path = photos / FILE_NAME
     if not path.exists():
         return {}
     table = {}
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ProvenanceError(f"{path} is not UTF-8 text (byte {error.start}): save it as such") from None
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}): save it as such") from None
     except OSError as error:
-        raise ProvenanceError(f"{path} can't be read ({error.strerror}): mend or remove it") from None
+        raise UserError(f"{path} can't be read ({error.strerror}): correct or remove it") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -80,14 +80,35 @@ def read_provenance(photos: Path) -> dict[str, Provenance]:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             why = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise ProvenanceError(f"{path}, line {number}: not JSON ({why}): mend or remove it") from None
+            raise UserError(f"{path}, line {number}: not JSON ({why}): correct or remove it") from None
         if not isinstance(record, dict) or record.get("file") is None:
-            raise ProvenanceError(f'{path}, line {number}: expected an object with "file": mend or remove it')
+            raise UserError(f'{path}, line {number}: expected an object with "file": correct or remove it')
         known = {key: value for key, value in record.items() if key in _FIELDS and value is not None}
         if wrong := [key for key, value in known.items() if not isinstance(value, str) or _HALF.search(value)]:
-            raise ProvenanceError(f"{path}, line {number}: {', '.join(wrong)} must be text: mend or remove it")
+            raise UserError(f"{path}, line {number}: {', '.join(wrong)} must be text: correct or remove it")
         table[record["file"]] = Provenance(**known)
     return table
+
+
+def match_provenance(files: pd.Series, records: dict[str, Provenance]) -> tuple[pd.DataFrame, list[str]]:
+    """Finds the record of every file, also where the record spells the path as another system does.
+
+    Unicode in composed or decomposed form (macOS), backslashes (Windows) and a leading "./" make no difference.
+
+    Args:
+        files: Paths below the photographs' folder.
+        records: As `read_provenance` gives them.
+
+    Returns:
+        The fields of `Provenance` but `file`, a row per file with the index of `files`, and the paths of the records
+        that match no file.
+    """
+    by_key = {_key(name): record for name, record in records.items()}
+    matched = [records.get(file) or by_key.get(_key(file)) or Provenance(file) for file in files]
+    known = {id(record) for record in matched}
+    fields_of = {name: [getattr(record, name) for record in matched] for name in _FIELDS if name != "file"}
+    unmatched = [name for name, record in records.items() if id(record) not in known]
+    return pd.DataFrame(fields_of, index=files.index, dtype=object), unmatched
 
 
 def write_provenance(photos: Path, records: Iterable[Provenance]) -> None:
@@ -113,6 +134,10 @@ def append_provenance(photos: Path, record: Provenance) -> None:
         target.write(_line(record).encode())
         target.flush()
         os.fsync(target.fileno())
+
+
+def _key(file: str) -> str:
+    return posixpath.normpath(unicodedata.normalize("NFC", file).replace("\\", "/"))
 
 
 def _is_json(text: bytes) -> bool:

@@ -1,9 +1,22 @@
-"""The dances: what they are called at home, how to tell one from another, where their photographs may be found.
+"""The dances: their names in any spelling, how to tell one from another, where their photographs may be found.
 
-Everything a page or a card says about a dance is here.
+Everything a page or a card says about a dance is here, and what a class may be called.
 """
 
+import json
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from files.errors import UserError
+
+MOST_LETTERS, MOST_BYTES = 200, 240
+"""A class's name: a model folder takes no longer one, and a file that is named after it has at most 255 bytes."""
+
+# Within words of Indian scripts these two say how letters join.
+_JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True)
@@ -130,3 +143,90 @@ DANCES = {
     )
 }  # fmt: skip
 """The eight dances that the Sangeet Natak Akademi calls classical, and Chhau, by label."""
+
+
+def dance_of(name: str) -> Dance | None:
+    """Finds the dance that a name means, whole and in any known spelling.
+
+    Returns:
+        The dance, or None for any other name, such as that of another class.
+    """
+    key = _plain(name)
+    return (
+        _BY_SPELLING.get(key)
+        or _BY_SPELLING.get(key.removesuffix("dancers"))
+        or _BY_SPELLING.get(key.removesuffix("dance"))
+    )
+
+
+def name_classes(folders: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Gives classes their labels: a dance its usual one, in whatever spelling its folder has, any other its own.
+
+    Args:
+        folders: Names of class folders.
+
+    Returns:
+        The label of every folder, and a note for people on every name that changed or is unknown.
+
+    Raises:
+        UserError: A name that can't be shown or is too long, or two that differ in letter case only.
+    """
+    label_of = {}
+    notes = []
+    unknown = []
+    for folder in folders:
+        dance = dance_of(folder)
+        label = dance.label if dance else _normalized(folder)
+        label_of[folder] = label
+        if dance is None:
+            unknown.append(label)
+        if label not in (folder, _normalized(folder)):
+            notes.append(f"{folder} is taken as {label}")
+    by_key: dict[str, set[str]] = defaultdict(set)
+    for label in label_of.values():
+        by_key[label.casefold()].add(label)
+    if twins := next((labels for labels in by_key.values() if len(labels) > 1), None):
+        raise UserError(f"{' and '.join(sorted(twins))} differ in letter case only: rename one, or join them")
+    if unknown:
+        notes.append(f"no dance that is known here, kept as named: {', '.join(dict.fromkeys(unknown))}")
+    return label_of, notes
+
+
+def write_class_facts(folder: Path, label_names: list[str]) -> Path:
+    """Writes `folder/classes.json`: what is known of every dance, for the model and the page to show.
+
+    A class that is no dance known here has an empty entry.
+    """
+    keys = ("name", "native", "region", "fact", "look_for")
+    facts = {
+        label: {key: getattr(DANCES[label], key) for key in keys} if label in DANCES else {} for label in label_names
+    }
+    path = folder / "classes.json"
+    path.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _normalized(folder: str) -> str:
+    """Returns a folder's name in composed letters (macOS stores a letter and its marks apart) and single spaces."""
+    name = " ".join(unicodedata.normalize("NFC", folder).split())
+    if not name or not all(char.isprintable() or char in _JOINERS for char in name):
+        raise UserError(f"sub-folder {folder!r} has a name that can't be shown: rename it to the name of its class")
+    if len(name) > MOST_LETTERS or len(name.encode()) > MOST_BYTES:
+        raise UserError(
+            f"the class {name[:40]}... has {len(name)} letters ({len(name.encode())} bytes): rename its sub-folder to "
+            f"at most {MOST_LETTERS} letters and {MOST_BYTES} bytes, which model folders and file systems can hold"
+        )
+    return name
+
+
+def _plain(name: str) -> str:
+    """Returns the letters and vowel signs of a name, without Latin accents, letter case, spaces and digits."""
+    text = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(char for char in text if char.isalpha() or unicodedata.category(char) == "Mc")
+
+
+_BY_SPELLING = {
+    _plain(spelling): dance
+    for dance in DANCES.values()
+    for spelling in (dance.label, dance.name, dance.native, *dance.aliases)
+}

@@ -1,1 +1,0 @@
-"""Photographs: from a file to pixels, hashes and clean bytes."""

@@ -1,1 +1,0 @@
-"""The dataset folder: parquet, card, figures."""
