@@ -1,0 +1,258 @@
+"""Near-duplicates: which pictures are one picture to the eye, mirrored, cropped or framed copies included.
+
+A picture is known by 15 hashes of 256 bits: the perceptual hash of the whole (`imagehash.phash`, the signs of the
+lowest 16 x 16 DCT coefficients against their median) and the same hash of 14 windows in it, each the picture with
+2.5 to 10 % cut off some sides. A crop is found because its whole equals a window of the picture it was cut from. A
+mirrored copy is found because mirroring negates the odd columns of a DCT and leaves the even ones: those 128 bits are
+compared as they are and inverted, and the smaller distance counts.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+PERCEPTUAL_BYTES = 32
+"""The first bytes of a picture's hashes: the 16 x 16 bits of `imagehash.phash`, row by row."""
+
+WINDOWS = (
+    (0, 0, 1, 1),
+    *((margin, margin, 1 - margin, 1 - margin) for margin in (0.025, 0.05, 0.075, 0.1)),
+    *((margin, 0, 1, 1) for margin in (0.05, 0.1)),
+    *((0, margin, 1, 1) for margin in (0.05, 0.1)),
+    *((0, 0, 1 - margin, 1) for margin in (0.05, 0.1)),
+    *((0, 0, 1, 1 - margin) for margin in (0.05, 0.1)),
+    (0.1, 0, 0.9, 1),
+    (0, 0.1, 1, 0.9),
+)
+"""What is hashed of a picture, as fractions of its width and height: left, top, right, bottom. First the whole."""
+
+HASH_BYTES = PERCEPTUAL_BYTES * len(WINDOWS)
+"""Bytes that `image_hashes` returns."""
+
+SPLIT_DISTANCE = 70
+"""Bits of 256 within which pictures may be one picture, and must not be parted by a split.
+
+TODO
+"""
+
+SAME_DISTANCE = 40
+"""Bits of 256 within which two pictures are the same picture, for a takedown or a conflict of labels.
+
+TODO
+"""
+
+_SIDE = 64
+_FREQUENCIES = 16
+_BITS = _FREQUENCIES * _FREQUENCIES
+# A block of pairs: what is computed on it, some megabytes, stays in the cache of a core.
+_BLOCK = (64, 4096)
+_BLOCKS_AT_ONCE = 16
+# Pairs that are kept before they are united, some tens of megabytes.
+_PAIRS_AT_ONCE = 1_000_000
+_SAMPLE = 2000
+_TAIL = 1e-3
+_TAIL_PAIRS = 100
+
+
+def _cosines(start: float, end: float) -> npt.NDArray[np.float64]:
+    """Returns the (frequencies, pixels) matrix that takes the DCT-II of a part of a line of pixels."""
+    pixels = np.arange(_SIDE + 1) / _SIDE
+    low, high = np.clip(pixels[:-1], start, end), np.clip(pixels[1:], start, end)
+    phase = ((low + high) / 2 - start) / (end - start)
+    return np.cos(np.pi * np.arange(_FREQUENCIES)[:, None] * phase) * (high - low) * _SIDE
+
+
+_ROWS = np.stack([_cosines(top, bottom) for _, top, _, bottom in WINDOWS])
+_COLUMNS = np.stack([_cosines(left, right) for left, _, right, _ in WINDOWS])
+
+
+def image_hashes(image: Image.Image) -> bytes:
+    """Computes everything by which a picture is found again.
+
+    Args:
+        image: An upright picture.
+
+    Returns:
+        `HASH_BYTES` bytes: the 32 of `imagehash.phash(image, hash_size=16)`, then 32 for each further window.
+    """
+    # Averaged down first, to three times the size that is hashed: a fifth of the time, for a bit or two. The box
+    # leaves out what of the last column and row lies beyond the picture.
+    factor = max(1, min(image.size) // (3 * _SIDE))
+    box = (0, 0, image.width / factor, image.height / factor)
+    small = image.reduce(factor).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS, box)
+    partly = _ROWS.reshape(-1, _SIDE) @ np.asarray(small, np.float64)
+    coefficients = partly.reshape(len(WINDOWS), _FREQUENCIES, _SIDE) @ _COLUMNS.transpose(0, 2, 1)
+    # Rounded, lest a flat or symmetric picture be known by the rounding errors of its zeros.
+    coefficients = coefficients.reshape(len(WINDOWS), _BITS).round(6)
+    middle = np.partition(coefficients, (_BITS // 2 - 1, _BITS // 2), axis=1)
+    median = middle[:, _BITS // 2 - 1 : _BITS // 2 + 1].mean(axis=1, keepdims=True)
+    return np.packbits(coefficients > median, axis=1).tobytes()
+
+
+def hash_rows(hashes: Iterable[bytes]) -> npt.NDArray[np.uint8]:
+    """Puts hashes one under the other for the search.
+
+    A perceptual hash alone, 32 bytes from an older file, stands in for all windows: such a picture is found among its
+    copies, mirrored ones included, and as a crop of another picture, yet no crop of it is found.
+
+    Args:
+        hashes: `HASH_BYTES` or `PERCEPTUAL_BYTES` bytes each.
+
+    Returns:
+        Shape (pictures, HASH_BYTES).
+    """
+    whole = [each * (HASH_BYTES // len(each)) for each in hashes]
+    return np.frombuffer(b"".join(whole), np.uint8).reshape(-1, HASH_BYTES)
+
+
+def near_pairs(
+    hashes: npt.NDArray[np.uint8], distance: int = SPLIT_DISTANCE, known: int = 0, within: bool = True
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint8]]]:
+    """Finds the pairs of pictures that lie close, block by block: the memory does not grow with the pairs.
+
+    The distance of two pictures is the smallest of 58 Hamming distances: one's whole against the other's whole and
+    windows, and the reverse, each as it is and mirrored. Half of the bits are compared first, and the others only
+    where the half leaves hope: of pairs exactly at `distance` some 0.01 % are missed, of closer ones less.
+
+    Args:
+        hashes: Shape (pictures, HASH_BYTES): see `hash_rows`.
+        distance: Largest distance, in bits of 256.
+        known: So many pictures at the beginning are not compared with each other, such as those of an earlier build.
+        within: Whether the pictures after the known ones are compared with each other. Without, one set is searched
+            against another: train against test.
+
+    Yields:
+        The first and the second positions of some pairs, first < second, and their distances.
+    """
+    words = _words(hashes)
+    height, width = _BLOCK
+    count = len(hashes)
+    rows = range(0, count if within else known, height)
+    blocks = [
+        (slice(top, min(top + height, rows.stop)), slice(left, min(left + width, count)))
+        for top in rows
+        for left in range(max(top, known), count, width)
+    ]
+    # A half of the bits of a pair at `distance` is hypergeometric; four standard deviations above its mean.
+    share = distance / _BITS
+    half = distance / 2 + 4 * np.sqrt(_BITS / 8 * share * (1 - share))
+
+    def search(block: tuple[slice, slice]) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+        least = _least_distances(words[:, :, block[0]], words[:, :, block[1]], int(half))
+        first, second = np.nonzero(least <= distance)
+        found = least[first, second]
+        first, second = first + block[0].start, second + block[1].start
+        ordered = first < second
+        return first[ordered], second[ordered], found[ordered]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
+            yield from pool.map(search, blocks[start : start + _BLOCKS_AT_ONCE])
+
+
+def _words(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """Returns the hashes as words of shape (windows, 4, pictures): even columns in words 0 and 2, odd in 1 and 3.
+
+    Words 0 and 1, and 2 and 3, share the frequencies evenly, so that either half tells of the other.
+    """
+    bits = np.unpackbits(hashes.reshape(len(hashes), len(WINDOWS), PERCEPTUAL_BYTES), axis=2)
+    row, column = np.divmod(np.arange(_BITS), _FREQUENCIES)
+    order = np.lexsort((column, row, column % 2, (row + column // 2) % 2))
+    packed = np.packbits(bits[:, :, order], axis=2).view(np.uint64)
+    return np.ascontiguousarray(packed.transpose(1, 2, 0))
+
+
+def _least_distances(ours: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64], half: int) -> npt.NDArray[np.uint8]:
+    """Returns for every two pictures their distance, or 255 where more than `half` of the first 128 bits differ."""
+    shape = ours.shape[2], theirs.shape[2]
+    different = np.empty((2, *shape), np.uint64)
+    counts = np.empty((2, *shape), np.uint8)
+    mirrored = np.empty(shape, np.uint8)
+    least = np.full(shape, 255, np.uint8)
+    comparisons = [(0, window) for window in range(len(WINDOWS))] + [(window, 0) for window in range(1, len(WINDOWS))]
+    for left, right in comparisons:
+        np.bitwise_xor(ours[left, :2, :, None], theirs[right, :2, None], out=different)
+        even, odd = np.bitwise_count(different, out=counts)
+        np.minimum(odd, np.subtract(_BITS // 4, odd, out=mirrored), out=odd)
+        first, second = np.nonzero(np.add(even, odd, out=even) <= half)
+        differing = np.bitwise_count(ours[left][:, first] ^ theirs[right][:, second])
+        even, odd = differing[::2].sum(axis=0, dtype=np.uint8), differing[1::2].sum(axis=0, dtype=np.uint8)
+        least[first, second] = np.minimum(least[first, second], even + np.minimum(odd, _BITS // 2 - odd))
+    return least
+
+
+def near_groups(
+    hashes: npt.NDArray[np.uint8], pairs: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], object]]
+) -> npt.NDArray[np.int64]:
+    """Groups pictures that are near, directly or through others: single linkage.
+
+    Args:
+        hashes: Shape (pictures, HASH_BYTES).
+        pairs: What `near_pairs` yields for them.
+
+    Returns:
+        For every picture the number of its group.
+    """
+    group = np.arange(len(hashes))
+    waiting: list[tuple[npt.NDArray, npt.NDArray]] = []
+    count = 0
+    for first, second, _ in pairs:
+        apart = group[first] != group[second]
+        waiting.append((first[apart], second[apart]))
+        count += int(np.count_nonzero(apart))
+        if count > _PAIRS_AT_ONCE:
+            group, waiting, count = _unite(group, waiting), [], 0
+    return _unite(group, waiting)
+
+
+def _unite(group: npt.NDArray[np.int64], pairs: list[tuple[npt.NDArray, npt.NDArray]]) -> npt.NDArray[np.int64]:
+    if not pairs:
+        return group
+    first, second = (group[np.concatenate(side)] for side in zip(*pairs, strict=True))
+    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(group), len(group)))
+    return connected_components(graph, directed=False)[1][group]
+
+
+def estimate_distance(hashes: npt.NDArray[np.uint8], labels: Sequence[object], seed: int = 0) -> int:
+    """Estimates the distance for splitting at which one pair of unrelated pictures is to be expected.
+
+    Pictures of different classes are unrelated, but for mistakes. Towards small distances the share of such pairs
+    falls exponentially; the tail is fitted to the closest thousandth of them in a sample (peaks over a threshold,
+    Pickands 1975, with shape 0) and extended to the number of all pairs. What lies within `SAME_DISTANCE` is taken
+    for one picture with two labels, and left out.
+
+    Args:
+        hashes: Shape (pictures, HASH_BYTES).
+        labels: The class of each picture.
+        seed: Of the sample of 2,000 pictures, where there are more.
+
+    Returns:
+        Bits of 256, from `SAME_DISTANCE` to `SPLIT_DISTANCE`; the latter where pairs are too few for an estimate.
+    """
+    classes = np.unique(np.asarray(labels), return_inverse=True)[1]
+    count = len(classes)
+    chosen = np.random.default_rng(seed).permutation(count)[:_SAMPLE]
+    classes = classes[chosen]
+    sizes = np.bincount(classes)
+    unrelated = (len(classes) ** 2 - int((sizes**2).sum())) // 2
+    tail = max(_TAIL_PAIRS, round(_TAIL * unrelated))
+    if unrelated < 10 * tail:
+        return SPLIT_DISTANCE
+    histogram = np.zeros(_BITS, np.int64)
+    for first, second, distances in near_pairs(hashes[chosen], _BITS // 2):
+        apart = classes[first] != classes[second]
+        histogram += np.bincount(distances[apart], minlength=_BITS)
+    histogram[: SAME_DISTANCE + 1] = 0
+    below = np.cumsum(histogram)
+    threshold = int(np.searchsorted(below, tail))
+    excess = threshold - np.arange(threshold + 1)
+    # Nearly all distances are even: an excess stands for the two bits that begin at it.
+    scale = float((histogram[: threshold + 1] * (excess + 1)).sum() / below[threshold])
+    expected = below[threshold] / unrelated * count * (count - 1) / 2
+    return int(np.clip(threshold - scale * np.log(expected), SAME_DISTANCE, SPLIT_DISTANCE))
