@@ -139,17 +139,14 @@ def near_pairs(
         for top in rows
         for left in range(max(top, known), count, width)
     ]
-    # A half of the bits of a pair at `distance` is hypergeometric; four standard deviations above its mean.
-    share = distance / _BITS
-    half = distance / 2 + 4 * np.sqrt(_BITS / 8 * share * (1 - share))
 
     def search(block: tuple[slice, slice]) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
-        least = _least_distances(words[:, :, block[0]], words[:, :, block[1]], int(half))
-        first, second = np.nonzero(least <= distance)
-        found = least[first, second]
-        first, second = first + block[0].start, second + block[1].start
+        ours, theirs = block
+        near, least = _near_in_block(words[:, ours], words[:, theirs], distance)
+        first, second = np.divmod(near, theirs.stop - theirs.start)
+        first, second = first + ours.start, second + theirs.start
         ordered = first < second
-        return first[ordered], second[ordered], found[ordered]
+        return first[ordered], second[ordered], least[ordered]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
@@ -157,34 +154,46 @@ def near_pairs(
 
 
 def _words(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """Returns the hashes as words of shape (windows, 4, pictures): even columns in words 0 and 2, odd in 1 and 3.
+    """Returns the hashes as words of shape (windows, pictures, 4): even columns in words 0 and 2, odd in 1 and 3.
 
-    Words 0 and 1, and 2 and 3, share the frequencies evenly, so that either half tells of the other.
+    Words 0 and 1 have every second frequency in either direction, so that they tell of the other two.
     """
-    bits = np.unpackbits(hashes.reshape(len(hashes), len(WINDOWS), PERCEPTUAL_BYTES), axis=2)
     row, column = np.divmod(np.arange(_BITS), _FREQUENCIES)
     order = np.lexsort((column, row, column % 2, (row + column // 2) % 2))
-    packed = np.packbits(bits[:, :, order], axis=2).view(np.uint64)
-    return np.ascontiguousarray(packed.transpose(1, 2, 0))
+    words = np.empty((len(WINDOWS), len(hashes), 4), np.uint64)
+    for window, packed in enumerate(np.split(hashes, len(WINDOWS), axis=1)):
+        words[window] = np.packbits(np.unpackbits(packed, axis=1).take(order, axis=1), axis=1).view(np.uint64)
+    return words
 
 
-def _least_distances(ours: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64], half: int) -> npt.NDArray[np.uint8]:
-    """Returns for every two pictures their distance, or 255 where more than `half` of the first 128 bits differ."""
-    shape = ours.shape[2], theirs.shape[2]
+def _near_in_block(
+    ours: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64], distance: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Returns the near pairs of a block as flat positions in it, and their distances."""
+    shape = ours.shape[1], theirs.shape[1]
     different = np.empty((2, *shape), np.uint64)
     counts = np.empty((2, *shape), np.uint8)
     mirrored = np.empty(shape, np.uint8)
-    least = np.full(shape, 255, np.uint8)
+    least = np.full(ours.shape[1] * theirs.shape[1], 255, np.uint8)
+    # How many of the differing bits of a pair at `distance` lie in one half is hypergeometric: four standard
+    # deviations above the mean.
+    share = distance / _BITS
+    half = int(distance / 2 + 4 * np.sqrt(_BITS / 8 * share * (1 - share)))
     comparisons = [(0, window) for window in range(len(WINDOWS))] + [(window, 0) for window in range(1, len(WINDOWS))]
+    our_halves, their_halves = (np.ascontiguousarray(words[:, :, :2].transpose(0, 2, 1)) for words in (ours, theirs))
     for left, right in comparisons:
-        np.bitwise_xor(ours[left, :2, :, None], theirs[right, :2, None], out=different)
+        np.bitwise_xor(our_halves[left, :, :, None], their_halves[right, :, None], out=different)
         even, odd = np.bitwise_count(different, out=counts)
         np.minimum(odd, np.subtract(_BITS // 4, odd, out=mirrored), out=odd)
-        first, second = np.nonzero(np.add(even, odd, out=even) <= half)
-        differing = np.bitwise_count(ours[left][:, first] ^ theirs[right][:, second])
-        even, odd = differing[::2].sum(axis=0, dtype=np.uint8), differing[1::2].sum(axis=0, dtype=np.uint8)
-        least[first, second] = np.minimum(least[first, second], even + np.minimum(odd, _BITS // 2 - odd))
-    return least
+        # Much faster than `nonzero` of two dimensions.
+        hopeful = np.flatnonzero(np.add(even, odd, out=even) <= half)
+        first, second = np.divmod(hopeful, shape[1])
+        counted = np.bitwise_count(ours[left].take(first, axis=0) ^ theirs[right].take(second, axis=0))
+        odd = counted[:, 1] + counted[:, 3]
+        found = counted[:, 0] + counted[:, 2] + np.minimum(odd, _BITS // 2 - odd)
+        least[hopeful] = np.minimum(least[hopeful], found)
+    near = np.flatnonzero(least <= distance)
+    return near, least[near]
 
 
 def near_groups(
