@@ -139,6 +139,8 @@ def near_pairs(
     Yields:
         The first and the second positions of some pairs, first < second, and their distances.
     """
+    if not len(hashes):
+        return
     words = _words(hashes)
     height, width = _BLOCK
     count = len(hashes)
