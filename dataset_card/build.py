@@ -28,7 +28,7 @@ from dataset_card.writing.leaks import leak_report
 from dataset_card.writing.output_folder import check_apart, is_dataset_folder
 from dataset_card.writing.summary import BuildReport, about_leaks, unknown_pictures
 from dataset_card.writing.tables import Contents, Row, write_split
-from hub.appearing import appearing_folder
+from files.atomic import atomic_folder
 from pictures.refused import RefusedError
 
 
@@ -75,7 +75,7 @@ def build(
     provenance, removed = read_provenance(photos), read_removed(photos)
     decisions = read_corrections(corrections, list(files)) if corrections else []
 
-    with appearing_folder(out, is_dataset_folder) as folder:
+    with atomic_folder(out, is_dataset_folder) as folder:
         former = former_assignment(out, seed, keep_splits)
         found, rejected = inspect_all([(path, label) for label in files for path in files[label]], max_side, num_proc)
         corrected = apply_corrections(found, decisions)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from dataset_card.choosing.splits import SPLITS
-from dataset_card.errors import UserError
 from dataset_card.knowing.licenses import why_not_publish
 from dataset_card.reading.rejected import FILE_NAME as MARK
+from files.errors import UserError
 from hub.push import Pushed, push
 
 PLACEHOLDER = "PATH_OR_HUB_ID"

@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from demo.reading.upload import read_upload
-from hub.appending import append_durably, sync_folder
+from files.atomic import append_durably, fsync_folder
 
 LIMIT = 1_000_000_000
 """Bytes. A folder that holds as much takes no more."""
@@ -135,7 +135,7 @@ class Feedback:
                 origin = {"file": name, "source": "feedback", "license": "unknown", "retrieved_at": now}
                 _append(self.photos / "provenance.jsonl", json.dumps(origin, ensure_ascii=False) + "\n")
             draft.replace(place)
-            sync_folder(place.parent)
+            fsync_folder(place.parent)
         finally:
             draft.unlink(missing_ok=True)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from filelock import FileLock
 from pydantic import BeforeValidator, Field, model_validator
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.data import fingerprint, load_images
 from train.fitting.folds import deal_folds, thin
 from train.fitting.pool import Pool, pool

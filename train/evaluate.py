@@ -8,9 +8,9 @@ from typing import Any
 import datasets
 from pydantic import Field
 
+from files.errors import UserError
 from hub.reference_features import open_reference
 from hub.reference_pictures import open_pictures
-from train.errors import UserError
 from train.fitting.data import LabelledImages, fingerprint, load_images
 from train.judging.calibration import stated_temperature
 from train.judging.distance import judge_distance

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from train.errors import UserError, message_of
+from files.errors import UserError, message_of
 from train.finetune import fit_to_judge
 from train.fitting.folds import Fold
 from train.fitting.pool import Pool

@@ -17,7 +17,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from huggingface_hub import HfApi
 
 from dataset_card.checks.card_file import Card, matching, read_card, unmatched
-from dataset_card.errors import UserError
+from files.errors import UserError
 from hub.errors import HubError, one_line_errors, redact
 from hub.repo import RepoId, parse
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dataset_card.choosing.duplicates import pixel_names
 from dataset_card.choosing.spreadsheet import read_spreadsheet
-from dataset_card.errors import UserError
 from dataset_card.reading.images import Photo
 from dataset_card.reading.rejected import Rejected
+from files.errors import UserError
 
 ACTIONS = ("keep", "delete", "relabel")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -19,8 +19,8 @@ from huggingface_hub import HfApi, HfFileSystem
 from dataset_card.choosing.duplicates import near_duplicate_pairs
 from dataset_card.choosing.split_plan import parse_ratios
 from dataset_card.choosing.splits import RATIOS, SPLITS
-from dataset_card.errors import UserError
 from dataset_card.reading.images import HASH_SIZE, Photo
+from files.errors import UserError
 from hub.errors import one_line_errors
 from hub.repo import RepoId, parse
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dataset_card.choosing.pile import Pile
 from dataset_card.choosing.splits import RATIOS, SPLITS, assign_splits
-from dataset_card.errors import UserError
 from dataset_card.reading.rejected import Rejected
+from files.errors import UserError
 
 REASON = "shared with another split"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from dataset_card.choosing.spreadsheet import read_spreadsheet
-from dataset_card.errors import UserError
 from dataset_card.knowing.provenance import Provenance
 from dataset_card.reading.images import Photo
+from files.errors import UserError
 
 FILE_NAME = "removed.csv"
 _SHA256 = re.compile(r"[0-9a-f]{64}")

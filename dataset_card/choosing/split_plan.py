@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dataset_card.choosing.splits import SPLITS, RatiosError
-from dataset_card.errors import UserError
+from files.errors import UserError
 
 
 class SplitPlanError(UserError):

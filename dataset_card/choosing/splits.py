@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from dataset_card.errors import UserError
+from files.errors import UserError
 
 RATIOS = {"train": 0.70, "validation": 0.15, "test": 0.15}
 SPLITS = tuple(RATIOS)

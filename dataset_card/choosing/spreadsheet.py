@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dataset_card.errors import UserError
+from files.errors import UserError
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 

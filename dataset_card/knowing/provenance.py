@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from dataset_card.errors import UserError
+from files.errors import UserError
 
 FILE_NAME = "provenance.jsonl"
 DRAWING = "drawing"

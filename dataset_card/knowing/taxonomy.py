@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from dataset_card.errors import UserError
 from dataset_card.knowing.dances import DANCES, Dance
+from files.errors import UserError
 
 # Within words of Indian scripts these two say how letters join.
 _JOINERS = "\u200c\u200d"

@@ -10,8 +10,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from dataset_card.errors import UserError
 from dataset_card.reading.metadata import metadata_in
+from files.errors import UserError
 from pictures.decoding import decode
 from pictures.refused import RefusedError
 

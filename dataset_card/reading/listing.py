@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataset_card.errors import UserError
 from dataset_card.reading.rejected import Rejected
+from files.errors import UserError
 
 # Left by Windows, macOS, Synology and ourselves.
 _NO_PHOTOS = {

@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset_card.errors import UserError
 from dataset_card.knowing.dances import DANCES
 from dataset_card.knowing.licenses import UNKNOWN, license_of
 from dataset_card.sources.shelf import STAGING
+from files.errors import UserError
 
 AGAIN = "run the same command again later, what is here is not fetched twice"
 

@@ -4,7 +4,7 @@ import re
 
 import httpx2
 
-from dataset_card.errors import UserError
+from files.errors import UserError
 
 VERSION = "0.1.0"
 

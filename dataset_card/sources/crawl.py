@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from dataset_card.errors import UserError
 from dataset_card.sources.addresses import Door
 from dataset_card.sources.event import event_of
 from dataset_card.sources.finding import Candidate, Finding
 from dataset_card.sources.http import Web
 from dataset_card.sources.servers import pause_between, server
+from files.errors import UserError
 
 SOURCE = "icrawler"
 _PAGE = 20

@@ -17,10 +17,10 @@ import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tqdm import tqdm
 
-from dataset_card.errors import UserError
 from dataset_card.sources.addresses import Door
 from dataset_card.sources.answers import CHUNK, MAX_REPLY_BYTES, BusyError, check_status, limited
 from dataset_card.sources.pace import Pace
+from files.errors import UserError
 from pictures.refused import RefusedError
 
 MAX_IMAGE_BYTES = 30_000_000

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dataset_card.errors import UserError
 from dataset_card.knowing.dances import DANCES, Dance
 from dataset_card.knowing.taxonomy import dance_of
 from dataset_card.sources.commons import Commons
 from dataset_card.sources.crawl import Bing
 from dataset_card.sources.finding import Finding
 from dataset_card.sources.openverse import Openverse
+from files.errors import UserError
 
 Source = Literal["commons", "openverse", "icrawler"]
 SITES: dict[Source, type[Commons] | type[Openverse] | type[Bing]] = {

@@ -12,10 +12,10 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from dataset_card.choosing.removed import read_removed, same_page
-from dataset_card.errors import UserError
 from dataset_card.knowing.provenance import DRAWING, Provenance, append_provenance, read_provenance
 from dataset_card.sources.fetch import Fetched
 from dataset_card.sources.finding import Candidate
+from files.errors import UserError
 from pictures.refused import RefusedError
 
 STAGING = ".collecting"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hub.appearing import OutputFolderError
+from files.atomic import OutputFolderError
 
 _DATASET_FOLDER = {"README.md", "data", "figures", "rejected.csv"}
 _SOMETIMES = {"LICENSE.md", "classes.json", "removed.csv", "splits.csv"}

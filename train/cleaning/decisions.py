@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from hub.appending import append_durably
-from train.errors import UserError
+from files.atomic import append_durably
+from files.errors import UserError
 
 ACTIONS = ("keep", "delete", "relabel")
 _HEADER = b"sha256,action,label\n"

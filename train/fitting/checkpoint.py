@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.progress import EpochTrace, Progress
 
 logger = logging.getLogger(__name__)

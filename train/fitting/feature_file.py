@@ -12,7 +12,7 @@ import torch
 from accelerate import PartialState
 from tqdm import tqdm
 
-from train.errors import UserError
+from files.errors import UserError
 from train.running.processes import from_main
 
 

@@ -10,7 +10,7 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.checkpoint import DamagedError, read_tensors, write_tensors
 from train.fitting.progress import Progress
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from train.errors import UserError
+from files.errors import UserError
 from train.judging.predict import Predictions
 
 _COLUMNS = {"sha256", "split", "label", "logits", "fold"}

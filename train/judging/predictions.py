@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from files.errors import UserError, first_line
 from hub.reference_features import Nearest
-from train.errors import UserError, first_line
 
 _COLUMNS = ["sha256", "split", "label", "logits", "probs", "loss", "distances", "nearest"]
 _AGAIN = "python -m train evaluate writes it anew"

@@ -12,7 +12,7 @@ import httpx2
 import onnxruntime
 from tqdm import tqdm
 
-from train.errors import UserError
+from files.errors import UserError
 
 VERSION = "1.30.0"
 # Of the package's archive, as the registry and every package-lock.json have it.

@@ -1,0 +1,95 @@
+"""Mistakes that a user can fix end a command with one line and exit code 2; everything else is a bug."""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """Something the user can fix: the message says what was found, what is allowed and what to do."""
+
+
+@contextmanager
+def one_line_exit() -> Iterator[None]:
+    """Ends the process with one line on stderr and exit code 2 when the block raises what the user can fix.
+
+    That is a `UserError`, or an `OSError` that `explain` knows. Standard output and error also take characters that
+    the terminal's encoding lacks from here on: they print as escapes, and not as a traceback.
+
+    Raises:
+        SystemExit: In place of such an error. Any other exception passes as it is.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # What replaces them in a notebook or a test need not have an encoding.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    except UserError as error:
+        message = message_of(error)
+    except OSError as error:
+        if (explained := explain(error)) is None:
+            raise
+        message = explained
+    else:
+        return
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def explain(error: OSError) -> str | None:
+    """Returns what failed on disk and what to do, in one line; None where the user can do nothing."""
+    name = error.filename2 or error.filename
+    path = Path(os.fsdecode(name)).absolute() if isinstance(name, str | bytes | os.PathLike) else None
+    match error.errno:
+        case errno.ENOSPC:
+            return f"no space left on {mount_of(path) if path else 'the disk'}{_while_writing(path)}: free some"
+        case errno.EDQUOT:
+            disk = f" on {mount_of(path)}" if path else ""
+            return f"your quota{disk} is used up{_while_writing(path)}: free some space, or ask for more"
+    if path is None:
+        return None
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            if path.exists() and not os.access(path, os.R_OK):
+                return f"{path} may not be read: change its permissions"
+            return f"{path} may not be written: choose another folder or change its permissions"
+        case errno.EROFS:
+            return f"{path} can't be written, {mount_of(path)} is read-only: choose another folder"
+        case errno.ENOTDIR | errno.EEXIST:
+            file = next((part for part in (*reversed(path.parents), path) if part.is_file()), None)
+            return f"{path} can't be made: {file} is a file; choose another path" if file else None
+        case errno.EISDIR:
+            return f"{path} is a folder: name a file"
+        case errno.ENAMETOOLONG:
+            part = max(path.parts, key=lambda part: len(os.fsencode(part)))
+            return (
+                f"the name {part[:20]}... of {len(os.fsencode(part))} bytes is too long, or its whole path of "
+                f"{len(os.fsencode(path))} is: choose a shorter one"
+            )
+        case errno.ENOENT if not path.parent.is_dir():
+            return f"{path} is not there, nor is its folder: check the path"
+    return None
+
+
+def mount_of(path: Path) -> Path:
+    """Returns the mount point of the file system that `path`, which need not exist, lies on."""
+    return next((folder for folder in (path, *path.parents) if folder.is_mount()), path)
+
+
+def _while_writing(path: Path | None) -> str:
+    return f" (writing {path})" if path else ""
+
+
+def message_of(error: Exception) -> str:
+    """Returns an error's message; one from a process of a DataLoader comes wrapped in that process's traceback."""
+    text = str(error).strip()
+    return text.splitlines()[-1].partition(": ")[2] if "Original Traceback" in text else text
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an exception's message, or its type's name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
