@@ -45,8 +45,8 @@ def atomic_folder(out: Path, is_previous: Callable[[Path], bool]) -> Iterator[Pa
         BusyError: `out` is being written by another process.
     """
     out = out.resolve()
-    if Path.cwd().is_relative_to(out):
-        raise OutputFolderError(f"{out} is or holds the folder you are in: choose another")
+    if out == Path.cwd():
+        raise OutputFolderError(f"{out} is the folder you are in: choose another")
     draft, previous, trash = (_hidden(out, kind) for kind in ("draft", "previous", "trash"))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -100,9 +100,11 @@ def _replace_folder(draft: Path, out: Path, previous: Path, trash: Path) -> None
         logger.warning("%s was not replaced; %s", out, advice)
         raise
     if previous.exists():
-        # Under a name that is never brought back: what a killed process has deleted half of is no result.
-        previous.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
+        # Under a name that is never brought back: what a killed process has deleted half of is no result. What can't
+        # be deleted now is by the next call.
+        with suppress(OSError):
+            previous.rename(trash)
+            shutil.rmtree(trash)
 
 
 @contextmanager
@@ -126,6 +128,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """Writes a file in UTF-8 by `atomic_write`."""
+    with atomic_write(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def append_durably(path: Path, end: int, added: bytes) -> None:
@@ -188,6 +196,11 @@ def only_writer(path: Path, timeout: float = 0) -> Iterator[None]:
         if sys.platform != "win32":
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def is_leftover(path: Path) -> bool:
+    """Tells whether a file or folder is a draft or a lock that a killed process has left."""
+    return path.name.startswith(".") and path.suffix in (".draft", ".lock", ".previous", ".trash")
 
 
 def fsync_folder(folder: Path) -> None:
