@@ -64,7 +64,8 @@ def list_photos(photos: Path, by_split: bool = False) -> Listing:
     entries, folders = _entries(photos)
     splits = _splits(photos, folders) if by_split else {photos: ""}
     rows = [(path, "", "", "in no class folder") for path in entries if by_split and path not in folders]
-    names, notes = set(), []
+    names: set[str] = set()
+    notes: list[str] = []
     for root, split in splits.items():
         entries, folders = _entries(root)
         _check_classes(root, folders)

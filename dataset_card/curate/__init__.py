@@ -236,7 +236,7 @@ def leak_report(rows: pd.DataFrame, distance: int) -> list[Leaks]:
     ]
 
 
-def _reject(table: pd.DataFrame, where: pd.Series, reason: str, detail: pd.Series | str = "") -> int:
+def _reject(table: pd.DataFrame, where: pd.Series | np.ndarray, reason: str, detail: pd.Series | str = "") -> int:
     """Writes down why some pictures are left out, unless that is known already; returns how many are new."""
     new = where & (table["reason"] == "")
     table.loc[new, "reason"] = reason
@@ -360,10 +360,10 @@ def _reject_copies(table: pd.DataFrame, previous: Previous) -> None:
         is_new=~table["sha256"].isin(previous.pictures.index[previous.pictures["split"] != ""]),
         is_private=table["unpublishable"] != "",
     )[table["reason"] == ""].sort_values(["is_new", "is_private", "sha256", "file"])
-    first = ranked.groupby(["pixels", "given"], sort=False)["file"].transform("first").reindex(table.index)
-    # Not the methods of strings: a file name need not be valid UTF-8.
-    names = pd.Series([f"of {Path(str(file)).name}" for file in first], index=table.index, dtype=object)
-    _reject(table, first.notna() & (first != table["file"]), "exact duplicate", names)
+    first = pd.Series(ranked.index, index=ranked.index).groupby([ranked["pixels"], ranked["given"]]).transform("first")
+    copies = first[first != first.index]
+    names = pd.Series([f"of {Path(table.at[row, 'file']).name}" for row in copies], index=copies.index, dtype=object)
+    _reject(table, table.index.isin(copies.index), "exact duplicate", names.reindex(table.index))
 
 
 def _groups(table: pd.DataFrame) -> pd.Series:

@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from pictures.figures import subplots  # isort: skip - before matplotlib
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator
@@ -47,10 +47,7 @@ def write_class_balance(folder: Path, curated: Curated) -> None:
     caption_of = dict(zip(curated.label_names, captions(curated.label_names), strict=True))
     counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable").index[-MOST_CLASSES:]]
     places = range(len(counts))
-    figure = Figure(figsize=(8, 0.9 + 0.36 * len(counts)), dpi=150)
-    # The canvas itself: the backend that an environment names may not be installed, or may open a window.
-    FigureCanvasAgg(figure)
-    axis = figure.add_subplot()
+    figure, axis = subplots(figsize=(8, 0.9 + 0.36 * len(counts)))
     left = pd.Series(0, index=counts.index)
     for split in counts.columns:
         axis.barh(places, counts[split], left=left, color=_COLOURS[split], label=split, height=0.72)
@@ -67,7 +64,7 @@ def write_class_balance(folder: Path, curated: Curated) -> None:
     path = folder / "figures" / "class_balance.png"
     path.parent.mkdir(exist_ok=True)
     # No version, no date: the same pictures give the same bytes.
-    figure.savefig(path, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(path, dpi=150, bbox_inches="tight", metadata={"Software": None})
 
 
 def write_contact_sheet(folder: Path, photos: Path, rows: pd.DataFrame, label_names: list[str]) -> None:

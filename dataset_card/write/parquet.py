@@ -114,8 +114,8 @@ def write_split(
         photos: The folder that the files lie below.
         encoding: How pictures are published.
         seed: Of the split.
-        previous: The dataset folder that this one replaces: pictures that it holds in the same encoding are copied from
-            it, not made again. It need not exist.
+        previous: The dataset folder that this one replaces, if there is one: pictures that it holds in the same
+            encoding are copied from it, not made again.
         num_proc: How many pictures are read and scaled at once.
     """
     schema = dataset_features(curated.label_names).arrow_schema

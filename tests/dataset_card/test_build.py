@@ -11,6 +11,11 @@ from huggingface_hub import DatasetCard
 from PIL import Image as PilImage
 
 from dataset_card.build import build
+from dataset_card.write.card import size_category
+from files.errors import UserError
+from tests.dataset_card.conftest import write_lines
+
+Cli = Callable[..., tuple[int, str, str]]
 
 DANCES = [
     "bharatanatyam", "kathak", "kathakali", "kuchipudi", "manipuri", "mohiniyattam", "odissi", "sattriya",
@@ -171,7 +176,79 @@ def test_a_failure_leaves_the_earlier_dataset(photos: Path, tmp_path: Path, monk
     assert sorted(p.name for p in tmp_path.iterdir()) == [".out.scan.parquet", "out"]
 
 
+@pytest.mark.parametrize("name", [".DS_Store", ".gitattributes", ".cache/huggingface/download/a.lock", "Thumbs.db"])
+def test_what_systems_and_the_hubs_client_leave_hinders_no_build(pile: Path, tmp_path: Path, name: str) -> None:
+    build(pile, tmp_path / "out")
+    (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "out" / name).touch()
+    build(pile, tmp_path / "out")
+
+
+def test_a_clone_with_its_history_is_not_replaced(pile: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+    build(pile, tmp_path / "out")
+    (tmp_path / "out" / ".git").mkdir()
+    assert "holds more than this command makes" in refused("dataset_card", "build", pile, "--out", tmp_path / "out")
+
+
+def test_provenance_that_names_no_file_is_told(pile: Path, tmp_path: Path) -> None:
+    write_lines(pile / "provenance.jsonl", [{"file": f"{label}/0.jpg"} for label in ("kathak", "katak", "odisi")])
+    notes = build(pile, tmp_path / "out").notes
+    assert notes == ["2 lines of provenance.jsonl name no file: katak/0.jpg, odisi/0.jpg"]
+
+
+def test_what_is_saved_anew_is_told(pile: Path, save_image: Callable[..., Path], tmp_path: Path, cli: Cli) -> None:
+    save_image("photos/kathak/large.png", 99, size=(1500, 700))
+    _, out, _ = cli("dataset_card", "build", pile, "--out", tmp_path / "out")
+    assert (
+        "note: 1 PNG files were saved anew as JPEG (larger than 1024 pixels, transparent, or not plain RGB); "
+        "--format keep saves them without loss"
+    ) in out
+    card = " ".join((tmp_path / "out" / "README.md").read_text().split())
+    assert (
+        "1 pictures were saved anew (larger, turned, with metadata, or not plain RGB), as JPEG of quality 92" in card
+    )
+    _, out, _ = cli("dataset_card", "build", pile, "--out", tmp_path / "out", "--format", "keep")
+    assert "saved anew" not in out
+    kinds = {row["image"].format for row in load_dataset(str(tmp_path / "out"), split="train")} | {"PNG"}
+    assert kinds == {"JPEG", "PNG"}
+
+
+def test_small_pictures_make_a_dataset_when_asked(save_image: Callable[..., Path], tmp_path: Path) -> None:
+    for seed in range(10):
+        save_image(f"photos/{seed % 2}/{seed}.png", seed, size=(28, 28))
+    with pytest.raises(UserError, match=r"no usable picture in 0, 1 .*too small"):
+        build(tmp_path / "photos", tmp_path / "out")
+    assert len(build(tmp_path / "photos", tmp_path / "out", min_side=28).curated.rows) == 10
+
+
+def test_long_and_thin_pictures_are_not_published(pile: Path, save_image: Callable[..., Path], tmp_path: Path) -> None:
+    save_image("photos/kathak/thin.jpg", 99, size=(3000, 40))
+    rejected = build(pile, tmp_path / "out").curated.rejected
+    assert list(rejected["detail"]) == ["3000 x 40 pixels, after scaling to 1024 a side under 32"]
+
+
+def test_the_card_tells_datasets_what_is_inside(pile: Path, tmp_path: Path) -> None:
+    build(pile, tmp_path / "out")
+    card = DatasetCard.load(tmp_path / "out" / "README.md").data
+    assert [(split["name"], split["num_examples"]) for split in card.dataset_info["splits"]] == [
+        ("train", 14), ("validation", 4), ("test", 2),
+    ]  # fmt: skip
+    assert (card.language, card.annotations_creators, card.source_datasets) == (["en"], ["found"], ["original"])
+    assert load_dataset(str(tmp_path / "out"))["train"].features["label"].names == ["kathak", "odissi"]
+
+
+@pytest.mark.parametrize(("count", "size"), [(999, "n<1K"), (1000, "1K<n<10K"), (2_000_000, "1M<n<10M")])
+def test_the_hubs_words_for_sizes(count: int, size: str) -> None:
+    assert size_category(count) == size
+
+
 class TestBadInput:
+    def test_a_path_that_datasets_takes_for_a_pattern(self, refused: Callable[..., str], pile: Path) -> None:
+        for name in ("dances [v2]", "dances*", "[a]/dances"):
+            message = refused("dataset_card", "build", pile, "--out", pile.parent / name)
+            assert "use a folder whose path has none of * ? [ ::" in message
+            assert not (pile.parent / name).exists()
+
     def test_missing_folder(self, refused: Callable[..., str], tmp_path: Path) -> None:
         message = refused("dataset_card", "build", tmp_path / "nowhere", "--out", tmp_path / "out")
         assert "nowhere is not a folder: give one that has a sub-folder of pictures per class" in message
@@ -225,7 +302,10 @@ class TestBadInput:
 
     @pytest.mark.parametrize(
         ("out", "why"),
-        [("file/out", "file is a file; choose another path"), ("/proc/nowhere/out", "can't be written")],
+        [
+            ("file/out", "file is a file, and not a folder: choose another path"),
+            ("/proc/nowhere/out", "can't be written"),
+        ],
     )
     def test_a_place_that_can_not_be_written(
         self, refused: Callable[..., str], photos: Path, tmp_path: Path, out: str, why: str

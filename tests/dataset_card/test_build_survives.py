@@ -1,5 +1,6 @@
 """A build that is killed, disturbed or run otherwise: what is there is the old folder or the new one, whole."""
 
+import os
 import random
 import shutil
 import signal
@@ -14,6 +15,8 @@ from datasets import load_dataset
 
 from dataset_card.build import build
 from dataset_card.write import parquet
+from dataset_card.write.parquet import Format
+from pictures.decoding import decode
 from tests.conftest import ROOT
 from tests.dataset_card.conftest import splits_of
 
@@ -32,6 +35,36 @@ def test_neither_names_nor_threads_change_a_byte(pile: Path, tmp_path: Path) -> 
     one, two = _content(tmp_path / "one" / "dances"), _content(tmp_path / "two" / "dances")
     assert len(one) == 10
     assert one == two
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "keep"])
+def test_a_second_build_decodes_nothing_and_gives_the_same_bytes(
+    pile: Path, save_image: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: Format
+) -> None:
+    save_image("photos/kathak/large.png", 99, size=(1500, 700))
+    for file in pile.glob("*/*"):
+        os.utime(file, (1e9, 1e9))
+    build(pile, tmp_path / "out" / "dances", format=format_)
+    list_ = tmp_path / "corrections.csv"
+    splits = splits_of(tmp_path / "out" / "dances")
+    list_.write_text(f"sha256,action,label\n{min(name for name in splits if splits[name] == 'train')},delete,\n")
+    # From scratch, but for the splits, which a later build keeps.
+    shutil.copytree(tmp_path / "out", tmp_path / "scratch", ignore=shutil.ignore_patterns(".*"))
+    for shard in (tmp_path / "scratch" / "dances" / "data").iterdir():
+        table = pq.read_table(shard)
+        pq.write_table(
+            table.replace_schema_metadata({**table.schema.metadata, parquet.ENCODING_KEY: b"another"}), shard
+        )
+    build(pile, tmp_path / "scratch" / "dances", corrections=list_, format=format_)
+    decoded = []
+    for module in ("dataset_card.scan", "dataset_card.write.parquet"):
+        monkeypatch.setattr(f"{module}.decode", lambda *a, **k: decoded.append(a) or decode(*a, **k))
+    monkeypatch.setattr("dataset_card.build.write_contact_sheet", lambda *_: None)
+    build(pile, tmp_path / "out" / "dances", corrections=list_, format=format_)
+    assert decoded == []
+    again, scratch = _content(tmp_path / "out" / "dances"), _content(tmp_path / "scratch" / "dances")
+    scratch.pop("figures/contact_sheet.jpg")
+    assert again == scratch
 
 
 def test_more_than_one_shard_reads_back(pile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
