@@ -19,6 +19,7 @@ Points = Array | Sequence[Point]
 Radii = tuple[float, float, float]
 Band = tuple[float, float, Colour]
 
+BALL = 6.2
 _STEPS = 6
 _t = np.arange(_STEPS) / _STEPS
 # Catmull-Rom splines pass through their control points, so outlines can be written down as they are seen.
@@ -28,15 +29,7 @@ _BASIS = 0.5 * np.stack(
 
 
 def smooth(points: Points, closed: bool = False) -> Array:
-    """Returns a Catmull-Rom curve through `points`.
-
-    Args:
-        points: At least two control points, shape (n, 2).
-        closed: Whether the last point joins the first.
-
-    Returns:
-        Shape (6 n, 2) if closed, (6 (n - 1) + 1, 2) if open.
-    """
+    """Returns the Catmull-Rom curve through `points`, shape (n, 2): 6 n points if closed, else 6 n - 5."""
     p = np.asarray(points, dtype=float)
     ends = [p[-1:], p, p[:2]] if closed else [p[:1] * 2 - p[1:2], p, p[-1:] * 2 - p[-2:-1]]
     ring = np.concatenate(ends)
@@ -80,32 +73,29 @@ def lighter(colour: Colour, share: float = 0.35) -> Colour:
 
 @dataclass(frozen=True)
 class Frame:
-    """A local coordinate system.
+    """A local coordinate system on the figure."""
 
-    Attributes:
-        x: Origin, figure units.
-        y: Origin, figure units.
-        angle: Radians, counter-clockwise.
-        size: Factor on lengths.
-        flip: -1 if x points to the left, else 1.
-    """
-
-    x: float
+    x: float  # origin, figure units
     y: float
-    angle: float = 0.0
-    size: float = 1.0
-    flip: float = 1.0
+    angle: float = 0.0  # radians, counter-clockwise
+    size: float = 1.0  # factor on lengths
+    flip: float = 1.0  # -1 if x points to the left
+    turn: float = 0.0  # points lie on a ball of radius `BALL` that turns, from -1 (picture left) to 1
 
     def at(self, points: Points) -> Array:
         """Maps local points, shape (n, 2), to figure units."""
-        p = np.asarray(points, dtype=float) * (self.size * self.flip, self.size)
+        p = np.asarray(points, dtype=float)
+        x, y = p[:, 0] * (self.size * self.flip), p[:, 1] * self.size
+        if self.turn:
+            angle = np.arcsin(np.clip(x / BALL, -1, 1)) + self.turn * 0.5
+            x = BALL * np.sin(np.clip(angle, -1.5, 1.5))
         c, s = math.cos(self.angle), math.sin(self.angle)
-        return np.stack([self.x + p[:, 0] * c - p[:, 1] * s, self.y + p[:, 0] * s + p[:, 1] * c], axis=1)
+        return np.stack([self.x + x * c - y * s, self.y + x * s + y * c], axis=1)
 
     def point(self, x: float, y: float) -> Point:
         """Maps one local point to figure units."""
-        c, s, x = math.cos(self.angle) * self.size, math.sin(self.angle) * self.size, x * self.flip
-        return self.x + x * c - y * s, self.y + x * s + y * c
+        px, py = self.at([(x, y)])[0].tolist()
+        return px, py
 
     @classmethod
     def along(cls, a: Point, b: Point) -> "Frame":
@@ -117,14 +107,7 @@ class Canvas:
     """Draws on an RGB image in figure units. A width of 0 for an outline means none."""
 
     def __init__(self, image: Image.Image, scale: float, origin: Point, mirrored: bool = False) -> None:
-        """Wraps an image.
-
-        Args:
-            image: Changed in place.
-            scale: Pixels per figure unit.
-            origin: Pixel position of the figure's (0, 0).
-            mirrored: Whether left and right are exchanged.
-        """
+        """Wraps `image`, which is changed in place: `scale` pixels a unit, the figure's (0, 0) at pixel `origin`."""
         self.draw: Any = ImageDraw.Draw(image, "RGBA")
         self.scale = scale
         self.mirrored = mirrored
@@ -173,10 +156,8 @@ class Canvas:
     def limbs(self, segments: Sequence[tuple[Point, Point, Radii]], fill: Colour, shade: int = 46) -> None:
         """Draws tapered, rounded segments as one limb: one outline round all, a soft shadow along one side.
 
-        Args:
-            segments: Start, end, and half widths at the start, in the fullest third and at the end.
-            fill: Colour of the limb.
-            shade: Alpha of the shadow, 0 to 255.
+        A segment is start, end, and half widths at the start, in the fullest third and at the end. `shade` is the
+        alpha of the shadow, 0 to 255.
         """
         outlines, shadows = [], []
         for a, b, (ra, rm, rb) in segments:

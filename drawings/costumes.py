@@ -100,8 +100,9 @@ STRAIGHT, SOFT = (Leg(4, 0, 0.15, 0.5), Leg(4, 0, 0.15, 0.5)), (Leg(6, 0, 0.35, 
 PLATE, TOGETHER = (Leg(5, 0, 0.7, 0.7), Leg(5, 0, 0.7, 0.7)), (Leg(4, 0, 0.3, 0.5), Leg(4, 0, 0.3, 0.5))
 STANCE, LUNGE = (Leg(14, 0, 0.5), Leg(14, 0, 0.5)), (Leg(7), Leg(14))
 BENDS, CROSS = (Leg(5, 0, 0.5), Leg(1, 0, 0.9, 0.7)), (Leg(4, 0, 0.5), Leg(-5, 2, 0.7, 0.4))
-HEEL, STEP, STRIDE = (Leg(3, 0, 0.4), Leg(9, 0, 0.3)), (Leg(5, 0, 0.6), Leg(16, 1, 0.6, 1)), (Leg(8), Leg(30, 0, 0.35, 1))
-LIFT, KICK, LEAP = (Leg(3, 0, 0.8), Leg(-9, 21, 1, -0.9)), (Leg(8, 0, 0.7), Leg(7, 14, 0.9, 0.5)), (Leg(12, 4, 1, 0.7), Leg(15, 9))
+HEEL, STEP = (Leg(3, 0, 0.4), Leg(9, 0, 0.3)), (Leg(5, 0, 0.6), Leg(16, 1, 0.6, 1))
+STRIDE, LIFT = (Leg(8), Leg(30, 0, 0.35, 1)), (Leg(3, 0, 0.8), Leg(-9, 21, 1, -0.9))
+KICK, LEAP = (Leg(8, 0, 0.7), Leg(7, 14, 0.9, 0.5)), (Leg(12, 4, 1, 0.7), Leg(15, 9))
 BEAT = Arm(-50, 214, "pataka", -10, (0.92, 0.5))
 FLUTE = Arm(-24, 140, "suchi", 0, (0.9, 0.8)), Arm(-18, 150, "suchi", 0, (0.9, 0.8))
 
@@ -202,7 +203,8 @@ HEM: Bands = ((0.80, 0.82, "trim"), (0.87, 1.0, "trim"), (0.91, 0.96, "trim-"))
 KASAVU: Bands = ((0.34, 0.37, "trim"), (0.58, 0.62, "trim"), (0.8, 0.84, "trim"), (0.88, 1.0, "trim"))
 STRIPED: Bands = ((0.40, 0.55, "contrast"), (0.66, 0.98, "main"), (0.8, 0.85, "gold"))
 MIRRORS: Motifs = (("mirror", 0.54, 9, 0.8), ("mirror", 0.715, 11, 1.25), ("mirror", 0.865, 13, 1.0))
-DRUM: Bands = ((0.44, 0.47, "gold"), (0.62, 1.0, "main-"), (0.62, 0.65, "gold"), (0.78, 0.8, "gold"), (0.93, 1.0, "gold"))
+DRUM: Bands = (
+    (0.44, 0.47, "gold"), (0.62, 1.0, "main-"), (0.62, 0.65, "gold"), (0.78, 0.8, "gold"), (0.94, 1, "gold"))
 WOVEN: Bands = ((0.70, 0.715, "contrast"), (0.80, 0.83, "contrast"), (0.88, 1.0, "contrast"))
 IKAT: Bands = ((0.62, 0.66, "white"), (0.72, 1.0, "contrast"), (0.82, 0.86, "white"))
 ENDS: Bands = ((0.80, 0.84, "gold"), (0.90, 0.94, "gold"))
@@ -226,13 +228,14 @@ _kathak = Costume(
      (Skirt(-11, 31, 8.4, pleats=22, bands=HEM, waves=0.9, back=True),)),
     (("veil", "hair", "eyes", "smile", "dot"), ("veil", "hair", "eyes", "calm", "dot", "nose stud"),
      ("low bun", "hair", "eyes", "smile", "dot", "cap"), ("low bun", "hair", "eyes", "smile", "dot", "brow chain")),
-    ("earrings", "choker", "pearls", "yoke", "sash", "plain bangles", "5 bells"), blouse=("main",), to=7, neckline=4.0,
-    cover=1.62, legs="tight", dye=False, drapes=(((5.0, -0.6), (0, -9), (-6, 6), 3.6, 3.0, "contrast", "trim"),))
+    ("earrings", "choker", "pearls", "yoke", "sash", "plain bangles", "5 bells"), blouse=("main",), to=7,
+    neckline=4.0, cover=1.62, legs="tight", dye=False,
+    drapes=(((5.0, -0.6), (0, -9), (-6, 6), 3.6, 3.0, "contrast", "trim"),))
 _hero = Costume(
     KATHAKALI, STRIPES,
-    tuple((Skirt(14, 25, 3.6, 20, 0, cloth, STRIPED, waves=0.5), Skirt(19, 23, 3.6, 19, 0, "white", STRIPED, waves=0.5),
-           Skirt(24.5, 20, 3.6, 16, 0, cloth, STRIPED, waves=0.5), Fan(0.6, 8, 6, bands=((0.8, 0.97, "gold"),)))
-          for cloth in ("white", "pale", "jasmine")),
+    tuple((*(Skirt(hem, half, 3.6, waist, 0, tone, STRIPED, waves=0.5) for hem, half, waist, tone in
+             ((14, 25, 20, cloth), (19, 23, 19, "white"), (24.5, 20, 16, cloth))),
+           Fan(0.6, 8, 6, bands=((0.8, 0.97, "gold"),))) for cloth in ("white", "pale", "jasmine")),
     (("paper rim", "painted eyes", "calm", "hero marks", "great crown"),),
     ("breastplate", "girdle", "plain bangles", "epaulettes", "lotus ends", "3 bells"),
     blouse=("jacket",), to=7, neckline=2.0, cover=1.86, legs="tight", broad=1.12, dye=False, nails="silver", top=23,
@@ -251,7 +254,7 @@ _gopi = Costume(
     GOPI, SATINS,
     ((Skirt(6, 16.5, 3.4, 9.5, 0, "main", DRUM, MIRRORS),
       Skirt(-3, 18.5, 5.2, pleats=13, cloth="white", bands=((0.9, 1.0, "gold+"),), waves=1.3)),),
-    (("cone", "hair", "soft eyes", "quiet", "dot", "gauze"), ("cone", "hair", "soft eyes", "calm", "dot", "gauze")),
+    tuple(("cone", "hair", "soft eyes", mouth, "dot", "gauze") for mouth in ("quiet", "calm")),
     (*GEMS, "belt", "plain bangles"), blouse=("contrast", "contrast", "main-"), to=7, neckline=3.6, cover=0.8,
     legs="bare", top=18)
 _krishna = Costume(
@@ -260,7 +263,7 @@ _krishna = Costume(
     colours={"mark": "gold", "trim": "contrast"}, drapes=(((-5, -0.6), (0, -9), (6, 5), 4, 3, "crimson", "gold"),))
 _cholom = Costume(
     CHOLOM, WHITES, ((Fan(0.6, 9, 6, bands=(), waist=18),),),
-    (("hair", "eyes", "calm", "stripe", "ball turban"), ("hair", "eyes", "smile", "stripe", "ball turban", "moustache")),
+    tuple(("hair", "eyes", "calm", "stripe", "ball turban", *more) for more in ((), ("moustache",))),
     ("rudraksha", "waist cloth"), (("pung",),), blouse=(), full=1.2, broad=1.16, dye=False, top=15,
     colours={"mark": "pale", "trim": "contrast"})
 _mohiniyattam = Costume(
@@ -268,13 +271,13 @@ _mohiniyattam = Costume(
     ((Fan(0.7, None, 15, bands=KASAVU, inside=-6, waist=4),
       Fan(0.42, 28, 9, "main+", ((0.76, 0.8, "trim"), (0.86, 1.0, "trim")))),),
     (("side bun", "hair", "eyes", "calm", "large dot", "parting", "nose stud"),),
-    (*GEMS, "belt", "plain bangles", "2 bells"), to=7, cover=0.62, full=1.12,
+    (*GEMS, "belt", "plain bangles", "2 bells"), blouse=("contrast", "main"), to=7,
+    cover=0.62, full=1.12,
     drapes=(((-5.0, -0.8), (0.0, -9.0), (5.6, 5.0), 6.4, 4.6, "main", "trim"),))
 _odissi = Costume(
     ODISSI, SILKS, ((Fan(0.62, None, 10, bands=IKAT, inside=18),),),
-    (("spire", "pith crown", "hair", "eyes", "calm", "large dot", "paste", "brow chain"),
-     ("spire", "pith crown", "hair", "eyes", "smile", "large dot", "paste", "brow chain"),
-     ("pith crown", "hair", "eyes", "calm", "large dot", "paste", "brow chain")),
+    tuple((*more, "pith crown", "hair", "eyes", "large dot", "paste", "brow chain")
+          for more in (("spire", "calm"), ("spire", "smile"), ("calm",))),
     (*GEMS, "long necklace", "chains", "broad belt", "many bangles", "2 bells"), motif="contrast+", top=23,
     colours={"metal": "silver", "trim": "contrast", "gem": "silver"},
     drapes=(((-5.6, -0.8), (-2.0, -9.0), (3.6, 6.0), 4.6, 3.0, "main", "contrast"),))
@@ -282,13 +285,13 @@ _sattriya = Costume(
     SATTRIYA, PATS,
     ((Skirt(7.5, 18, 2.6, bands=WOVEN, motifs=(("contrast", 0.757, 13, 1.1), ("gold+", 0.94, 12, 0.6))),
       Fan(0.56, 10, 0, "contrast", ENDS, waist=18)),),
-    (("top bun", "hair", "eyes", "calm", "dot", "kopali"), ("top bun", "hair", "eyes", "smile", "dot", "kopali")),
+    tuple(("top bun", "hair", "eyes", mouth, "dot", "kopali") for mouth in ("calm", "smile")),
     (*GEMS, "waist cloth", "woven", "plain bangles"), blouse=("contrast", "contrast", "main", "green"), to=7,
     neckline=4.0, cover=0.75, legs="bare", top=14,
     drapes=(((-5.6, -0.6), (0.5, -9.0), (6.0, 5.0), 6.5, 5.0, "main", "contrast"),))
 _khol = Costume(
     KHOL, PATS, (FRONT,),
-    (("hair", "eyes", "calm", "stripe", "flat turban"), ("hair", "eyes", "calm", "stripe", "flat turban", "moustache")),
+    tuple(("hair", "eyes", "calm", "stripe", "flat turban", *more) for more in ((), ("moustache",))),
     ("waist cloth",), (("khol",),), blouse=("main+",), to=7, neckline=3.0, cover=0.9, full=1.18, broad=1.14, dye=False,
     colours={"mark": "pale", "lips": (160, 76, 66), "trim": "contrast"},
     drapes=tuple(((s * 4.6, -0.4), (s * 4.2, -12.0), (s * 4.6, -4.0), 3.6, 3.6, "contrast", "main") for s in (-1, 1)))
@@ -299,7 +302,8 @@ COSTUMES: dict[str, tuple[tuple[float, Costume], ...]] = {
     "kathak": ((1, _kathak),),
     "kathakali": ((5, _hero), (2, _villain), (1, _red_beard), (1, _white_beard), (1, _black_beard)),
     "kuchipudi": ((7, _kuchipudi), (3, replace(_kuchipudi, poses=LAMPS, props=(("plate", "hand lamps"),)))),
-    "manipuri": ((62, _gopi), (12, _krishna), (6, replace(_krishna, poses=FLUTIST, props=(("flute",),))), (20, _cholom)),
+    "manipuri": (
+        (62, _gopi), (12, _krishna), (6, replace(_krishna, poses=FLUTIST, props=(("flute",),))), (20, _cholom)),
     "mohiniyattam": ((7, _mohiniyattam), (3, replace(_mohiniyattam, colours={"trim": (190, 60, 44)}))),
     "odissi": ((1, _odissi),),
     "sattriya": ((64, _sattriya), (36, _khol)),

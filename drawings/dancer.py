@@ -1,35 +1,20 @@
 """One dancer in one costume, and the painter that draws any of them."""
 
+import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from drawings.canvas import Array, Canvas, Colour, Frame, Point, Points, arc, between, darker, lighter, mix
+from drawings.canvas import Canvas, Colour, Frame, arc, between, darker, lighter
 from drawings.costumes import COLOURS, COSTUMES, SKINS, Bands, Costume, Fan, Skirt
 from drawings.figure import SIDES, Joints, draw_arm, draw_blouse, draw_foot, draw_torso, place, strike
 from drawings.ornaments import MARKS, Mark
 
 Colours = dict[str, Colour]
-_FACE_RADIUS = 6.2
 _FACE = ((0.0, -7.0), (2.1, -6.5), (3.9, -4.3), (4.9, -1.2), (5.2, 1.8), (4.7, 5.0), (2.8, 7.0), (0.0, 7.6))
 _HIP_CLOTH = ((0, -8.0), (4.0, -6.5), (8.4, -3.0), (7.9, 1.0), (6.3, 6.2))
-
-
-@dataclass(frozen=True)
-class Turned:
-    """Maps points on an unturned face as if they lay on a ball that turns with the head."""
-
-    head: Frame
-    turn: float
-
-    def at(self, points: Points) -> Array:
-        """Maps points in the frame of the head, shape (n, 2), to figure units."""
-        p = np.array(points, dtype=float)
-        angle = np.arcsin(np.clip(p[:, 0] / _FACE_RADIUS, -1, 1)) + self.turn * 0.5
-        p[:, 0] = _FACE_RADIUS * np.sin(np.clip(angle, -1.5, 1.5))
-        return self.head.at(p)
 
 
 def tone(colours: Colours, name: str) -> Colour:
@@ -39,7 +24,7 @@ def tone(colours: Colours, name: str) -> Colour:
     return lighter(colours[name[:-1]]) if name[-1] == "+" else colours[name]
 
 
-def paint_marks(canvas: Canvas, frame: Frame | Turned, marks: list[Mark], colours: Colours) -> None:
+def paint_marks(canvas: Canvas, frame: Frame, marks: Iterable[Mark], colours: Colours) -> None:
     """Draws marks in a frame."""
     for mark in marks:
         points, colour, size = frame.at(mark.points), tone(colours, mark.colour), mark.size
@@ -65,22 +50,14 @@ def paint_marks(canvas: Canvas, frame: Frame | Turned, marks: list[Mark], colour
 
 @dataclass(frozen=True)
 class Dancer:
-    """A posed dancer in a costume, ready to be drawn.
-
-    Attributes:
-        joints: The posed body.
-        costume: What is worn.
-        lower: The skirts and fans chosen from the costume.
-        marks: All marks of the dancer, by frame.
-        colours: All colours by name.
-    """
+    """A posed dancer in a costume, ready to be drawn."""
 
     joints: Joints
     costume: Costume
-    lower: tuple[Skirt | Fan, ...]
-    marks: dict[str, list[Mark]]
+    lower: tuple[Skirt | Fan, ...]  # chosen from the costume
+    marks: dict[str, list[Mark]]  # by frame
     colours: Colours
-    drum_angle: float
+    drum_angle: float  # radians
 
     def box(self) -> tuple[float, float, float, float]:
         """Returns left, bottom, right, top in figure units."""
@@ -91,31 +68,27 @@ class Dancer:
         low = -6.0 if "floor" in self.marks else -3.0
         return min(min(x) - 7, j.pelvis.x - half), low, max(max(x) + 7, j.pelvis.x + half), top
 
-    def frames(self, name: str, canvas: Canvas) -> list[Frame | Turned]:
-        """Returns where marks of a frame are drawn: twice for what is worn on both sides."""
-        j, turn = self.joints, self.joints.pose.turn
-        head = j.head
-        if name in ("head", "over", "jaw"):
-            return [head]
-        if name == "face":
-            return [Turned(head, turn)]
-        if name == "back":
+    def frames(self, mirrored: bool) -> dict[str, list[Frame]]:
+        """Returns where marks are drawn, by the name of their frame; what is worn on the arms is not among them."""
+        j, head, turn = self.joints, self.joints.head, self.joints.pose.turn
+        ears = [Frame(*head.point(s * (5.2 - 0.5 * abs(turn)), -1.7)) for s in (-1, 1) if s * turn < 0.6]
+        return {
+            "floor": [Frame(0, 0)],
+            "disc": [Frame(*head.point(0, 6.5), head.angle)],
             # What lies behind the head moves against the turn of the face.
-            return [replace(head, x=head.x - turn * 1.5)]
-        if name == "side":
+            "back": [replace(head, x=head.x - turn * 1.5)],
             # The bun stays on the dancer's left, also where the picture is mirrored.
-            return [replace(head, flip=-1.0 if canvas.mirrored else 1.0)]
-        if name == "disc":
-            return [Frame(*head.point(0, 6.5), head.angle)]
-        if name == "ear":
-            return [Frame(*head.point(s * (5.2 - 0.5 * abs(turn)), -1.7)) for s in (-1, 1) if s * turn < 0.6]
-        if name == "drum":
-            return [Frame(*j.pelvis.point(0, 10.0), self.drum_angle)]
-        if name == "flute":
-            return [Frame.along(between(*j.wrists, 0.5), j.wrists[1])]
-        if name == "floor":
-            return [Frame(0, 0)]
-        return [j.chest if name == "chest" else j.pelvis]
+            "side": [replace(head, flip=-1.0 if mirrored else 1.0)],
+            "pelvis": [j.pelvis],
+            "chest": [j.chest],
+            "jaw": [head],
+            "face": [replace(head, turn=turn)],
+            "head": [head],
+            "ear": ears,
+            "drum": [Frame(*j.pelvis.point(0, 10.0), self.drum_angle)],
+            "flute": [Frame.along(between(*j.wrists, 0.5), j.wrists[1])],
+            "over": [head],
+        }
 
     def paint(self, canvas: Canvas) -> None:
         """Draws the dancer from back to front."""
@@ -128,20 +101,19 @@ class Dancer:
             self._leg(canvas, i)
         if c.legs == "draped":
             self._hip_cloth(canvas)
-        spans = [cloth for cloth in self.lower if isinstance(cloth, Skirt)]
-        for cloth in spans:
-            self._skirt(canvas, cloth)
         for cloth in self.lower:
-            if isinstance(cloth, Fan):
+            if isinstance(cloth, Skirt):
+                self._skirt(canvas, cloth)
+            else:
                 self._fan(canvas, cloth)
         if lifted:
             self._leg(canvas, legs[1])
         draw_torso(canvas, j, colours["skin"])
         if c.blouse:
             draw_blouse(canvas, j, colours["blouse"], tone(colours, "trim"), c.to, c.neckline)
-        for start, middle, end, wide, narrow, cloth, border in c.drapes:
+        for start, middle, end, wide, narrow, name, border in c.drapes:
             path = [j.chest.point(*start), j.chest.point(*middle), j.pelvis.point(*end)]
-            canvas.drape(path, (wide, narrow), tone(colours, cloth), tone(colours, border))
+            canvas.drape(path, (wide, narrow), tone(colours, name), tone(colours, border))
         self._marks(canvas, "pelvis", "chest", "jaw")
         self._face(canvas)
         self._marks(canvas, "face", "head", "ear", "drum")
@@ -150,18 +122,19 @@ class Dancer:
             sleeve = colours["blouse"] if c.blouse else None
             draw_arm(canvas, j, i, colours["skin"], sleeve, colours["trim"], c.cover, c.dye, nails)
             upper, (x, y) = Frame.along(j.shoulders[i], j.elbows[i]), j.wrists[i]
-            for name, frame in (
+            for part, frame in (
                 ("wrist", Frame(x, y, Frame.along(j.elbows[i], j.wrists[i]).angle)),
                 ("arm", Frame(*between(j.shoulders[i], j.elbows[i], 0.66), upper.angle)),
                 ("shoulder", Frame(*j.shoulders[i])),
                 ("palm", Frame(x + side * 3.0, y + 2.6)),
             ):
-                paint_marks(canvas, frame, self.marks.get(name, []), colours)
+                paint_marks(canvas, frame, self.marks.get(part, []), colours)
         self._marks(canvas, "flute", "over")
 
     def _marks(self, canvas: Canvas, *names: str) -> None:
+        frames = self.frames(canvas.mirrored)
         for name in names:
-            for frame in self.frames(name, canvas) if name in self.marks else ():
+            for frame in frames[name] if name in self.marks else ():
                 paint_marks(canvas, frame, self.marks[name], self.colours)
 
     def _face(self, canvas: Canvas) -> None:
@@ -186,13 +159,12 @@ class Dancer:
             canvas.limbs([(knee, hem, widths[0]), (hip, knee, widths[1])], main)
             for start, stop, near, far in ((hip, knee, 5.0, 3.6), (knee, hem, 3.7, 2.9)):
                 along = Frame.along(start, stop)
-                length = float(np.hypot(stop[0] - start[0], stop[1] - start[1]))
                 for share in (0.2, 0.4, 0.6, 0.8):
-                    x, w = length * share, (near + (far - near) * share) * full
+                    x, w = math.dist(start, stop) * share, (near + (far - near) * share) * full
                     canvas.stroke(along.at([(x, -w), (x + 1.5, 0), (x, w)]), (*darker(main, 0.55), 90), 0.35)
                     for y in (-w / 2, w / 2) if c.motif else ():
                         diamond = along.at([(x + 1.6, y), (x + 2.5, y + 0.8), (x + 3.4, y), (x + 2.5, y - 0.8)])
-                        canvas.polygon(diamond, tone(colours, c.motif or "main"))
+                        canvas.polygon(diamond, tone(colours, c.motif))
             cuff, w = Frame.along(hem, ankle), 3.7 * full
             canvas.polygon(cuff.at([(0, w), (0, -w), (1.5, -w), (1.5, w)]), colours["trim"], 0.25)
         paint_marks(canvas, Frame.along(ankle, knee), self.marks.get("ankle", []), colours)

@@ -30,65 +30,38 @@ SIGNS: dict[str, tuple[tuple[float, float, float], ...]] = {
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm.
-
-    Attributes:
-        upper: Direction of the upper arm in degrees: 0 points sideways away from the body, 90 up, -90 down.
-        fore: Direction of the forearm, likewise; 180 points inwards across the body.
-        sign: A key of `SIGNS`.
-        wrist: Turn of the hand against the forearm in degrees, positive upwards.
-        reach: Seen share of the lengths of upper arm and forearm, below 1 if they point at the viewer.
-    """
+    """One arm; angles in degrees: 0 points sideways away from the body, 90 up, -90 down, 180 across the body."""
 
     upper: float
     fore: float
-    sign: str = "pataka"
-    wrist: float = 0.0
-    reach: tuple[float, float] = (1.0, 1.0)
+    sign: str = "pataka"  # a key of `SIGNS`
+    wrist: float = 0.0  # turn of the hand against the forearm, positive upwards
+    reach: tuple[float, float] = (1.0, 1.0)  # seen shares of both lengths, below 1 if they point at the viewer
 
 
 @dataclass(frozen=True)
 class Leg:
-    """One leg.
+    """One leg; lengths in figure units."""
 
-    Attributes:
-        x: Distance of the foot from the middle, positive outwards.
-        y: Height of the sole above the floor.
-        knee: How far the knee turns out, from -1 (inwards) over 0 (at the viewer) to 1 (sideways).
-        toe: Where the toes point, from -1 (inwards) to 1 (outwards).
-    """
-
-    x: float
-    y: float = 0.0
-    knee: float = 1.0
-    toe: float = 0.9
+    x: float  # distance of the foot from the middle, positive outwards
+    y: float = 0.0  # height of the sole above the floor
+    knee: float = 1.0  # how far the knee turns out, from -1 (inwards) over 0 (at the viewer) to 1 (sideways)
+    toe: float = 0.9  # where the toes point, from -1 (inwards) to 1 (outwards)
 
 
 @dataclass(frozen=True)
 class Pose:
-    """A whole pose; of a pair, the first is on the left of the picture.
-
-    Attributes:
-        arms: Both arms.
-        legs: Both legs.
-        hip: Middle of the hips; a height of 46 stands straight, 36 is a half-sit.
-        sway: Sideways shift of the neck against the hips.
-        bend: Sideways shift of the waist, the bow of an S-curve.
-        pelvis: Tilt of the hips, degrees counter-clockwise.
-        lean: Tilt of the chest, likewise.
-        tilt: Tilt of the head, likewise.
-        turn: Turn of the face, from -1 (picture left) to 1 (right).
-    """
+    """A whole pose; of a pair, the first is on the left of the picture. Angles in degrees, counter-clockwise."""
 
     arms: tuple[Arm, Arm]
     legs: tuple[Leg, Leg]
-    hip: Point = (0.0, 46.0)
-    sway: float = 0.0
-    bend: float = 0.0
-    pelvis: float = 0.0
+    hip: Point = (0.0, 46.0)  # middle of the hips; a height of 46 stands straight, 36 is a half-sit
+    sway: float = 0.0  # sideways shift of the neck against the hips
+    bend: float = 0.0  # sideways shift of the waist, the bow of an S-curve
+    pelvis: float = 0.0  # tilts of hips, chest and head
     lean: float = 0.0
     tilt: float = 0.0
-    turn: float = 0.0
+    turn: float = 0.0  # of the face, from -1 (picture left) to 1 (right)
 
 
 def strike(poses: tuple[Pose, ...], rng: random.Random) -> Pose:
@@ -136,11 +109,7 @@ class Joints:
 def knee_between(hip: Point, ankle: Point, side: int, out: float) -> Point:
     """Returns the knee of a leg with bones of fixed lengths (two-bone inverse kinematics).
 
-    Args:
-        hip: Hip joint.
-        ankle: Ankle joint.
-        side: -1 for the leg on the left of the picture, 1 for the other.
-        out: Seen share of the bend, from -1 (inwards) to 1 (outwards).
+    `side` is -1 for the leg on the left of the picture, `out` the seen share of the bend, from -1 (inwards) to 1.
     """
     gap = max(math.dist(hip, ankle), 1e-6)
     reach = min(gap, THIGH + SHIN - 0.01)
@@ -201,12 +170,8 @@ def draw_torso(canvas: Canvas, joints: Joints, skin: Colour) -> None:
 def draw_blouse(canvas: Canvas, joints: Joints, cloth: Colour, trim: Colour, to: int, neckline: float) -> None:
     """Draws a fitted blouse down to row `to` of `torso_side`, with a round neck `neckline` units deep."""
     left, right = torso_side(joints, -1), torso_side(joints, 1)
-    neck = joints.chest.at(
-        [
-            (s * x, -neckline * y)
-            for s, x, y in ((1, 4.4, 0.06), (1, 3.2, 0.75), (1, 0, 1), (-1, 3.2, 0.75), (-1, 4.4, 0.06))
-        ]
-    )
+    half = [(4.4, -neckline * 0.06), (3.2, -neckline * 0.75)]
+    neck = joints.chest.at([*half, (0.0, -neckline), *((-x, y) for x, y in half[::-1])])
     hem = np.array([left[to], (left[to] + right[to]) / 2 - [0.0, 0.8], right[to]])
     sides = smooth(left[1 : to + 1]), smooth(right[1 : to + 1])[::-1]
     canvas.polygon(np.concatenate([sides[0], smooth(hem), sides[1], smooth(neck)]), cloth, 0.3)
@@ -220,19 +185,7 @@ def draw_blouse(canvas: Canvas, joints: Joints, cloth: Colour, trim: Colour, to:
 
 def draw_arm(canvas: Canvas, joints: Joints, i: int, skin: Colour, sleeve: Colour | None, trim: Colour,
              cover: float, dye: bool, nails: Colour | None = None) -> None:  # fmt: skip
-    """Draws arm `i` with its hand.
-
-    Args:
-        canvas: Where to draw.
-        joints: The posed body.
-        i: 0 for the arm on the left of the picture, 1 for the other.
-        skin: Colour of the skin.
-        sleeve: Colour of the sleeve; None for a bare arm.
-        trim: Colour of the sleeve's border.
-        cover: Where the sleeve ends: 1 at the elbow, 2 at the wrist.
-        dye: Whether fingertips and palm are dyed red.
-        nails: Colour of long artificial nails, if any.
-    """
+    """Draws arm `i` with its hand; `cover` is where the sleeve ends: 1 at the elbow, 2 at the wrist."""
     a, b, c = joints.shoulders[i], joints.elbows[i], joints.wrists[i]
     w = 1 + (joints.broad - 1) * 1.1
     upper, lower = (2.6 * w, 2.7 * w, 1.95 * w), (1.95 * w, 2.15 * w, 1.3 * w)

@@ -5,10 +5,11 @@ import random
 
 from PIL import Image
 
-from drawings.canvas import Canvas
-from drawings.costumes import COSTUMES
-from drawings.dancer import Dancer, dress
-from drawings.places import PLACES, draw_audience, draw_lamp, draw_musician, draw_place, draw_shadow, light
+from drawings.canvas import Canvas, Frame
+from drawings.costumes import COLOURS, COSTUMES
+from drawings.dancer import Dancer, dress, paint_marks
+from drawings.ornaments import MARKS
+from drawings.places import PLACES, draw_audience, draw_musician, draw_place, draw_shadow, light
 
 DANCES: tuple[str, ...] = tuple(COSTUMES)
 SUPERSAMPLING = 2
@@ -93,4 +94,5 @@ def _draw_company(image: Image.Image, rng: random.Random, dance: str, frame: tup
             draw_musician(Canvas(image, size, (x + side * (38 + 28 * k) * scale, back), side > 0), rng)
     if rng.random() < (0.4 if dance == "kathakali" else 0.16):
         at = x + rng.choice((-1, 1)) * rng.uniform(32, 44) * scale
-        draw_lamp(Canvas(image, scale * rng.uniform(0.85, 1.3), (at, floor - scale)))
+        lamp = Canvas(image, scale * rng.uniform(0.85, 1.3), (at, floor - scale))
+        paint_marks(lamp, Frame(0, 0), MARKS["brass lamp"], COLOURS)

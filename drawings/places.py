@@ -15,8 +15,10 @@ Size = tuple[int, int]
 PLACES = ("stage", "courtyard", "studio")
 
 # fmt: off
-CLOTHS = ((120, 18, 34), (22, 26, 50), (30, 30, 34), (18, 74, 70), (84, 28, 84), (150, 96, 40), (40, 70, 40), (62, 84, 120))
-WALLS = ((226, 214, 194), (190, 196, 200), (214, 176, 150), (120, 130, 150), (168, 178, 150), (92, 60, 64), (206, 190, 214))
+CLOTHS = ((120, 18, 34), (22, 26, 50), (30, 30, 34), (18, 74, 70), (84, 28, 84), (150, 96, 40), (40, 70, 40),
+          (62, 84, 120))
+WALLS = ((226, 214, 194), (190, 196, 200), (214, 176, 150), (120, 130, 150), (168, 178, 150), (92, 60, 64),
+         (206, 190, 214))
 WOODS = ((126, 80, 48), (70, 50, 44), (164, 120, 80), (52, 50, 56), (150, 60, 50), (190, 180, 170))
 NIGHTS = ((16, 16, 26), (30, 14, 22), (12, 26, 30), (24, 18, 40))
 LAMPS = ((255, 190, 110), (120, 170, 255), (255, 110, 160), (250, 240, 220))
@@ -76,7 +78,7 @@ def draw_place(rng: random.Random, size: Size, horizon: float, place: str) -> Im
 
 def _stage(rng: random.Random, size: Size, horizon: float) -> tuple[Image.Image, Colour, bool]:
     """Draws a folded curtain, or a dark stage with the beams of lamps."""
-    w, h = size
+    w, _ = size
     if rng.random() < 0.5:
         cloth = rng.choice(CLOTHS)
         image = Image.new("RGB", size, cloth)
@@ -120,9 +122,8 @@ def _courtyard(rng: random.Random, size: Size, horizon: float) -> tuple[Image.Im
     for layer in range(rng.randint(1, 2)):
         base, phase, waves = horizon - h * (0.08 - 0.03 * layer), rng.uniform(0, 6), rng.uniform(4, 9)
         ridge = [(x, base - h * 0.06 * (1 + math.sin(x / w * waves + phase))) for x in np.linspace(0, w, 24)]
-        d.polygon(
-            [*ridge, (w, horizon + 2), (0, horizon + 2)], fill=mix(rng.choice(GREENS), sky[1], 0.5 - 0.3 * layer)
-        )
+        hill = mix(rng.choice(GREENS), sky[1], 0.5 - 0.3 * layer)
+        d.polygon([*ridge, (w, horizon + 2), (0, horizon + 2)], fill=hill)
     for _ in range(rng.randint(0, 6)):
         x, y, r = rng.uniform(0, w), horizon - h * rng.uniform(0.1, 0.4), h * rng.uniform(0.06, 0.18)
         d.ellipse((x - r, y - r, x + r, y + r), fill=rng.choice(GREENS[:3]))
@@ -135,11 +136,8 @@ def _courtyard(rng: random.Random, size: Size, horizon: float) -> tuple[Image.Im
             width, y = half * (1 - k / 10) ** 0.7, horizon - high * k / 10
             d.rectangle((x - width, y - high / 10, x + width, y), fill=mix(stone, sky[0], 0.25 + 0.06 * (k % 2)))
     elif building == "hall":
-        left, right, eave = (
-            w * rng.uniform(-0.3, 0.2),
-            w * rng.uniform(0.65, 1.3),
-            horizon - h * rng.uniform(0.22, 0.4),
-        )
+        left, right = w * rng.uniform(-0.3, 0.2), w * rng.uniform(0.65, 1.3)
+        eave = horizon - h * rng.uniform(0.22, 0.4)
         wall, roof, posts = rng.choice(WALLS), rng.choice(ROOFS), rng.randint(5, 10)
         d.rectangle((left, eave, right, horizon), fill=darker(wall, 0.35))
         for x in np.linspace(left, right, posts):
@@ -183,17 +181,13 @@ def _studio(rng: random.Random, size: Size, horizon: float) -> tuple[Image.Image
     image = gradient(size, lighter(wall, 0.18), darker(wall, 0.12))
     d = ImageDraw.Draw(image, "RGBA")
     openings, count = rng.choice(("none", "arches", "arches", "windows")), rng.randint(1, 4)
-    pane = (
-        lighter(rng.choice(SKIES)[1], 0.2)
-        if openings == "windows"
-        else mix(darker(wall, 0.5), rng.choice(CLOTHS), 0.4)
-    )
+    panes = {"arches": mix(darker(wall, 0.5), rng.choice(CLOTHS), 0.4), "windows": lighter(rng.choice(SKIES)[1], 0.2)}
     for k in range(count if openings != "none" else 0):
         x, half, top = (k + 0.5) * w / count, w / count * 0.34, horizon * tall
         low = horizon if openings == "arches" else horizon * 0.8
-        d.rectangle((x - half, top, x + half, low), fill=pane)
+        d.rectangle((x - half, top, x + half, low), fill=panes[openings])
         if openings == "arches":
-            d.pieslice((x - half, top - half, x + half, top + half), 180, 360, fill=pane)
+            d.pieslice((x - half, top - half, x + half, top + half), 180, 360, fill=panes[openings])
         else:
             for bar in ((x, top, x, low), (x - half, (top + low) / 2, x + half, (top + low) / 2)):
                 d.line(bar, fill=darker(wall, 0.3), width=max(2, w // 90))
@@ -225,12 +219,7 @@ def draw_musician(canvas: Canvas, rng: random.Random) -> None:
     seat, lap = Frame(0, 0), Frame(2, 11.5, rng.uniform(-0.15, 0.15), 0.8)
     draw_shadow(canvas, 0, 18, 10)
     for frame, marks in ((seat, MARKS["musician"]), (lap, drum((4.6, 4.0), 14)), (seat, MARKS["sleeves"])):
-        paint_marks(canvas, frame, list(marks), colours)
-
-
-def draw_lamp(canvas: Canvas) -> None:
-    """Draws a tall brass lamp, 46 units high."""
-    paint_marks(canvas, Frame(0, 0), list(MARKS["brass lamp"]), COLOURS)
+        paint_marks(canvas, frame, marks, colours)
 
 
 def draw_audience(image: Image.Image, rng: random.Random) -> None:
