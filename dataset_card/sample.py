@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dataset_card.drawing.picture import DANCES, draw_picture
 from dataset_card.provenance import DRAWING, FILE_NAME, Provenance, read_provenance, write_provenance
+from drawings import DANCES, draw_picture
 from files.atomic import atomic_folder
 
 JPEG_QUALITY = 90
