@@ -38,12 +38,12 @@ def collect(
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder to collect into.")],
     dance: Annotated[str, typer.Option(help="Such as kathak; for any other class add --category or --query.")],
     contact: Annotated[
-        str, typer.Option(envvar="NRITYA_CONTACT", help="Your e-mail or web address: servers want to know who asks.")
+        str, typer.Option(envvar="NRITYA_CONTACT", help="Your e-mail or web address: servers require it.")
     ] = "",
     source: Annotated[
         Literal["commons", "openverse", "icrawler"], typer.Option(help="icrawler: no licences, private use only.")
     ] = "commons",
-    limit: Annotated[int, typer.Option(min=1, help="Pictures of this dance, those that are here counted.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Pictures of this dance, including those already there.")] = 200,
     depth: Annotated[int, typer.Option(min=0, max=5, help="Levels of sub-categories on Wikimedia Commons.")] = 2,
     category: Annotated[list[str] | None, typer.Option(help="Instead of the dance's own; may be repeated.")] = None,
     query: Annotated[list[str] | None, typer.Option(help="Instead of the dance's own; may be repeated.")] = None,
@@ -53,11 +53,10 @@ def collect(
     Example: python -m dataset_card collect photos --dance kathak --contact me@example.org
     """
     from dataset_card.collect import collect as collect_photographs
-    from dataset_card.sources.collect_report import check, summary
 
     report = collect_photographs(photos, dance, contact, source, limit, depth, category or [], query or [])
-    print(summary(report, photos))
-    check(report)
+    print(report.summary(photos))
+    report.check()
 
 
 @app.command()

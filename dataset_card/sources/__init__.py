@@ -1,1 +1,1 @@
-"""Where photographs come from: each module finds pictures at one source and says what it knows of them."""
+"""Where photographs come from: the sources, the way to them, and the folder that photographs are collected into."""

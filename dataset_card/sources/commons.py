@@ -1,58 +1,70 @@
-"""Wikimedia Commons: categories, their sub-categories, searches, and the files of each.
+"""Wikimedia Commons: categories, their sub-categories, searches, and what the API states of each file.
 
 API facts: https://www.mediawiki.org/wiki/API:Continue, API:Categorymembers, API:Imageinfo, Manual:Maxlag_parameter.
+What a page states (`extmetadata`) is text that people typed into templates: HTML, optional throughout, contradictory
+at times.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urljoin
 
-from dataset_card.sources.addresses import Door
-from dataset_card.sources.answers import BusyError, retry_after
-from dataset_card.sources.commons_page import FIELDS, read_page
-from dataset_card.sources.finding import Finding
-from dataset_card.sources.http import Web, WebError
-from dataset_card.sources.servers import pause_between, server
+from dataset_card.licenses import UNKNOWN, License, license_of, license_of_url
+from dataset_card.sources.allowed_hosts import AllowedHosts
+from dataset_card.sources.http import TRY_AGAIN, BusyError, HttpClient, Server, pause_for, retry_after
+from dataset_card.sources.search_hit import SearchHit, SkippedHit, event_of
+from files.errors import UserError
 
+SOURCE = "commons"
 THUMBNAIL_WIDTH = 960
-"""Pixels: one of the widths that Wikimedia makes. Any other is refused when it is asked for by hand."""
+"""Pixels: one of the widths that Wikimedia makes. It refuses requests for any other."""
 MAX_CATEGORIES = 200
 
-_MEDIA = {"upload.wikimedia.org", "thumb.wikimedia.org"}
-# Each reply takes as many parses of description pages as it has files: 50 is what thumbnails are limited to, too.
+_MEDIA_HOSTS = {"upload.wikimedia.org", "thumb.wikimedia.org"}
+_MAXLAG = 5
+# The server parses the description page of every file in a reply; thumbnails are limited to 50 as well.
 _BATCH = "50"
-_DESCRIBED = {
+_FIELDS = (
+    "LicenseShortName", "License", "LicenseUrl", "Artist", "Attribution", "AttributionRequired", "AuthorCount",
+    "NonFree", "DeletionReason", "Restrictions", "DateTimeOriginal",
+)  # fmt: skip
+_FILE_PROPERTIES = {
     "prop": "imageinfo|categories",
     "cllimit": "max",
     "clshow": "hidden",
     "iiprop": "url|size|mime|sha1|user|extmetadata",
     "iiurlwidth": str(THUMBNAIL_WIDTH),
     "iiextmetadatalanguage": "en",
-    "iiextmetadatafilter": "|".join(FIELDS),
+    "iiextmetadatafilter": "|".join(_FIELDS),
 }
-_MAXLAG = 5
+_MIME = {"image/jpeg", "image/png", "image/webp"}
+_NOBODY = re.compile(r"(unknown|anonymous|author|photographer|not|stated|provided|n/?a|[\W\d_])*", re.IGNORECASE)
+_CC_CATEGORY = re.compile(r"Category:(CC-BY(?:-(?:SA|NC|ND))*-\d\.\d)\b", re.IGNORECASE)
 
 
 class Commons:
-    """Asks the APIs of Wikimedia Commons and Wikidata, one request at a time.
+    """The APIs of Wikimedia Commons and Wikidata, one request at a time.
 
     Args:
-        name: What every request says of itself, see `contact.user_agent`.
+        user_agent: See `http.user_agent`.
     """
 
-    def __init__(self, name: str) -> None:
-        self._commons = server("NRITYA_COMMONS_API", "https://commons.wikimedia.org/w/api.php")
-        self._wikidata = server("NRITYA_WIKIDATA_API", "https://www.wikidata.org/w/api.php")
-        servers = (self._commons, self._wikidata)
-        self._pause = pause_between(*servers)
-        # Where a test stands in for the API, it stands in for the media servers as well.
-        media = set() if self._commons.is_replaced else _MEDIA
-        self.web = Web(name, Door(frozenset({*media, *(one.netloc for one in servers)})), self._pause)
+    def __init__(self, user_agent: str) -> None:
+        self._commons = Server.at("https://commons.wikimedia.org/w/api.php", "NRITYA_COMMONS_API")
+        self._wikidata = Server.at("https://www.wikidata.org/w/api.php", "NRITYA_WIKIDATA_API")
+        self._pause = pause_for(self._commons, self._wikidata)
+        # A server that replaces the API replaces the media servers as well.
+        media = set() if self._commons.is_replaced else _MEDIA_HOSTS
+        hosts = frozenset({*media, self._commons.netloc, self._wikidata.netloc})
+        self.client = HttpClient(user_agent, AllowedHosts(hosts), self._pause)
 
     def category_of_article(self, title: str) -> str | None:
-        """Returns the category that belongs to an article of the English Wikipedia, as Wikidata says."""
-        question = {"action": "wbgetentities", "sites": "enwiki", "titles": title, "props": "claims|sitelinks"}
-        for entity in self._ask(self._wikidata.url, question).get("entities", {}).values():
+        """Returns the category that Wikidata gives for an article of the English Wikipedia."""
+        query = {"action": "wbgetentities", "sites": "enwiki", "titles": title, "props": "claims|sitelinks"}
+        for entity in self._ask(self._wikidata.url, query).get("entities", {}).values():
             for claim in (entity.get("claims") or {}).get("P373", []):
                 if value := claim.get("mainsnak", {}).get("datavalue", {}).get("value"):
                     return str(value)
@@ -63,46 +75,46 @@ class Commons:
 
     def existing(self, categories: list[str]) -> list[str]:
         """Returns those categories that hold files or other categories, in the order given."""
-        titles = [f"Category:{_plain(name)}" for name in categories]
-        question = {"action": "query", "prop": "categoryinfo", "titles": "|".join(titles)}
-        alive = set()
-        for page in self._pages(question):
+        titles = [f"Category:{_normalized(name)}" for name in categories]
+        query = {"action": "query", "prop": "categoryinfo", "titles": "|".join(titles)}
+        filled = set()
+        for page in self._pages(query):
             info = page.get("categoryinfo") or {}
-            # A category without either is often one that has moved elsewhere.
+            # A category without either has often moved elsewhere.
             if info.get("files", 0) + info.get("subcats", 0) > 0:
-                alive.add(page["title"])
-        return [title.removeprefix("Category:") for title in dict.fromkeys(titles) if title in alive]
+                filled.add(page["title"])
+        return [title.removeprefix("Category:") for title in dict.fromkeys(titles) if title in filled]
 
     def in_categories(
         self, categories: list[str], depth: int, is_off_topic: Callable[[str], bool]
-    ) -> Iterator[Finding]:
-        """Finds the files of categories and of those below them, nearest first.
+    ) -> Iterator[SearchHit | SkippedHit]:
+        """Yields the files of categories and of their sub-categories, breadth first.
 
         Args:
             categories: Names, without "Category:".
-            depth: How many levels of sub-categories to go down, 0 for none; never more than `MAX_CATEGORIES` in all.
+            depth: Levels of sub-categories, 0 for none; at most `MAX_CATEGORIES` categories in all.
             is_off_topic: Tells by its name whether a sub-category is left out.
         """
-        # The graph has cycles, and drifts off its topic sooner or later.
+        # The graph has cycles.
         seen = set(categories)
-        waiting = deque((name, 0) for name in categories)
-        while waiting:
-            name, level = waiting.popleft()
+        queue = deque((name, 0) for name in categories)
+        while queue:
+            name, level = queue.popleft()
             members = {"gcmtitle": f"Category:{name}", "gcmtype": "file", "gcmlimit": _BATCH}
-            question = {"action": "query", "generator": "categorymembers", **members, **_DESCRIBED}
-            yield from map(read_page, self._pages(question))
+            query = {"action": "query", "generator": "categorymembers", **members, **_FILE_PROPERTIES}
+            yield from map(read_page, self._pages(query))
             if level == depth:
                 continue
             for below in self._subcategories(name):
                 if below not in seen and len(seen) < MAX_CATEGORIES and not is_off_topic(below):
                     seen.add(below)
-                    waiting.append((below, level + 1))
+                    queue.append((below, level + 1))
 
-    def search(self, words: str) -> Iterator[Finding]:
-        """Finds pictures whose description holds all these words, best match first."""
-        found = {"gsrsearch": f"{words} filetype:bitmap", "gsrnamespace": "6", "gsrlimit": _BATCH, "gsrwhat": "text"}
-        question = {"action": "query", "generator": "search", **found, **_DESCRIBED}
-        yield from map(read_page, self._pages(question))
+    def search(self, words: str) -> Iterator[SearchHit | SkippedHit]:
+        """Yields pictures whose description holds all these words, best match first."""
+        search = {"gsrsearch": f"{words} filetype:bitmap", "gsrnamespace": "6", "gsrlimit": _BATCH, "gsrwhat": "text"}
+        query = {"action": "query", "generator": "search", **search, **_FILE_PROPERTIES}
+        yield from map(read_page, self._pages(query))
 
     def _subcategories(self, name: str) -> Iterator[str]:
         members = {"cmtitle": f"Category:{name}", "cmtype": "subcat", "cmlimit": "500"}
@@ -110,13 +122,13 @@ class Commons:
             for member in reply.get("query", {}).get("categorymembers", []):
                 yield str(member["title"]).removeprefix("Category:")
 
-    def _pages(self, question: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """Gives the pages of all replies, each once and complete.
+    def _pages(self, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Yields the pages of all replies, each once and complete.
 
-        One page may come in several replies, each with more of its properties, until one says `batchcomplete`.
+        A page may come in several replies, each with more of its properties, until one has `batchcomplete`.
         """
         batch: dict[str, dict[str, Any]] = {}
-        for reply in self._replies(question):
+        for reply in self._replies(query):
             for page in reply.get("query", {}).get("pages", []):
                 known = batch.setdefault(str(page.get("pageid", page.get("title"))), {})
                 for key, value in page.items():
@@ -125,36 +137,164 @@ class Commons:
                 yield from sorted(batch.values(), key=lambda page: page.get("index", 0))
                 batch = {}
 
-    def _replies(self, question: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        # What a reply says under `continue` is added to the first question, never to the one before.
-        more: dict[str, str] = {}
+    def _replies(self, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        # The fields of `continue` are added to the first query, never to the one before.
+        position: dict[str, str] = {}
         while True:
-            reply = self._ask(self._commons.url, {**question, **more})
+            reply = self._ask(self._commons.url, {**query, **position})
             yield reply
             if "continue" not in reply:
                 return
             following = {key: str(value) for key, value in reply["continue"].items()}
-            if following == more:
-                raise WebError("Wikimedia Commons goes round in circles: run the same command again later")
-            more = following
+            if following == position:
+                raise UserError(f"Wikimedia Commons repeats one page of results: {TRY_AGAIN}")
+            position = following
 
-    def _ask(self, url: str, question: Mapping[str, str]) -> dict[str, Any]:
-        params = {"format": "json", "formatversion": "2", "maxlag": str(_MAXLAG), **question}
-        reply = self.web.get_json(url, params, self._check_lag)
+    def _ask(self, url: str, query: Mapping[str, str]) -> dict[str, Any]:
+        params = {"format": "json", "formatversion": "2", "maxlag": str(_MAXLAG), **query}
+        reply = self.client.get_json(url, params, self._check_lag)
         if error := reply.get("error"):
-            raise WebError(
+            raise UserError(
                 f"Wikimedia Commons refuses to answer ({error.get('code')}: {error.get('info')}): check the options"
             )
         return reply
 
     def _check_lag(self, reply: dict[str, Any], headers: Mapping[str, str]) -> None:
-        """Errors come with status 200; two of them mean "later"."""
+        """Raises `BusyError` for the two errors, both with status 200, that ask to come back later."""
         code = (reply.get("error") or {}).get("code")
         if code in ("maxlag", "ratelimited"):
-            named = retry_after(headers.get("Retry-After", ""))
-            raise BusyError(f"is busy ({code})", max(_MAXLAG * self._pause, named or 0))
+            seconds = retry_after(headers.get("Retry-After", "")) or 0
+            raise BusyError(f"is busy ({code})", max(_MAXLAG * self._pause, seconds))
 
 
-def _plain(category: str) -> str:
+def read_page(page: Mapping[str, Any]) -> SearchHit | SkippedHit:
+    """Reads one page of a reply with `prop=imageinfo|categories`, format version 2.
+
+    Returns:
+        A hit whose licence allows to publish it and whose author is named where the licence requires it, or the
+        reason why not.
+    """
+    title = str(page.get("title", ""))
+    info: Mapping[str, Any] = next(iter(page.get("imageinfo") or []), {})
+    url = str(info.get("descriptionurl") or f"https://commons.wikimedia.org/wiki/{title.replace(' ', '_')}")
+    # An empty object arrives as a list.
+    meta = info.get("extmetadata") or {}
+
+    def value(field: str) -> str:
+        entry = meta.get(field)
+        return str(entry.get("value", "")).strip() if isinstance(entry, dict) else ""
+
+    if not info.get("url") or info.get("thumberror"):
+        return SkippedHit(url, "no file to download", str(info.get("thumberror", "")))
+    if info.get("mime") not in _MIME:
+        return SkippedHit(url, "no photograph", str(info.get("mime")))
+    if value("NonFree"):
+        return SkippedHit(url, "not free", value("NonFree"))
+    if value("DeletionReason"):
+        return SkippedHit(url, "up for deletion", plain_text(value("DeletionReason")))
+    if restrictions := set(filter(None, value("Restrictions").split("|"))) - {"personality"}:
+        return SkippedHit(url, "restricted by other rights", ", ".join(sorted(restrictions)))
+
+    license_name = plain_text(value("LicenseShortName")) or value("License")
+    main_license = license_of(license_name)
+    if license_of_url(value("LicenseUrl")) not in (UNKNOWN, main_license):
+        return SkippedHit(url, "licence unclear", f"{license_name}, but {value('LicenseUrl')}")
+    license = strictest([main_license, *_licenses_in(page.get("categories") or [])])
+    if not license.redistributable or license.noncommercial:
+        return SkippedHit(url, "licence does not allow it", license_name or "none")
+
+    author = plain_text(value("Attribution")) or plain_text(value("Artist"))
+    if _NOBODY.fullmatch(author):
+        author = ""
+    if not author and (license.attribution or value("AttributionRequired") == "true"):
+        return SkippedHit(url, "no author named", license.name)
+    if author and value("AuthorCount").isdecimal() and int(value("AuthorCount")) > 1:
+        author += " and others"  # Only the first is stated.
+
+    file_url = str(info.get("thumburl") or info["url"])
+    is_original = file_url.partition("?")[0] == str(info["url"]).partition("?")[0]
+    file_name = title.partition(":")[2]
+    return SearchHit(
+        source=SOURCE,
+        source_id=str(page["pageid"]),
+        title=file_name,
+        page_url=url,
+        file_url=file_url,
+        author=author,
+        author_url=first_link(value("Artist")),
+        license=license.id,
+        license_url=value("LicenseUrl") if license == main_license and value("LicenseUrl") else license.url,
+        event=event_of(value("DateTimeOriginal"), file_name),
+        sha1=str(info.get("sha1", "")).lower(),
+        is_original=is_original,
+        width=int(info.get("width" if is_original else "thumbwidth") or 0),
+        height=int(info.get("height" if is_original else "thumbheight") or 0),
+        is_exact=not is_original,
+    )
+
+
+def strictest(licenses: list[License]) -> License:
+    """Returns the licence that allows least and requires most; the first of equal ones."""
+    return max(
+        licenses, key=lambda one: (not one.redistributable, one.noncommercial, one.share_alike, one.attribution)
+    )
+
+
+def _licenses_in(categories: list[Mapping[str, Any]]) -> list[License]:
+    """Returns the licences that the page's hidden categories name.
+
+    `extmetadata` states one licence of several and prefers public domain: for a photograph of an old sculpture it may
+    state that of the sculpture. The GFDL is left out: beside a Creative Commons licence it is an alternative.
+    """
+    matches = (_CC_CATEGORY.match(str(category.get("title", ""))) for category in categories)
+    return [license_of(match[1]) for match in matches if match]
+
+
+def _normalized(category: str) -> str:
     name = " ".join(category.replace("_", " ").split()).removeprefix("Category:").strip()
     return name[:1].upper() + name[1:]
+
+
+_BASE_URL = "https://commons.wikimedia.org/"
+_VOID = {"area", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+_SEPARATING = {"br", "dd", "div", "dt", "li", "p", "td", "th", "tr"}
+
+
+class _TextReader(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.links: list[str] = []
+        # Open elements from the outermost hidden one on.
+        self._hidden: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag in _SEPARATING:
+            self.words.append(" ")
+        if self._hidden or tag in ("script", "style") or "display:none" in values.get("style", "").replace(" ", ""):
+            if tag not in _VOID:
+                self._hidden.append(tag)
+        elif tag == "a" and values.get("href"):
+            self.links.append(values["href"])
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._hidden:
+            del self._hidden[len(self._hidden) - 1 - self._hidden[::-1].index(tag) :]
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.words.append(data)
+
+
+def plain_text(html: str) -> str:
+    """Returns the visible text of HTML, in one line."""
+    return " ".join("".join(_TextReader(html).words).split())
+
+
+def first_link(html: str) -> str:
+    """Returns the first http(s) address that HTML links to, in full; empty where there is none."""
+    links = [urljoin(_BASE_URL, link.strip()) for link in _TextReader(html).links]
+    return next((link for link in links if link.startswith(("http://", "https://"))), "")

@@ -191,7 +191,7 @@ def test_a_class_that_is_no_dance_of_ours(openweb: OpenWeb, tmp_path: Path, cli:
     commons = Commons([File("Y 1.jpg", 7)], {"Yakshagana": ["Y 1.jpg"]}, found={"yakshagana stage": ["Y 1.jpg"]})
     commons.put_on(openweb)
     words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "../Yakshagāna ")
-    assert "is none of the dances known here (bharatanatyam, kathak," in refused(*words)
+    assert "is none of the known dances (bharatanatyam, kathak," in refused(*words)
     assert "has no category 'Theyyam' with files" in refused(*words, "--category", "Theyyam")
     assert cli(*words, "--category", "yakshagana")[0] == 0
     assert _files(tmp_path / "photos") == ["provenance.jsonl", "yakshagāna/commons-7.jpg"]
@@ -271,7 +271,7 @@ def test_one_collector_at_a_time(openweb: OpenWeb, tmp_path: Path, refused: Refu
     words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
     process = subprocess.Popen([sys.executable, "-m", *map(str, words)], cwd=ROOT, stderr=subprocess.DEVNULL)
     wait_for(lambda: openweb.media(), 30)
-    assert "another collector is at work here" in refused(*words)
+    assert "is being written by another process" in refused(*words)
     assert process.wait(30) == 0
     assert len(openweb.media()) == 3
 
@@ -296,7 +296,8 @@ def test_no_network(tmp_path: Path, refused: Refused, openweb: OpenWeb, monkeypa
         monkeypatch.setenv(f"NRITYA_{name}", "http://127.0.0.1:9/w/api.php")
     error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
     assert re.fullmatch(
-        r"error: 127\.0\.0\.1 can't be reached \(.*Connection refused.*\): check the network; .*", error
+        r"error: 127\.0\.0\.1 can't be reached \(.*Connection refused.*\): check the network, and run the same .*",
+        error,
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -329,10 +330,11 @@ def test_what_did_not_arrive_is_no_success(openweb: OpenWeb, tmp_path: Path, cli
     words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
     code, out, err = cli(*words)
     assert code == 2
-    assert "not arrived: 1\n" in out
+    assert "not delivered: 1\n" in out
     assert "3 new, 3 in all" in out
     assert (
-        "error: 1 of the pictures did not arrive (127.0.0.1 is busy (status 503)): run the same command again" in err
+        "error: 1 of the pictures were not delivered (127.0.0.1 is busy (status 503)): run the same command again"
+        in err
     )
     code, out, _ = cli(*words)
     assert code == 0
@@ -346,6 +348,8 @@ def test_a_server_that_gives_nothing_is_left_alone(
     _kathak(20).put_on(openweb)
     openweb.faults = [Fault("/media/", Answer(b"", 503), times=999)]
     error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
-    assert "5 pictures in a row did not arrive" in error
+    assert (
+        "stopped after 5 failed downloads in a row (127.0.0.1 is busy (status 503)) with 0 new pictures: run" in error
+    )
     assert len(set(openweb.media())) <= 6
     assert list(tmp_path.iterdir()) == []

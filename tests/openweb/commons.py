@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.openweb.pictures import picture
-from tests.openweb.server import Answer, OpenWeb, said
+from tests.openweb.server import Answer, OpenWeb, json_answer
 
 STEPS = {20, 40, 60, 120, 250, 330, 500, 960, 1280, 1920, 3840}
 TOO_WIDE = "Use thumbnail steps listed on https://w.wiki/GHai"
@@ -107,16 +107,18 @@ class Commons:
     def wikidata(self, path: str, query: dict[str, str], url: str) -> Answer:
         category = self.articles.get(query["titles"])
         if category is None:
-            return said({"entities": {"-1": {"site": "enwiki", "title": query["titles"], "missing": ""}}})
+            return json_answer({"entities": {"-1": {"site": "enwiki", "title": query["titles"], "missing": ""}}})
         claim = {"mainsnak": {"datavalue": {"value": category, "type": "string"}}}
-        return said({"entities": {"Q1": {"claims": {"P373": [claim]}, "sitelinks": {}}}, "success": 1})
+        return json_answer({"entities": {"Q1": {"claims": {"P373": [claim]}, "sitelinks": {}}}, "success": 1})
 
     def api(self, path: str, query: dict[str, str], url: str) -> Answer:
         assert query["formatversion"] == "2"
         assert query["format"] == "json"
         assert query["maxlag"] == "5"
         if query.get("prop") == "categoryinfo":
-            return said({"batchcomplete": True, "query": {"pages": [self._category(t) for t in _titles(query)]}})
+            return json_answer(
+                {"batchcomplete": True, "query": {"pages": [self._category(t) for t in _titles(query)]}}
+            )
         if query.get("list") == "categorymembers":
             return self._subcategories(query)
         name = query.get("gcmtitle", "").removeprefix("Category:")
@@ -143,7 +145,7 @@ class Commons:
             reply["continue"] = {"cmcontinue": str(start + self.batch), "continue": "-||"}
         else:
             reply["batchcomplete"] = True
-        return said(reply)
+        return json_answer(reply)
 
     def _described(self, names: list[str], query: dict[str, str], url: str) -> Answer:
         by_name = {file.name: file for file in self.files}
@@ -171,7 +173,7 @@ class Commons:
             reply["batchcomplete"] = True
             if start + self.batch < len(names):
                 reply["continue"] = {**following, "continue": "-||"}
-        return said(reply)
+        return json_answer(reply)
 
 
 def _titles(query: dict[str, str]) -> list[str]:

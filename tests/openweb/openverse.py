@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.openweb.pictures import picture
-from tests.openweb.server import Answer, OpenWeb, said
+from tests.openweb.server import Answer, OpenWeb, json_answer
 
 OLD_NAMES = {"li", "lt", "pagesize", "provider"}
 
@@ -43,19 +43,19 @@ class Openverse:
 
     def images(self, path: str, query: dict[str, str], url: str) -> Answer:
         if wrong := OLD_NAMES & set(query):
-            return said({"detail": {name: ["unknown"] for name in wrong}}, 400)
+            return json_answer({"detail": {name: ["unknown"] for name in wrong}}, 400)
         size, page = int(query.get("page_size", 20)), int(query.get("page", 1))
         if size > 20 or page * size > 240:
-            return said({"detail": "Authentication credentials were not provided."}, 401)
+            return json_answer({"detail": "Authentication credentials were not provided."}, 401)
         if {"source", "excluded_source"} <= set(query):
-            return said({"error": "InputError", "detail": "both", "fields": []}, 400)
+            return json_answer({"error": "InputError", "detail": "both", "fields": []}, 400)
         everything = self.results.get(query["q"], [])
         shown = [
             {**one, "url": one.get("url") or f"{url}/media/{quote(str(int(one['id'][:8], 16)))}.jpg"}
             for one in everything[size * (page - 1) : size * page]
         ]
         pages = min(-(-len(everything) // size), 240 // size)
-        return said(
+        return json_answer(
             {
                 "result_count": min(len(everything), 240),
                 "page_count": pages,

@@ -14,16 +14,21 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 @dataclass
 class Answer:
-    """Status, body and headers; `cut` sends only so many bytes of the body and hangs up."""
+    """Status, body and headers.
+
+    `cut` sends only so many bytes of the body and closes the connection; without `with_length` the end of the
+    connection is the end of the body.
+    """
 
     body: bytes = b""
     status: int = 200
     kind: str = "application/json; charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
+    with_length: bool = True
 
 
-def said(reply: object, status: int = 200, **headers: str) -> Answer:
+def json_answer(reply: object, status: int = 200, **headers: str) -> Answer:
     """An answer in JSON; `Retry_After="3"` becomes a header."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(json.dumps(reply).encode(), status, headers=named)
@@ -127,11 +132,12 @@ class OpenWeb:
         handler.send_response(answer.status)
         for name, value in {"Content-Type": answer.kind, **answer.headers}.items():
             handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(answer.body)))
+        if answer.with_length:
+            handler.send_header("Content-Length", str(len(answer.body)))
         handler.end_headers()
         with suppress(ConnectionError):  # A client that was killed.
             handler.wfile.write(answer.body[: answer.cut])
-        if answer.cut is not None:
+        if answer.cut is not None or not answer.with_length:
             handler.close_connection = True
 
     def _answer(self, request: Request, line: str) -> Answer:

@@ -1,5 +1,6 @@
-"""Downloads: what arrives, what does not, and which addresses are never asked."""
+"""Downloads: what is delivered, what is not, and which addresses are never requested."""
 
+import hashlib
 import re
 import socket
 import threading
@@ -11,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from dataset_card.sources import http
-from dataset_card.sources.addresses import Door
-from dataset_card.sources.fetch import fetch
-from dataset_card.sources.finding import Candidate
-from dataset_card.sources.http import NotDeliveredError, Web
-from dataset_card.sources.pace import StoppedError
+from dataset_card.sources.allowed_hosts import AllowedHosts, ForbiddenAddressError
+from dataset_card.sources.http import HttpClient, NotDeliveredError, StoppedError, no_ai_rule, user_agent
+from dataset_card.sources.photo_folder import download_photo
+from dataset_card.sources.search_hit import SearchHit
 from pictures.refused import RefusedError
+from tests.conftest import ROOT
 from tests.openweb.commons import Commons, File
 from tests.openweb.pictures import picture
 from tests.openweb.server import Answer, Fault, OpenWeb
@@ -26,21 +27,21 @@ JPEG = Answer(picture(1), kind="image/jpeg")
 
 
 @contextmanager
-def _web(*hosts: str, any_public: bool = False, pause: float = 0.01) -> Iterator[Web]:
-    web = Web(NAME, Door(frozenset(host.removeprefix("http://") for host in hosts), any_public), pause)
-    with closing(web):
-        yield web
+def _client(*hosts: str, any_public: bool = False, pause: float = 0.01) -> Iterator[HttpClient]:
+    allowed = AllowedHosts(frozenset(host.removeprefix("http://") for host in hosts), any_public)
+    with closing(HttpClient(NAME, allowed, pause)) as client:
+        yield client
 
 
 @pytest.fixture
 def get(openweb: OpenWeb, tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     """Fetches a path of the test server, or an address, as a file of Wikimedia Commons."""
     openweb.routes["/"] = lambda path, query, url: JPEG
-    with _web(openweb.url) as web:
+    with _client(openweb.url) as client:
 
         def download(path: str, **fields: object) -> Path:
             url = path if "://" in path else f"{openweb.url}{path}"
-            return fetch(web, Candidate("commons", "7", "x", "https://x", url, **fields), tmp_path).path
+            return download_photo(client, SearchHit("commons", "7", "x", "https://x", url, **fields), tmp_path).path
 
         yield download
 
@@ -61,17 +62,14 @@ def test_the_extension_is_that_of_the_content(openweb: OpenWeb, get: Callable[[s
     ("answer", "fields", "reason"),
     [
         (Answer(b"gone", 404, "text/html"), {}, "answered with status 404"),
-        (Answer(b"", 204), {}, "answered with status 204"),
-        (Answer(b""), {}, "empty file"),
-        (Answer(b"<html>not here</html>", kind="image/jpeg"), {}, "not an image"),
+        (Answer(b"gone", 410, "text/html"), {}, "answered with status 410"),
+        (Answer(b"not here", kind="image/jpeg"), {}, "not an image"),
         (Answer(picture(1)[:2000], kind="image/jpeg"), {}, "damaged or truncated"),
         (Answer(picture(1, kind="GIF"), kind="image/jpeg"), {}, "no JPEG, PNG or WebP file"),
         (Answer(picture(1, 150, 300), kind="image/jpeg"), {}, "too small"),
-        (JPEG, {"sha1": "0" * 40, "is_original": True}, "another file than announced"),
-        (JPEG, {"width": 960, "height": 720, "is_exact": True}, "another picture than announced"),
-        (JPEG, {"width": 960, "height": 960}, "another picture than announced"),
-        (Answer(b"Use thumbnail steps listed on https://w.wiki/GHai", 429), {}, "answered with status 429"),
-        (Answer(b"", headers={"Content-Encoding": "gzip"}), {}, "empty file"),
+        (JPEG, {"sha1": "0" * 40, "is_original": True}, "another file than stated"),
+        (JPEG, {"width": 960, "height": 720, "is_exact": True}, "another picture than stated"),
+        (JPEG, {"width": 960, "height": 960}, "another picture than stated"),
     ],
 )
 def test_what_is_of_no_use(
@@ -92,24 +90,34 @@ def test_proportions_suffice_where_the_size_is_not_promised(get: Callable[..., P
 
 def test_a_width_that_wikimedia_does_not_make(openweb: OpenWeb, tmp_path: Path) -> None:
     Commons([File("a.jpg", 1, size=(2000, 1000))]).put_on(openweb)
-    with _web(openweb.url) as web:
-        web.download(f"{openweb.url}/media/thumb/a.jpg/960px-a.jpg", tmp_path / "a")
-        with pytest.raises(RefusedError, match=r"status 429 .Use thumbnail steps listed"):
-            web.download(f"{openweb.url}/media/thumb/a.jpg/961px-a.jpg", tmp_path / "a")
+    with _client(openweb.url) as client:
+        client.download(f"{openweb.url}/media/thumb/a.jpg/960px-a.jpg", tmp_path / "a")
+        with pytest.raises(NotDeliveredError, match=r"status 429 .Use thumbnail steps listed"):
+            client.download(f"{openweb.url}/media/thumb/a.jpg/961px-a.jpg", tmp_path / "a")
     assert len(openweb.requests) == 2
 
 
-@pytest.mark.parametrize("answer", [Answer(b"", 429), Answer(b"", 503), Answer(picture(1), cut=500)])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(Answer(b"", status) for status in (408, 425, 429, 500, 502, 503, 504, 520, 599)),
+        Answer(b"", 403, headers={"Retry-After": "0"}),
+        Answer(picture(1), kind="image/jpeg", cut=500),
+        Answer(b"", kind="image/jpeg"),
+        Answer(b"", kind="image/jpeg", headers={"Content-Encoding": "gzip"}),
+    ],
+)
 def test_what_did_not_arrive_is_asked_for_again(openweb: OpenWeb, get: Callable[..., Path], answer: Answer) -> None:
     openweb.faults = [Fault("a.jpg", answer, times=2)]
     assert get("/a.jpg").read_bytes() == picture(1)
     first, second, third = openweb.requests
-    # The second wait is twice as long as the first.
-    assert third.start - second.start > 1.3 * (second.start - first.start)
+    if "Retry-After" not in answer.headers:
+        # The second wait is twice as long as the first.
+        assert third.start - second.start > 1.3 * (second.start - first.start)
 
 
 def test_in_the_end_it_has_not_arrived(openweb: OpenWeb, get: Callable[..., Path]) -> None:
-    openweb.faults = [Fault("a.jpg", Answer(picture(1), cut=500), times=9)]
+    openweb.faults = [Fault("a.jpg", Answer(picture(1), kind="image/jpeg", cut=500), times=9)]
     with pytest.raises(NotDeliveredError, match=r"127\.0\.0\.1 peer closed"):
         get("/a.jpg")
     assert len(openweb.requests) == 5
@@ -118,12 +126,12 @@ def test_in_the_end_it_has_not_arrived(openweb: OpenWeb, get: Callable[..., Path
 def test_a_wait_is_for_all(openweb: OpenWeb, get: Callable[..., Path], tmp_path: Path) -> None:
     openweb.faults = [Fault("a.jpg", Answer(b"", 429, headers={"Retry-After": "1"}))]
     other = threading.Timer(0.3, lambda: None)
-    with _web(openweb.url) as web:
-        first = threading.Thread(target=web.download, args=(f"{openweb.url}/a.jpg", tmp_path / "a"))
+    with _client(openweb.url) as client:
+        first = threading.Thread(target=client.download, args=(f"{openweb.url}/a.jpg", tmp_path / "a"))
         first.start()
         other.start()
         other.join()
-        web.download(f"{openweb.url}/b.jpg", tmp_path / "b")
+        client.download(f"{openweb.url}/b.jpg", tmp_path / "b")
         first.join()
     start = openweb.requests[0].start
     assert all(request.start - start >= 1 for request in openweb.requests[1:])
@@ -138,11 +146,11 @@ def test_too_many_bytes(openweb: OpenWeb, get: Callable[..., Path], monkeypatch:
 
 def test_an_end_of_all_waiting(openweb: OpenWeb, tmp_path: Path) -> None:
     openweb.faults = [Fault("a.jpg", Answer(b"", 429, headers={"Retry-After": "60"}))]
-    with _web(openweb.url) as web:
-        threading.Timer(0.5, web.close).start()
+    with _client(openweb.url) as client:
+        threading.Timer(0.5, client.close).start()
         start = time.monotonic()
         with pytest.raises(StoppedError):
-            web.download(f"{openweb.url}/a.jpg", tmp_path / "a")
+            client.download(f"{openweb.url}/a.jpg", tmp_path / "a")
     assert time.monotonic() - start < 5
 
 
@@ -158,7 +166,7 @@ def test_redirects_are_followed(openweb: OpenWeb, get: Callable[..., Path]) -> N
 
 def test_but_not_for_ever(openweb: OpenWeb, get: Callable[..., Path]) -> None:
     openweb.faults = [Fault("a.jpg", _to("/a.jpg"), times=99)]
-    with pytest.raises(RefusedError, match="too many redirects"):
+    with pytest.raises(NotDeliveredError, match="too many redirects"):
         get("/a.jpg")
     assert len(openweb.requests) == 6
 
@@ -188,17 +196,19 @@ def test_this_machine_and_its_network_are_never_asked(
     openweb: OpenWeb, tmp_path: Path, url: str, redirected: bool
 ) -> None:
     openweb.faults = [Fault("a.jpg", _to(url))]
-    with _web(openweb.url, any_public=True) as web, pytest.raises(RefusedError, match="address not allowed"):
-        web.download(f"{openweb.url}/a.jpg" if redirected else url, tmp_path / "a")
+    # The login page of a network may be there: a redirect tells nothing about the picture.
+    error = NotDeliveredError if redirected else ForbiddenAddressError
+    with _client(openweb.url, any_public=True) as client, pytest.raises(error, match="address not allowed"):
+        client.download(f"{openweb.url}/a.jpg" if redirected else url, tmp_path / "a")
     assert len(openweb.requests) == redirected
 
 
 @pytest.mark.parametrize("url", ["https://example.org/a.jpg", "https://upload.wikimedia.org.example.org/a.jpg"])
 def test_commons_is_fetched_from_its_own_servers_only(openweb: OpenWeb, get: Callable[..., Path], url: str) -> None:
-    with pytest.raises(RefusedError, match="address not allowed"):
+    with pytest.raises(ForbiddenAddressError, match="address not allowed"):
         get(url)
     openweb.faults = [Fault("a.jpg", _to(url))]
-    with pytest.raises(RefusedError, match="address not allowed"):
+    with pytest.raises(NotDeliveredError, match="address not allowed"):
         get("/a.jpg")
 
 
@@ -217,8 +227,11 @@ def test_a_name_that_means_another_address_when_it_is_asked(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     openweb.routes["/"] = lambda path, query, url: JPEG
-    with _web(any_public=True) as web, pytest.raises(RefusedError, match=r"rebound\.example is 127\.0\.0\.1"):
-        web.download(f"http://rebound.example:{port}/a.jpg", tmp_path / "a")
+    with (
+        _client(any_public=True) as client,
+        pytest.raises(ForbiddenAddressError, match=r"rebound\.example is 127\.0\.0\.1"),
+    ):
+        client.download(f"http://rebound.example:{port}/a.jpg", tmp_path / "a")
     assert len(openweb.requests) == 1
     assert not (tmp_path / "a").exists()
 
@@ -227,26 +240,93 @@ def test_a_proxy_looks_up_names_and_may_be_passed_by(openweb: OpenWeb, monkeypat
     monkeypatch.setenv("http_proxy", openweb.url)
     monkeypatch.setenv("no_proxy", "inside.example")
     openweb.routes["http://anywhere.example/"] = lambda path, query, url: JPEG
-    with _web(any_public=True) as web:
-        web.download("http://anywhere.example/a.jpg", Path("/dev/null"))
+    with _client(any_public=True) as client:
+        client.download("http://anywhere.example/a.jpg", Path("/dev/null"))
         for host in ("127.0.0.2", "localhost", "a.localhost", "0x7f.1", "10.1.1.1"):
-            with pytest.raises(RefusedError, match="address not allowed"):
-                web.download(f"http://{host}/a.jpg", Path("/dev/null"))
-        with pytest.raises(RefusedError, match="server not found"):
-            web.download("http://inside.example/a.jpg", Path("/dev/null"))
+            with pytest.raises(ForbiddenAddressError, match="address not allowed"):
+                client.download(f"http://{host}/a.jpg", Path("/dev/null"))
+        with pytest.raises(NotDeliveredError, match="host name not found"):
+            client.download("http://inside.example/a.jpg", Path("/dev/null"))
     assert [request.headers["Host"] for request in openweb.requests] == ["anywhere.example"]
 
 
-@pytest.mark.parametrize("url", ["http://[/a.jpg", "http://no-such-host.invalid/a.jpg", "no address"])
-def test_no_address_at_all(tmp_path: Path, url: str) -> None:
-    with _web(any_public=True) as web, pytest.raises(RefusedError, match=r"no address|server not found|not allowed"):
-        web.download(url, tmp_path / "a")
+@pytest.mark.parametrize(
+    ("url", "error", "message"),
+    [
+        ("http://a:b/a.jpg", ForbiddenAddressError, "address not allowed"),
+        ("no address", ForbiddenAddressError, "address not allowed"),
+        # A network without a DNS server looks the same as a name that does not exist.
+        ("http://no-such-host.invalid/a.jpg", NotDeliveredError, "no-such-host.invalid host name not found"),
+    ],
+)
+def test_no_address_at_all(tmp_path: Path, url: str, error: type[Exception], message: str) -> None:
+    with _client(any_public=True) as client, pytest.raises(error, match=message):
+        client.download(url, tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(Answer(b"no", status, "text/html") for status in (204, 206, 400, 401, 403, 405, 418, 451)),
+        Answer(b"<html>Sign in</html>", kind="text/html; charset=utf-8"),
+        Answer(b'{"error": "come back"}'),
+        # Cut short, but without its length nobody can tell.
+        Answer(picture(1)[:2000], kind="image/jpeg", with_length=False),
+    ],
+)
+def test_an_answer_that_tells_nothing_about_the_picture(
+    openweb: OpenWeb, get: Callable[[str], Path], tmp_path: Path, answer: Answer
+) -> None:
+    openweb.faults = [Fault("a.jpg", _to("/login")), Fault("/login", answer)]
+    with pytest.raises(NotDeliveredError, match=r"127\.0\.0\.1"):
+        get("/a.jpg")
+    assert len(openweb.requests) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_original_that_is_cut_short(openweb: OpenWeb, get: Callable[..., Path]) -> None:
+    openweb.faults = [Fault("a.jpg", Answer(picture(1)[:2000], kind="image/jpeg", with_length=False))]
+    sha1 = hashlib.sha1(picture(1)).hexdigest()
+    with pytest.raises(NotDeliveredError, match="may have been cut short: another file than stated"):
+        get("/a.jpg", sha1=sha1, is_original=True)
+    assert get("/a.jpg", sha1=sha1, is_original=True).read_bytes() == picture(1)
+
+
+def test_a_long_wait_ends_one_download_and_not_the_command(openweb: OpenWeb, get: Callable[..., Path]) -> None:
+    openweb.faults = [Fault("a.jpg", Answer(b"", 429, headers={"Retry-After": "7200"}))]
+    with pytest.raises(NotDeliveredError, match="asks to wait for 120 minutes") as error:
+        get("/a.jpg")
+    assert error.value.leave_host
+    assert len(openweb.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "rule"),
+    [
+        (["noai"], "noai"),
+        (["noimageai"], "noimageai"),
+        (["noindex, NoAI"], "noai"),
+        (["noindex,nofollow , noimageai"], "noimageai"),
+        (["noindex", "noai, noimageai"], "noai"),
+        (["nritya: noai"], "noai"),
+        (["*: noimageai"], "noimageai"),
+        (["Nritya : noindex, noai"], "noai"),
+        (["otherbot: noindex, nritya: noai"], "noai"),
+        (["unavailable_after: 25 Jun 2030 15:00:00 PST, noai"], "noai"),
+        (["max-snippet: 20, noai"], "noai"),
+        (["otherbot: noai, noimageai"], None),
+        (["otherbot: noai", "noindex"], None),
+        (["noindex, noarchive, noimageindex"], None),
+        (["noaim"], None),
+        ([""], None),
+        ([], None),
+    ],
+)
+def test_rules_about_ai(headers: list[str], rule: str | None) -> None:
+    assert no_ai_rule(headers) == rule
 
 
 def test_the_version_is_that_of_the_project() -> None:
-    from dataset_card.sources.contact import user_agent
-    from tests.conftest import ROOT
-
     version = re.search(r'^version = "([\d.]+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version
     assert user_agent("me@example.org").startswith(f"nritya/{version[1]} (me@example.org) httpx2/")

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from dataset_card.provenance import read_provenance
-from dataset_card.sources.finding import Candidate, Skipped
-from dataset_card.sources.http import WebError
 from dataset_card.sources.openverse import Openverse as Site
 from dataset_card.sources.openverse import read_result
+from dataset_card.sources.search_hit import SearchHit, SkippedHit
+from files.errors import UserError
 from tests.openweb.openverse import Openverse, result
 from tests.openweb.pictures import picture
-from tests.openweb.server import Answer, Fault, OpenWeb, said
+from tests.openweb.server import Answer, Fault, OpenWeb, json_answer
 
 API = "/v1/images/"
 
@@ -24,7 +24,7 @@ API = "/v1/images/"
 @pytest.fixture
 def site(openweb: OpenWeb) -> Iterator[Site]:
     site = Site("nritya/0.1 (tests@example.org) httpx2/2")
-    with closing(site.web):
+    with closing(site.client):
         yield site
 
 
@@ -44,15 +44,18 @@ def test_pages_up_to_what_it_gives(openweb: OpenWeb, site: Site, there: int, giv
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (said({"detail": "Authentication credentials were not provided."}, 401), "status 401 .*credentials were not"),
-        (said({"detail": {"license": ["License 'x' does not exist."]}}, 400), "status 400 .*does not exist"),
-        (said({"error": "InputError", "detail": "x", "fields": ["q"]}, 400), "status 400 .*InputError"),
-        (said({"detail": "throttled"}, 429, Retry_After="60000"), "asks to wait for 1000 minutes"),
+        (
+            json_answer({"detail": "Authentication credentials were not provided."}, 401),
+            "status 401 .*credentials were not",
+        ),
+        (json_answer({"detail": {"license": ["License 'x' does not exist."]}}, 400), "status 400 .*does not exist"),
+        (json_answer({"error": "InputError", "detail": "x", "fields": ["q"]}, 400), "status 400 .*InputError"),
+        (json_answer({"detail": "throttled"}, 429, Retry_After="60000"), "asks to wait for 1000 minutes"),
     ],
 )
 def test_a_no_is_told_in_one_line(openweb: OpenWeb, site: Site, answer: Answer, message: str) -> None:
     openweb.faults = [Fault(API, answer)]
-    with pytest.raises(WebError, match=message) as error:
+    with pytest.raises(UserError, match=message) as error:
         list(site.search("kathak"))
     assert "\n" not in str(error.value)
     assert len(openweb.requests) == 1
@@ -83,7 +86,7 @@ def test_it_slows_down_to_the_rate_that_is_named(openweb: OpenWeb, site: Site) -
 )
 def test_licences(fields: dict[str, Any], license_id: str) -> None:
     found = read_result(result(3, url="https://live.staticflickr.com/3.jpg", **fields))
-    assert isinstance(found, Candidate)
+    assert isinstance(found, SearchHit)
     assert found.license == license_id
     assert (found.event, found.page_url) == ("kathak evening", "https://www.flickr.com/photos/mira/3")
     assert found.stem == f"openverse-{hashlib.sha1(result(3)['id'].encode()).hexdigest()[:16]}"
@@ -100,21 +103,21 @@ def test_licences(fields: dict[str, Any], license_id: str) -> None:
         ({"license_version": "4.0"}, "licence unclear"),
         ({"creator": None}, "no author named"),
         ({"mature": True}, "marked as mature"),
-        ({"foreign_landing_url": None}, "no file to fetch"),
-        ({"foreign_landing_url": "javascript:x"}, "no file to fetch"),
-        ({"url": None}, "no file to fetch"),
+        ({"foreign_landing_url": None}, "no file to download"),
+        ({"foreign_landing_url": "javascript:x"}, "no file to download"),
+        ({"url": None}, "no file to download"),
     ],
 )
 def test_reasons(fields: dict[str, Any], reason: str) -> None:
     found = read_result(result(3, **{"url": "https://live.staticflickr.com/3.jpg"} | fields))
-    assert isinstance(found, Skipped)
+    assert isinstance(found, SkippedHit)
     assert found.reason == reason
 
 
 def test_nulls_are_no_trouble() -> None:
     nulls: dict[str, Any] = dict.fromkeys(("title", "creator_url", "width", "height", "filetype", "license_url"))
     found = read_result(result(3, url="https://live.staticflickr.com/3.jpg", **nulls))
-    assert isinstance(found, Candidate)
+    assert isinstance(found, SearchHit)
     assert (found.title, found.author_url, found.event, found.width) == ("", "", "", 0)
 
 
@@ -137,7 +140,7 @@ def test_the_command(openweb: OpenWeb, tmp_path: Path, cli: Callable[..., tuple[
         assert record.sha1 == hashlib.sha1(content).hexdigest()
     assert [line for line in out.splitlines() if line.startswith("left out")] == [
         "left out, address not allowed: 1",
-        "left out, another picture than announced: 1",
+        "left out, another picture than stated: 1",
         "left out, found twice: 1",
         "left out, same file as another: 1",
     ]

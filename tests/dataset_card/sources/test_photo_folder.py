@@ -6,33 +6,32 @@ from pathlib import Path
 import pytest
 
 from dataset_card.provenance import Provenance, append_provenance, read_provenance
-from dataset_card.sources.fetch import Fetched
-from dataset_card.sources.finding import Candidate
-from dataset_card.sources.shelf import Shelf
+from dataset_card.sources.photo_folder import Download, open_photo_folder
+from dataset_card.sources.search_hit import SearchHit
 
 PAGE = "https://commons.wikimedia.org/wiki/File:{}.jpg"
 
 
-def _candidate(number: int, sha1: str = "") -> Candidate:
-    return Candidate("commons", str(number), "x", PAGE.format(number), "https://x", sha1=sha1)
+def _hit(number: int, sha1: str = "") -> SearchHit:
+    return SearchHit("commons", str(number), "x", PAGE.format(number), "https://x", sha1=sha1)
 
 
 def test_a_file_that_had_its_provenance_moves_in(tmp_path: Path) -> None:
     staging = tmp_path / ".collecting"
     staging.mkdir()
-    for name in ("commons-1.jpg", "commons-2.jpg", "commons-3.part", "lock"):
+    for name in ("commons-1.jpg", "commons-2.jpg", "commons-3.part"):
         (staging / name).write_text(name)
     append_provenance(tmp_path, Provenance("kathak/commons-1.jpg", source_url=PAGE.format(1)))
-    with suppress(KeyError), Shelf(tmp_path, "odissi") as shelf:
+    with suppress(KeyError), open_photo_folder(tmp_path, "odissi") as folder:
         assert (tmp_path / "kathak" / "commons-1.jpg").read_text() == "commons-1.jpg"
-        assert shelf.reason_against(_candidate(1)) == "already here as kathak"
-        assert shelf.reason_against(_candidate(2)) is None
+        assert folder.reason_to_skip(_hit(1)) == "already here as kathak"
+        assert folder.reason_to_skip(_hit(2)) is None
         raise KeyError("something goes wrong")
     # Whole, but nothing is known of it yet: the next run needs not fetch it.
     assert [path.name for path in staging.iterdir()] == ["commons-2.jpg"]
-    with Shelf(tmp_path, "odissi") as shelf:
-        shelf.put(_candidate(2), Fetched(staging / "commons-2.jpg", "a" * 40, "b" * 64))
-        assert shelf.count == 1
+    with open_photo_folder(tmp_path, "odissi") as folder:
+        folder.add(_hit(2), Download(staging / "commons-2.jpg", "a" * 40, "b" * 64))
+        assert folder.count == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kathak", "odissi", "provenance.jsonl"]
     assert list(read_provenance(tmp_path)) == ["kathak/commons-1.jpg", "odissi/commons-2.jpg"]
 
@@ -45,31 +44,31 @@ def test_nothing_moves_out_of_the_folder(tmp_path: Path, file: str) -> None:
     (photos / ".collecting").mkdir(parents=True)
     (photos / ".collecting" / "commons-1.jpg").touch()
     append_provenance(photos, Provenance(file))
-    with Shelf(photos, "kathak"):
+    with open_photo_folder(photos, "kathak"):
         assert (photos / ".collecting" / "commons-1.jpg").exists()
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["photos", "provenance.jsonl"]
 
 
 @pytest.mark.parametrize(
-    ("known", "candidate"),
+    ("known", "hit"),
     [
-        ({"source_url": PAGE.format("Kathak%20%C3%A9_1")}, _candidate(1)),
-        ({"sha1": "a" * 40}, _candidate(9, "a" * 40)),
+        ({"source_url": PAGE.format("Kathak%20%C3%A9_1")}, _hit(1)),
+        ({"sha1": "a" * 40}, _hit(9, "a" * 40)),
     ],
 )
-def test_one_picture_by_page_or_by_hash(tmp_path: Path, known: dict[str, str], candidate: Candidate) -> None:
+def test_one_picture_by_page_or_by_hash(tmp_path: Path, known: dict[str, str], hit: SearchHit) -> None:
     (tmp_path / "kathak").mkdir()
     (tmp_path / "kathak" / "a.jpg").touch()
     append_provenance(tmp_path, Provenance("kathak/a.jpg", **known))
     if "source_url" in known:
-        candidate = Candidate("commons", "5", "x", PAGE.format("Kathak_é 1"), "https://x")
-    with Shelf(tmp_path, "kathak") as shelf:
-        assert shelf.reason_against(candidate) == "already here"
-        assert shelf.reason_against(_candidate(4)) is None
-        assert shelf.reason_against(_candidate(4)) == "found twice"
+        hit = SearchHit("commons", "5", "x", PAGE.format("Kathak_é 1"), "https://x")
+    with open_photo_folder(tmp_path, "kathak") as folder:
+        assert folder.reason_to_skip(hit) == "already here"
+        assert folder.reason_to_skip(_hit(4)) is None
+        assert folder.reason_to_skip(_hit(4)) == "found twice"
 
 
 def test_pictures_without_a_hash_are_not_one(tmp_path: Path) -> None:
-    with Shelf(tmp_path, "kathak") as shelf:
-        assert shelf.reason_against(_candidate(1)) is None
-        assert shelf.reason_against(_candidate(2)) is None
+    with open_photo_folder(tmp_path, "kathak") as folder:
+        assert folder.reason_to_skip(_hit(1)) is None
+        assert folder.reason_to_skip(_hit(2)) is None

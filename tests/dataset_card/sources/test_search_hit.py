@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_card.sources.event import event_of
+from dataset_card.sources.search_hit import event_of
 
 
 @pytest.mark.parametrize(
