@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from hub.appearing import OutputFolderError
-from hub.errors import HubError
+from hub.errors import HubError, PublishError
 from hub.model_folder import ModelFolderError
 from hub.one_line_exit import one_line_exit
 from train.errors import UserError, message_of
@@ -240,20 +240,31 @@ def push(
     public: Annotated[bool, typer.Option("--public", help="Let everybody see it.")] = False,
     revision: Annotated[str | None, typer.Option(help="Push to this branch instead of main.")] = None,
     tag: Annotated[str | None, typer.Option(help="Give the result this tag.")] = None,
+    squash: Annotated[
+        bool, typer.Option("--squash", help="Rewrite every branch to one commit: earlier ones are gone for good.")
+    ] = False,
+    delete_tags: Annotated[
+        bool, typer.Option("--delete-tags", help="Delete the tags that still hold what --squash removes.")
+    ] = False,
 ) -> None:
     """Pushes MODEL to the Hub, private unless --public. Pushing again sends what differs.
 
+    Pictures in the model folder that everybody will see are checked before anything is sent: their licences, in every
+    earlier commit and tag, too.
+
     Example: python -m train push runs/first/model user/dances-resnet34 --space user/nritya
     """
+    from hub.publish import PushOptions
     from train.push import push_model
 
-    for done in push_model(model, repo_id, space, static_space, dataset, public, revision, tag):
+    options = PushOptions(public, revision, tag, squash, delete_tags=delete_tags)
+    for done in push_model(model, repo_id, space, static_space, dataset, options):
         print(done)
 
 
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
-    with one_line_exit(UserError, ModelFolderError, HubError, OutputFolderError, message_of=message_of):
+    with one_line_exit(UserError, ModelFolderError, HubError, PublishError, OutputFolderError, message_of=message_of):
         app(words)
 
 

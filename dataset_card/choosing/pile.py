@@ -64,14 +64,14 @@ def leave_out(
     pile = pile.only(stay)
     # A picture keeps its name, and with it its split; then the copy counts whose licence is known.
     preferred = [
-        (photo.sha256 in former.splits, why_not_publish(record.license, record.author) is None)
+        (photo.sha256 in former.splits, why_not_publish(record.license, record.author, record.source_url) is None)
         for photo, record in zip(pile.photos, pile.origin, strict=True)
     ]
     stay, copies = exact_duplicates(pile.photos, preferred, pile.given)
     pile = pile.only(stay)
     if not only_redistributable:
         return pile, conflicts + copies
-    refusals = [why_not_publish(record.license, record.author) for record in pile.origin]
+    refusals = [why_not_publish(record.license, record.author, record.source_url) for record in pile.origin]
     unpublishable = [
         Rejected(photo.path, photo.label, "must not be published", why, photo.sha256)
         for photo, why in zip(pile.photos, refusals, strict=True)

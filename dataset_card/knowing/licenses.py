@@ -79,18 +79,23 @@ _SPELLINGS = {
 }  # fmt: skip
 
 
-def why_not_publish(license_id: str, author: str) -> str | None:
+def why_not_publish(license_id: str, author: str, source_url: str) -> str | None:
     """Tells why a picture must not be published; None when it may be.
+
+    `build --only-redistributable`, `check` and `push` all ask here, so that they agree.
 
     Args:
         license_id: What its column `license` says.
         author: What its column `author` says.
+        source_url: What its column `source_url` says.
     """
     license = license_of(license_id)
     if not license.redistributable:
         return f"licence {license.id}"
     if license.attribution and not author.strip():
         return f"{license.id} without an author to name"
+    if license.attribution and not source_url.strip():
+        return f"{license.id} without a source_url to link to"
     return None
 
 
