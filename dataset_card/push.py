@@ -56,7 +56,7 @@ def push_dataset(folder: Path, repo_id: str, options: PushOptions) -> Published:
     files.pop(REJECTED_FILE, None)
     for text in ("README.md", "LICENSE.md"):
         if text in files:
-            files[text] = (folder / text).read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id).encode()
+            files[text] = (folder / text).read_bytes().replace(PLACEHOLDER.encode(), repo_id.encode())
     removed: frozenset[str] = frozenset()
     if REMOVED_FILE in files:
         files[REMOVED_FILE], removed = _hashes_alone(folder / REMOVED_FILE)

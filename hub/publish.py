@@ -190,8 +190,8 @@ def publish(
         wanted = dict(files)
         if "README.md" in files:
             theirs = remote.read_file("README.md", base) if base and "README.md" in tree else b""
-            wanted["README.md"] = _merge_card(files["README.md"], theirs, policy.repo_type)
-        changed = sorted(path for path, content in wanted.items() if _differs(content, tree.get(path)))
+            wanted["README.md"] = merge_card(files["README.md"], theirs, policy.repo_type)
+        changed = sorted(path for path, content in wanted.items() if differs(content, tree.get(path)))
         removed = sorted(path for path in tree.keys() - wanted.keys() if policy.is_stale(path))
         stays = tree.keys() - wanted.keys() - set(removed)
         rewrite = _plan_rewrite(remote, checks, options, branch, stays, is_changed=bool(changed or removed))
@@ -461,25 +461,25 @@ def _counts(changed: Sequence[str], removed: Sequence[str]) -> str:
     return f"{len(changed)} files changed" + (f", {len(removed)} removed" if removed else "")
 
 
-def _merge_card(ours: Content, theirs: bytes, repo_type: str) -> bytes:
+def merge_card(ours: Content, theirs: bytes, repo_type: str) -> bytes:
     """Returns our card with those keys of the card on the Hub that are not ours to say."""
     with _open(ours) as content:
-        card = read_card(content.read().decode(), "README.md")
-    foreign = read_card(theirs.decode("utf-8", "replace"), "README.md on the Hub").data.to_dict() if theirs else {}
+        card = read_card(content.read(), "README.md")
+    foreign = read_card(theirs, "README.md on the Hub").data.to_dict() if theirs else {}
     for key, value in foreign.items():
         if key not in OWNED_CARD_KEYS[repo_type] and card.data.get(key) is None:
             card.data[key] = value
     return str(card).encode()
 
 
-def read_card(text: str, name: str) -> RepoCard:
+def read_card(content: bytes, name: str) -> RepoCard:
     """Reads a card: the metadata in its YAML block, and its text.
 
     Raises:
-        PublishError: The block is no valid YAML; says where.
+        PublishError: The block is no valid YAML, or the text no UTF-8; says where.
     """
     try:
-        return RepoCard(text, ignore_metadata_errors=True)
+        return RepoCard(content.decode(), ignore_metadata_errors=True)
     except (yaml.YAMLError, ValueError) as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
         where = f", line {mark.line + 2}" if mark else ""
@@ -487,7 +487,8 @@ def read_card(text: str, name: str) -> RepoCard:
         raise PublishError(f"the YAML block of {name} can't be read ({reason}{where}): repair it, then push") from None
 
 
-def _differs(content: Content, remote: RepoFile | None) -> bool:
+def differs(content: Content, remote: RepoFile | None) -> bool:
+    """Tells whether a file is another one than that on the Hub, by git's or LFS' name of its content."""
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     if remote is None or remote.size != size:
         return True

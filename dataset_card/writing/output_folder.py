@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hub.appearing import OutputFolderError
 
-_DATASET_FOLDER = {"README.md", "data", "figures", "rejected.csv"}
-_SOMETIMES = {"LICENSE.md", "classes.json", "removed.csv", "splits.csv"}
+_DATASET_FOLDER = {"README.md", "data", "splits.csv"}
+_SOMETIMES = {"LICENSE.md", "classes.json", "figures", "rejected.csv", "removed.csv"}
 
 
 def check_apart(photos: Path, out: Path) -> None:

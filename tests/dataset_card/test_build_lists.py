@@ -116,7 +116,7 @@ class TestProvenance:
     def test_what_must_not_be_published_is_dropped_on_demand(self, cli: Cli, pile: Path) -> None:
         lines = [
             {"file": f"{label}/{n}.jpg", "author": "Ravi" if n else "",
-             "license": "cc-by-nd-4.0" if n == 1 else "cc-by-4.0"}
+             "license": "cc-by-nd-4.0" if n == 1 else "cc-by-4.0", "source_url": f"https://example.org/{label}/{n}"}
             for label in ("kathak", "odissi") for n in range(9)
         ]  # fmt: skip
         write_lines(pile / "provenance.jsonl", lines)
