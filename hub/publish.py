@@ -9,6 +9,7 @@ import io
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import yaml
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, HfFileSystem, RepoCard, get_token
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from huggingface_hub.hf_api import GitCommitInfo, RepoFile
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
@@ -193,6 +194,10 @@ def publish(
             wanted["README.md"] = merge_card(files["README.md"], theirs, policy.repo_type)
         changed = sorted(path for path, content in wanted.items() if differs(content, tree.get(path)))
         removed = sorted(path for path in tree.keys() - wanted.keys() if policy.is_stale(path))
+        if public:
+            # Checked above: what is there already need not be fetched to be checked again.
+            unchanged = wanted.keys() - set(changed)
+            remote.clean |= {(policy.check_public, path, _digest(tree[path])) for path in unchanged}
         stays = tree.keys() - wanted.keys() - set(removed)
         rewrite = _plan_rewrite(remote, checks, options, branch, stays, is_changed=bool(changed or removed))
         moves = bool(changed or removed or branch in rewrite.branches)
@@ -207,13 +212,14 @@ def publish(
         if branch not in remote.branches:
             remote.call(remote.api.create_branch, branch=branch, exist_ok=True)
         if changed or removed:
-            operations: list[CommitOperationAdd | CommitOperationDelete] = [
-                *(CommitOperationAdd(path, _source(wanted[path])) for path in changed),
-                *(CommitOperationDelete(path) for path in removed),
-            ]
+            added = [CommitOperationAdd(path, _source(wanted[path])) for path in changed]
+            if public:
+                remote.clean |= {
+                    (policy.check_public, add.path_in_repo, add.upload_info.sha256.hex()) for add in added
+                }
             remote.call(
                 remote.api.create_commit,
-                operations=operations,
+                operations=[*added, *(CommitOperationDelete(path) for path in removed)],
                 commit_message=f"{message} ({_counts(changed, removed)})",
                 revision=branch,
                 parent_commit=base,
@@ -246,6 +252,8 @@ class _Remote:
         self._trees: dict[str, dict[str, RepoFile]] = {}
         self._commits: dict[str, list[GitCommitInfo]] = {}
         self._refusals: dict[tuple[Check, str, str], list[Refusal]] = {}
+        self.clean: set[tuple[Check, str, str]] = set()
+        """Checks that files have passed: the check, the path, and git's or LFS' name of the content."""
         if not get_token():
             raise HubError("no token to push with: run `hf auth login`, or set HF_TOKEN")
         if _patiently(self.api.whoami).get("auth", {}).get("accessToken", {}).get("role") == "read":
@@ -304,10 +312,14 @@ class _Remote:
         """Returns what a check finds in files of a commit; a file that several commits share is read once."""
         found = []
         for path in sorted(paths):
-            key = check, path, self.tree(commit)[path].blob_id
+            key = check, path, _digest(self.tree(commit)[path])
+            if key in self.clean:
+                continue
             if key not in self._refusals:
-                self._refusals[key] = check(path, partial(self.open, path, commit))
-            found += self._refusals[key]
+                # Where the stored file was deleted, commits name it still, and nobody can see it.
+                with suppress(EntryNotFoundError):
+                    self._refusals[key] = check(path, partial(self.open, path, commit))
+            found += self._refusals.get(key, [])
         return found
 
 
@@ -391,6 +403,9 @@ def _plan_rewrite(
             )
     lengths = {name: len(remote.commits(head)) for name, head in remote.branches.items()}
     squash = [name for name, length in lengths.items() if length > 1 or (name == branch and is_changed)]
+    if branch not in lengths:
+        # It begins as main is now, with all that was before.
+        squash.append(branch)
     # A tag on what stays as it is, such as one of the same push run again, holds nothing else.
     clean = {head for name, head in remote.branches.items() if name not in squash}
     bad_tags = {found.name for found in refused if found.kind == "tag"}
@@ -497,6 +512,10 @@ def differs(content: Content, remote: RepoFile | None) -> bool:
             return hashlib.file_digest(stream, "sha256").hexdigest() != remote.lfs.sha256
         # As git names a file that is not in LFS.
         return hashlib.file_digest(stream, lambda: hashlib.sha1(b"blob %d\0" % size)).hexdigest() != remote.blob_id
+
+
+def _digest(file: RepoFile) -> str:
+    return file.lfs.sha256 if file.lfs else file.blob_id
 
 
 def _open(content: Content) -> io.BytesIO | io.BufferedReader:

@@ -1,6 +1,7 @@
 """The story of `train push`: a model folder goes to the Hub, and the Spaces that show it."""
 
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,8 @@ from train.static import BUILD, make_site
 
 _OURS = ("figures/", "examples/", f"{FOLDER}/")
 _OPTIONAL = {ONNX, INT8_ONNX, FORMATS, REFERENCE, PICTURES, "metrics.json", "predictions.parquet", "system.json"}
+_RECIPE = "recipe.yaml"
+_PATHS = re.compile(r"^(dataset|output_dir|weights|init_from): (.+)$", re.MULTILINE)
 _CREDIT = ("license", "author", "source_url")
 
 
@@ -74,6 +77,7 @@ def push_model(
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.relative_to(folder).parts[0] not in left_out
     }
+    files[_RECIPE] = without_local_paths((folder / _RECIPE).read_text(encoding="utf-8")).encode()
     files["README.md"] = render_card(folder, repo_id, space_id, dataset_id).encode()
     policy = Policy(
         "model",
@@ -91,6 +95,17 @@ def push_model(
     if static_space_id:
         done.append(push_static_space(static_space_id, repo_id, data, site, shared))
     return done
+
+
+def without_local_paths(recipe: str) -> str:
+    """Returns a recipe with the names of local files and folders, and not where they lie: that may name a person."""
+
+    def name(setting: re.Match[str]) -> str:
+        key, value = setting[1], setting[2].strip("'\"")
+        is_local = key == "output_dir" or Path(value).is_absolute() or Path(value).exists() or value.count("/") > 1
+        return f"{key}: {Path(value).name}" if is_local else setting[0]
+
+    return _PATHS.sub(name, recipe)
 
 
 def not_for_everybody(path: str, open_file: Callable[[], BinaryIO]) -> list[Refusal]:

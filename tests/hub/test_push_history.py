@@ -54,10 +54,9 @@ class TestBeforeEverybodySees:
         assert f"in branch main (commits {spoiled}), tag v1 (commits {spoiled})" in message
         assert "add --squash to keep of every branch what it holds now and nothing before, or push to a new" in message
         assert state_of(hub, "alice/past") == before
-        # Both commits share two of their shards, which are read once.
+        # Of the five shards of both commits, four are those of the folder.
         read = {entry["url"] for entry in hub.log() if "/resolve/" in entry["url"] and ".parquet" in entry["url"]}
-        assert sum("/train-" in url for url in read) == 1
-        assert sum("/test-" in url for url in read) == 2
+        assert [url.split("/resolve/")[1][:8] for url in read] == [spoiled]
 
         words = ("dataset_card", dataset_folder, "alice/past", "--public", "--squash")
         message = refused(hub, *words)
@@ -133,6 +132,31 @@ HfApi().upload_file(path_or_fileobj={str(unlicensed / TEST_SHARD)!r}, **of)
         # Nobody but its owner sees the tag, which keeps what it has.
         assert line.endswith("(private): 1 files changed, history of main rewritten")
         assert state_of(hub, "alice/quiet")["refs"]["tags"] == ["v1"]
+
+    def test_a_new_branch_does_not_begin_with_the_history_of_main(
+        self, hub: RunningHub, dataset_folder: Path, unlicensed: Path
+    ) -> None:
+        push(hub, "dataset_card", unlicensed, "alice/fresh")
+        push(hub, "dataset_card", dataset_folder, "alice/fresh")
+        line = push(hub, "dataset_card", dataset_folder, "alice/fresh", "--revision", "next", "--squash", "--public")
+        assert line.endswith("(public): history of main, next rewritten, 1 stored files deleted for good")
+
+    def test_what_was_deleted_from_the_store_is_seen_by_nobody(
+        self, hub: RunningHub, dataset_folder: Path, unlicensed: Path
+    ) -> None:
+        push(hub, "dataset_card", unlicensed, "alice/emptied")
+        push(hub, "dataset_card", dataset_folder, "alice/emptied")
+        code = f"""
+import hashlib
+from pathlib import Path
+from huggingface_hub import HfApi
+of = dict(repo_id="alice/emptied", repo_type="dataset")
+sha256 = hashlib.sha256(Path({str(unlicensed / TEST_SHARD)!r}).read_bytes()).hexdigest()
+stored = [file for file in HfApi().list_lfs_files(**of) if file.file_oid == sha256]
+HfApi().permanently_delete_lfs_files(**of, lfs_files=stored, rewrite_history=False)
+"""
+        ask(hub, code)
+        push(hub, "dataset_card", dataset_folder, "alice/emptied", "--public")
 
 
 class TestTakedown:

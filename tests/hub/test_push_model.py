@@ -17,7 +17,7 @@ from tests.conftest import serve
 from tests.hub.conftest import ask, push, refused, run, state_of
 from tests.minihub.fixture import RunningHub
 from train.judging.reporting.credits import FOLDER, Credit, write_credits
-from train.push import not_for_everybody
+from train.push import not_for_everybody, without_local_paths
 
 STATE = """
 import json
@@ -202,6 +202,18 @@ for name, content in {"config.json": json.dumps(config).encode(), "model.safeten
     assert "is not to be trusted" in served.stderr
     fetched = {path.name for path in home.rglob("*") if path.is_file()}
     assert not fetched & {"pytorch_model.bin", "evil.py"}
+
+
+def test_a_recipe_does_not_tell_where_files_lie(hub: RunningHub, pushed_model: str, model_folder: Path) -> None:
+    download = f"hf_hub_download({pushed_model!r}, 'recipe.yaml')"
+    code = f"from huggingface_hub import hf_hub_download\nprint(open({download}).read())"
+    pushed = ask(hub, code).splitlines()
+    here = (model_folder / "recipe.yaml").read_text().strip().splitlines()
+    assert [line for line in pushed if line not in here] == ["dataset: dances", "output_dir: run"]
+    assert len(pushed) == len(here)
+    for kept in ("dataset: user/dances@v1", "init_from: user/model", "weights: null", "init_from: null"):
+        assert without_local_paths(kept) == kept
+    assert without_local_paths("weights: /home/anna/lite0.safetensors") == "weights: lite0.safetensors"
 
 
 def test_pictures_that_must_not_be_seen_do_not_turn_public(
