@@ -155,14 +155,29 @@ def push(
     public: Annotated[bool, typer.Option("--public", help="Let everybody see it; licences must allow it.")] = False,
     revision: Annotated[str | None, typer.Option(help="Push to this branch instead of main.")] = None,
     tag: Annotated[str | None, typer.Option(help="Give the result this tag.")] = None,
+    squash: Annotated[
+        bool, typer.Option("--squash", help="Rewrite every branch to one commit: earlier ones are gone for good.")
+    ] = False,
+    takedown: Annotated[
+        bool, typer.Option("--takedown", help="--squash, so that pictures in removed.csv are served no longer.")
+    ] = False,
+    delete_tags: Annotated[
+        bool,
+        typer.Option("--delete-tags", help="Delete the tags that still hold what --squash or --takedown removes."),
+    ] = False,
 ) -> None:
     """Pushes DATASET to the Hub, private unless --public. Pushing again sends what differs.
+
+    Whatever everybody will see is checked before anything is sent: licences, the card, and every earlier commit,
+    branch and tag.
 
     Example: python -m dataset_card push dances user/dances
     """
     from dataset_card.push import push_dataset
+    from hub.publish import PushOptions
 
-    print(push_dataset(dataset, repo_id, public, revision, tag))
+    options = PushOptions(public, revision, tag, squash, takedown, delete_tags)
+    print(push_dataset(dataset, repo_id, options))
 
 
 def main(words: list[str] | None = None) -> None:

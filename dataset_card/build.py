@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from dataset_card.curate import Curated, Options, curate
-from dataset_card.curate.lists import read_corrections, read_removed, write_removed
+from dataset_card.curate.lists import REJECTED, read_corrections, read_removed, write_removed
 from dataset_card.curate.previous import Previous, read_previous, seed_of, write_previous
 from dataset_card.curate.splits import DRAWN, SplitPlan, check_same_classes
 from dataset_card.dances import write_class_facts
@@ -163,7 +163,7 @@ def write_rejected(folder: Path, rejected: pd.DataFrame) -> None:
     """Writes `rejected.csv` into `folder`: a line per file that was left out. It is never published."""
     lines = rejected[["file", "label", "reason", "detail", "sha256"]].sort_values("file")
     lines.to_csv(
-        folder / "rejected.csv", index=False, encoding="utf-8", errors="backslashreplace", lineterminator="\r\n"
+        folder / REJECTED, index=False, encoding="utf-8", errors="backslashreplace", lineterminator="\r\n"
     )
 
 

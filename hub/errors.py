@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import httpx, parse_ratelimit_headers
 
 from files.errors import UserError
 
@@ -27,6 +27,10 @@ CLIENT_ERRORS = (HfHubHTTPError, httpx.HTTPError, HFValidationError, EntryNotFou
 
 class HubError(UserError):
     """The Hub, or the way to it, says no; the message says what to do. It never holds a token."""
+
+
+class PublishError(UserError):
+    """What is to be published must not be, or not there; nothing was sent. The message says what to change."""
 
 
 @contextmanager
@@ -67,7 +71,32 @@ def explain(error: BaseException) -> str:
         return _explain_status(error)
     if isinstance(error, httpx.TransportError):
         return f"the connection to the Hub broke ({type(error).__name__}): {_AGAIN}"
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, CLIENT_ERRORS):
+        # The clients wrap what stops an upload, and say of which file.
+        return f"{_said(error).rstrip('.')}: {explain(error.__cause__)}"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, (ConnectionError, TimeoutError)):
+        return _explain_local(error)
     return f"{_said(error)}: {_AGAIN}"
+
+
+def _explain_local(error: OSError) -> str:
+    """Explains what this machine's files refused."""
+    if error.filename:
+        return f"{error.filename} can't be used ({error.strerror}): see to this file, then run the same command again"
+    return f"{error.strerror}: see to this machine's files and disk, then run the same command again"
+
+
+def named_wait(error: HfHubHTTPError) -> float | None:
+    """Returns how many seconds the Hub asks to wait, in the headers that its own client follows; None if it does not.
+
+    See `huggingface_hub.utils.http_backoff`: `RateLimit` where nothing remains of it, else `Retry-After` in seconds.
+    """
+    headers = error.response.headers
+    limit = parse_ratelimit_headers(headers) if error.response.status_code == 429 else None
+    if limit is not None and limit.remaining == 0:
+        return float(limit.reset_in_seconds)
+    seconds = headers.get("Retry-After", "").strip()
+    return float(seconds) if seconds.isdigit() else None
 
 
 def _explain_status(error: HfHubHTTPError) -> str:
@@ -82,7 +111,8 @@ def _explain_status(error: HfHubHTTPError) -> str:
     if status == 412:
         return "somebody else changed the repository meanwhile: look at their change, then run the same command again"
     if status == 429:
-        return f"the Hub asks to slow down: wait a little, then {_AGAIN}"
+        seconds = named_wait(error)
+        return f"the Hub asks to slow down: wait {f'{seconds:.0f} s' if seconds else 'a little'}, then {_AGAIN}"
     if status >= 500:
         return f"the Hub has trouble of its own (status {status}): wait a little, then {_AGAIN}"
     return f"the Hub refuses it (status {status}: {said})"

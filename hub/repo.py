@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.errors import PublishError
+
 # The Hub also has a few old names without an owner; here they are rather folders that are missing.
 _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?", re.ASCII)
 
@@ -37,3 +39,17 @@ def parse(name: str) -> Path | RepoId | None:
         return None
     repo_id, _, revision = name.partition("@")
     return RepoId(repo_id, revision or None)
+
+
+def check_repo_id(name: str) -> None:
+    """Refuses to push to what is no repository's name.
+
+    Raises:
+        PublishError: Says what a name looks like.
+    """
+    if name.count("/") != 1 or name.startswith("/") or name.endswith("/"):
+        raise PublishError(f"{name!r} names no repository: give user/name or organisation/name, such as alice/dances")
+    if "@" in name:
+        raise PublishError(
+            f"{name!r} names a revision: give {name.partition('@')[0]} and --revision BRANCH or --tag TAG"
+        )

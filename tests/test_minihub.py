@@ -367,6 +367,75 @@ def test_a_pull_request_is_opened_read_and_added_to(hub: RunningHub, model: Path
     assert client(hub, others, token=hub.other_token)[0] == forbidden
 
 
+def test_a_history_is_squashed_and_objects_are_deleted(hub: RunningHub, tmp_path: Path) -> None:
+    said = client(
+        hub,
+        """
+        repo_id = "alice/squashed"
+        api.create_repo(repo_id)
+        for name in ("a", "b"):
+            api.upload_file(path_or_fileobj=name.encode() * 3000, path_in_repo="x.safetensors", repo_id=repo_id)
+        before = [commit.commit_id for commit in api.list_repo_commits(repo_id)]
+        api.create_tag(repo_id, tag="v1", revision=before[1])
+        api.super_squash_history(repo_id, commit_message="one")
+        squashed = titles(repo_id), titles(repo_id, revision="v1")
+        files = list(api.list_lfs_files(repo_id))
+        old = [file for file in files if file.file_oid == hashlib.sha256(b"a" * 3000).hexdigest()]
+        def get(revision):
+            options = dict(filename="x.safetensors", revision=revision, force_download=True)
+            return outcome(hf_hub_download, repo_id, **options)
+
+        served = get("v1")
+        api.permanently_delete_lfs_files(repo_id, old, rewrite_history=False)
+        after = [get("v1"), get(before[1]), get("main")]
+        kept = len(list(api.list_lfs_files(repo_id))), api.file_exists(repo_id, "x.safetensors", revision="v1")
+        api.permanently_delete_lfs_files(repo_id, files)
+        api.delete_tag(repo_id, tag="v1")
+        bob = HfApi(token="hf_bob")
+        print(json.dumps({
+            "squashed": squashed,
+            "listed": [[file.filename, file.size] for file in files],
+            "served": served,
+            "after": after,
+            "kept": kept,
+            "rewritten": api.list_repo_files(repo_id),
+            "tag gone": outcome(api.delete_tag, repo_id, tag="v1"),
+            "no branch": outcome(api.super_squash_history, repo_id, branch="nowhere"),
+            "a pull request": outcome(api.super_squash_history, repo_id, branch="refs/pr/1"),
+            "not yours": outcome(bob.super_squash_history, repo_id),
+            "not shown": outcome(lambda: list(bob.list_lfs_files(repo_id))),
+        }))
+        """,
+    )
+    assert said["squashed"][0] == ["one"]
+    assert said["squashed"][1][1:] == ["initial commit"]
+    assert said["listed"] == [["x.safetensors", 3000]] * 2
+    assert said["served"] == "done"
+    assert said["after"] == [["RemoteEntryNotFoundError", 404]] * 2 + ["done"]
+    assert said["kept"] == [1, False]
+    assert said["rewritten"] == [".gitattributes"]
+    assert said["tag gone"] == said["no branch"] == ["RevisionNotFoundError", 404]
+    assert said["a pull request"] == ["BadRequestError", 400]
+    assert said["not yours"] == said["not shown"] == ["HfHubHTTPError", 403]
+
+
+def test_a_limit_is_told_as_the_hub_does(hub: RunningHub) -> None:
+    hub.faults([{"status": 429, "match": "whoami"}])
+    said = client(
+        hub,
+        """
+        from huggingface_hub.errors import HfHubHTTPError
+        from huggingface_hub.utils import parse_ratelimit_headers
+        try:
+            api.whoami()
+        except HfHubHTTPError as error:
+            limit = parse_ratelimit_headers(error.response.headers)
+        print(json.dumps([limit.remaining, limit.reset_in_seconds, limit.limit, limit.window_seconds]))
+        """,
+    )
+    assert said == [0, 1, 500, 300]
+
+
 def test_a_large_object_goes_in_parts(plain_hub: RunningHub, tmp_path: Path) -> None:
     (tmp_path / "large.safetensors").write_bytes(noise(150_000))
     plain_hub.faults(

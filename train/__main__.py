@@ -237,14 +237,25 @@ def push(
     public: Annotated[bool, typer.Option("--public", help="Let everybody see it.")] = False,
     revision: Annotated[str | None, typer.Option(help="Push to this branch instead of main.")] = None,
     tag: Annotated[str | None, typer.Option(help="Give the result this tag.")] = None,
+    squash: Annotated[
+        bool, typer.Option("--squash", help="Rewrite every branch to one commit: earlier ones are gone for good.")
+    ] = False,
+    delete_tags: Annotated[
+        bool, typer.Option("--delete-tags", help="Delete the tags that still hold what --squash removes.")
+    ] = False,
 ) -> None:
     """Pushes MODEL to the Hub, private unless --public. Pushing again sends what differs.
 
+    Pictures in the model folder that everybody will see are checked before anything is sent: their licences, in every
+    earlier commit and tag, too.
+
     Example: python -m train push runs/first/model user/dances-resnet34 --space user/nritya
     """
+    from hub.publish import PushOptions
     from train.push import push_model
 
-    for done in push_model(model, repo_id, space, static_space, dataset, public, revision, tag):
+    options = PushOptions(public, revision, tag, squash, delete_tags=delete_tags)
+    for done in push_model(model, repo_id, space, static_space, dataset, options):
         print(done)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from dataset_card.checks.opening import OpenDataset
 from dataset_card.checks.pictures import Picture
 from dataset_card.checks.result import Result, judge
-from dataset_card.licenses import UNKNOWN, license_of
+from dataset_card.licenses import license_of
 
 
 def check_licences(dataset: OpenDataset, pictures: Sequence[Picture]) -> Iterator[Result]:
@@ -36,11 +36,7 @@ def check_licences(dataset: OpenDataset, pictures: Sequence[Picture]) -> Iterato
     yield judge(
         "attribution",
         "FOUND",
-        [
-            f"{p.where}: {p.license}"
-            for p in pictures
-            if known_as[p.license].attribution and known_as[p.license] != UNKNOWN and not p.credited
-        ],
+        [f"{p.where}: {p.license}" for p in pictures if p.why_not_publish and known_as[p.license].redistributable],
         what="author or source_url is missing where the licence asks for them",
         advice="fill both columns in",
         fine="everybody is named who must be",

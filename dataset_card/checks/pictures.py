@@ -15,12 +15,14 @@ from PIL import ExifTags, Image
 from tqdm import tqdm
 
 from dataset_card.checks.opening import OpenDataset, readable
+from dataset_card.licenses import why_not_publish
 from dataset_card.reading.images import hashes_of, upright_rgb
 from pictures.metadata import metadata_in
 from pictures.refused import RefusedError
 
 # Enough to keep every core busy, few enough that their bytes do not matter.
 _ROWS_AT_ONCE = 64
+_TEXTS = ("sha256", "group", "license", "author", "source_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Picture:
         sha256: What the column of this name says; empty without one.
         group: What the column of this name says; empty without one.
         license: What the column of this name says; empty without one.
-        credited: Author and source_url are both filled in.
+        why_not_publish: What `push --public` has against it; empty when nothing.
         look: What decoding it told; None when it can't be decoded.
         refusal: Why not, the same words for every case; empty when it can.
         metadata: What its file carries besides the picture; None for a container that nobody here can walk.
@@ -67,7 +69,7 @@ class Picture:
     sha256: str
     group: str
     license: str
-    credited: bool
+    why_not_publish: str
     look: Look | None
     refusal: str
     metadata: tuple[str, ...] | None
@@ -99,7 +101,7 @@ def look_at_all(dataset: OpenDataset) -> list[Picture]:
 
 
 def _picture(dataset: OpenDataset, split: str, row: int, record: dict[str, Any]) -> Picture:
-    said = {column: record[column] or "" for column in ("sha256", "group", "license") if dataset.has_text(column)}
+    said = {column: (record[column] or "") if dataset.has_text(column) else "" for column in _TEXTS}
     label, label_fault = _label(dataset, record)
     content, refusal, look = b"", "", None
     metadata: tuple[str, ...] | None = ()
@@ -118,16 +120,16 @@ def _picture(dataset: OpenDataset, split: str, row: int, record: dict[str, Any])
         except ValueError:
             metadata = None
     file = "/".join(image["path"].split("::")[0].split("/")[-2:]) if image and image["path"] else ""
-    name = said.get("sha256", "")[:12] or file or (hashlib.sha256(content).hexdigest()[:12] if content else "")
+    name = said["sha256"][:12] or file or (hashlib.sha256(content).hexdigest()[:12] if content else "")
     return Picture(
         split=split,
         where=f"{split} row {row} ({name})" if name else f"{split} row {row}",
         label=label,
         label_fault=label_fault,
-        sha256=said.get("sha256", ""),
-        group=said.get("group", ""),
-        license=said.get("license", ""),
-        credited=all(dataset.has_text(column) and record[column] for column in ("author", "source_url")),
+        sha256=said["sha256"],
+        group=said["group"],
+        license=said["license"],
+        why_not_publish=why_not_publish(said["license"], said["author"], said["source_url"]) or "",
         look=look,
         refusal=refusal,
         metadata=metadata,

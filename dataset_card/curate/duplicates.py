@@ -127,7 +127,8 @@ def near_pairs(
     The distance of two pictures is the smallest of 58 Hamming distances: one's whole against the other's whole and
     windows, and the reverse, each as it is and mirrored. Half of the bits are compared first, and the others only
     where the half leaves hope: of pairs exactly at `distance` some 0.01 % are missed, of closer ones less. On two
-    cores, 10,000 pictures take 1.2 s and 60,000 some 40 s; memory is 480 bytes a picture twice, and some 20 MB a thread.
+    cores, 10,000 pictures take 1.2 s and 60,000 some 40 s; memory is 480 bytes a picture twice, and some 20 MB a
+    thread.
 
     Args:
         hashes: Shape (pictures, HASH_BYTES): see `hash_rows`.

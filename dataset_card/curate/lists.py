@@ -14,6 +14,9 @@ from files.errors import UserError
 
 ACTIONS = ("keep", "delete", "relabel")
 REMOVED = "removed.csv"
+REJECTED = "rejected.csv"
+"""Names every file that a build left out; it stays on the machine of whoever builds."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 

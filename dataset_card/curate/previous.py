@@ -32,8 +32,8 @@ class Previous:
     """What is known of the pictures of earlier datasets.
 
     Attributes:
-        pictures: By `sha256`: `split`, the last that the picture was in, empty where that counts no more; `hashes`, the
-            perceptual hash of the whole picture, empty where unknown.
+        pictures: By `sha256`: `split`, the last that the picture was in, empty where that counts no more; `hashes`,
+            the perceptual hash of the whole picture, empty where unknown.
         ratios: The shares that the last dataset was split by.
     """
 

@@ -165,6 +165,10 @@ def _forbid_changes(rows: dict[str, Rows]) -> None:
     rows["train"][3] |= {"license": "cc-by-nd-4.0", "source_url": "https://example.org/3"}
 
 
+def _ask_for_a_page(rows: dict[str, Rows]) -> None:
+    rows["train"][3] |= {"license": "cc-by-4.0", "author": "Anna", "source_url": ""}
+
+
 def _ask_for_a_name(rows: dict[str, Rows]) -> None:
     rows["train"][3] |= {"license": "cc-by-4.0", "author": "", "source_url": "https://example.org/3"}
 
@@ -192,6 +196,7 @@ def _ask_for_a_name(rows: dict[str, Rows]) -> None:
         (_lose_a_licence, {"licences: licence", "licences: in the card"}, "train row 3 (SHA): unknown"),
         (_forbid_changes, {"licences: licence", "licences: in the card"}, "train row 3 (SHA): cc-by-nd-4.0"),
         (_ask_for_a_name, {"licences: attribution", "licences: in the card"}, "train row 3 (SHA): cc-by-4.0"),
+        (_ask_for_a_page, {"licences: attribution", "licences: in the card"}, "train row 3 (SHA): cc-by-4.0"),
     ],
 )  # fmt: skip
 def test_a_fault_in_the_data_is_found_and_nothing_else(

@@ -1,6 +1,6 @@
 import pytest
 
-from dataset_card.licenses import UNKNOWN, license_of, license_of_url
+from dataset_card.licenses import UNKNOWN, license_of, license_of_url, why_not_publish
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,22 @@ def test_duties(name: str, redistributable: bool, attribution: bool, share_alike
     assert license.attribution is attribution
     assert license.share_alike is share_alike
     assert license.noncommercial is noncommercial
+
+
+@pytest.mark.parametrize(
+    ("license_id", "author", "source_url", "why"),
+    [
+        ("cc0-1.0", "", "", None),
+        ("public-domain", "", "", None),
+        ("cc-by-4.0", "Anna", "https://example.org/1", None),
+        ("cc-by-4.0", " ", "https://example.org/1", "cc-by-4.0 without an author to name"),
+        ("cc-by-4.0", "Anna", " ", "cc-by-4.0 without a source_url to link to"),
+        ("cc-by-nd-4.0", "Anna", "https://example.org/1", "licence cc-by-nd-4.0"),
+        ("", "Anna", "https://example.org/1", "licence unknown"),
+    ],
+)
+def test_what_may_be_published(license_id: str, author: str, source_url: str, why: str | None) -> None:
+    assert why_not_publish(license_id, author, source_url) == why
 
 
 def test_what_nobody_knows_is_not_published() -> None:

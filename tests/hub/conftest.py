@@ -1,11 +1,15 @@
 """A Hub on loopback, and the commands run against it as their users run them."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import ROOT
@@ -63,6 +67,40 @@ def ask(hub: RunningHub, code: str, **identity: Any) -> str:
     answer = run(hub, "-c", code, **identity)
     assert answer.returncode == 0, answer.stderr
     return answer.stdout.strip()
+
+
+STATE = """
+import json
+from huggingface_hub import HfApi
+api, of = HfApi(), {"repo_id": "REPO", "repo_type": "TYPE"}
+refs = api.list_repo_refs(**of)
+print(json.dumps({
+    "private": api.repo_info(**of).private,
+    "files": sorted(set(api.list_repo_files(**of)) - {".gitattributes"}),
+    "titles": [commit.title for commit in api.list_repo_commits(**of)],
+    "commits": [commit.commit_id for commit in api.list_repo_commits(**of)],
+    "refs": {"branches": [ref.name for ref in refs.branches], "tags": [ref.name for ref in refs.tags]},
+}))
+"""
+
+
+def state_of(hub: RunningHub, repo_id: str, repo_type: str = "dataset") -> dict[str, Any]:
+    """Returns what the Hub says of a repository: visibility, files, commits, branches and tags."""
+    return json.loads(ask(hub, STATE.replace("REPO", repo_id).replace("TYPE", repo_type)))
+
+
+def with_licenses(dataset_folder: Path, folder: Path, licenses: list[str]) -> Path:
+    """Copies a dataset folder, the first pictures of its test split under other licences, without authors."""
+    shutil.copytree(dataset_folder, folder)
+    path = folder / "data" / "test-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    blank = [""] * len(licenses)
+    for name, values in (("license", licenses), ("author", blank), ("source_url", blank)):
+        column = table.schema.get_field_index(name)
+        rest = table[name].to_pylist()[len(licenses) :]
+        table = table.set_column(column, table.schema.field(column), pa.array([*values, *rest], pa.string()))
+    pq.write_table(table, path)
+    return folder
 
 
 @pytest.fixture(scope="session")

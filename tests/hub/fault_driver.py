@@ -21,6 +21,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import disable_progress_bars, httpx
 
+from hub.publish import PushOptions
+
 FAULTS: dict[str, dict[str, Any]] = {
     "429": {"status": 429, "headers": {"Retry-After": "0"}},
     "503": {"status": 503},
@@ -69,21 +71,22 @@ def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
         from dataset_card.push import push_dataset
 
         def push(repo_id: str) -> object:
-            return push_dataset(folder, repo_id, public=True, revision=None, tag="v1")
+            return push_dataset(folder, repo_id, PushOptions(public=True, tag="v1"))
 
         needed = {"README.md", "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"}
     elif kind == "model":
         from train.push import push_model
 
         def push(repo_id: str) -> object:
-            return push_model(folder, repo_id, None, None, None, public=True, revision=None, tag="v1")
+            return push_model(folder, repo_id, None, None, None, PushOptions(public=True, tag="v1"))
 
         needed = {"README.md", "config.json", "model.safetensors"}
     else:
         from train.push import push_space
 
         def push(repo_id: str) -> object:
-            return push_space(repo_id, "alice/model", {"id": None, "drawings": True}, has_onnx=True, public=True)
+            data = {"id": None, "drawings": True}
+            return push_space(repo_id, "alice/model", data, has_onnx=True, options=PushOptions(public=True))
 
         needed = {"README.md", "app.py", "requirements.txt", "hub/model_folder.py"}
 

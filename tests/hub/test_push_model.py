@@ -1,7 +1,9 @@
 import hashlib
+import io
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,10 @@ from demo.answering import Answering
 from demo.models.model import load_model
 from demo.telling.verdict import Kind
 from tests.conftest import serve
-from tests.hub.conftest import ask, push, refused, run
+from tests.hub.conftest import ask, push, refused, run, state_of
 from tests.minihub.fixture import RunningHub
 from train.judging.reporting.credits import FOLDER, Credit, write_credits
+from train.push import not_for_everybody, without_local_paths
 
 STATE = """
 import json
@@ -199,6 +202,52 @@ for name, content in {"config.json": json.dumps(config).encode(), "model.safeten
     assert "is not to be trusted" in served.stderr
     fetched = {path.name for path in home.rglob("*") if path.is_file()}
     assert not fetched & {"pytorch_model.bin", "evil.py"}
+
+
+def test_a_recipe_does_not_tell_where_files_lie(hub: RunningHub, pushed_model: str, model_folder: Path) -> None:
+    download = f"hf_hub_download({pushed_model!r}, 'recipe.yaml')"
+    code = f"from huggingface_hub import hf_hub_download\nprint(open({download}).read())"
+    pushed = ask(hub, code).splitlines()
+    here = (model_folder / "recipe.yaml").read_text().strip().splitlines()
+    assert [line for line in pushed if line not in here] == ["dataset: dances", "output_dir: run"]
+    assert len(pushed) == len(here)
+    for kept in ("dataset: user/dances@v1", "init_from: user/model", "weights: null", "init_from: null"):
+        assert without_local_paths(kept) == kept
+    assert without_local_paths("weights: /home/anna/lite0.safetensors") == "weights: lite0.safetensors"
+
+
+def test_pictures_that_must_not_be_seen_do_not_turn_public(
+    hub: RunningHub, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model", ignore=shutil.ignore_patterns("report"))
+    path = folder / "examples" / "examples.json"
+    free = json.loads(path.read_text())
+    path.write_text(json.dumps([{**free[0], "license": "cc-by-nd-4.0"}, *free[1:]]))
+    words = ("train", folder, "alice/exampled")
+    message = refused(hub, *words, "--public")
+    assert f"1 pictures or files (1 x licence cc-by-nd-4.0: {free[0]['file']}) must not be published" in message
+    push(hub, *words, "--tag", "v1")
+    path.write_text(json.dumps(free))
+    message = refused(hub, *words, "--public")
+    assert (
+        "everybody would see the history of alice/exampled: 1 pictures or files (1 x licence cc-by-nd-4.0" in message
+    )
+    assert "tag v1" in message
+    line = push(hub, *words, "--public", "--squash", "--delete-tags")
+    assert "history of main rewritten, tags deleted: v1" in line
+    state = state_of(hub, "alice/exampled", "model")
+    assert (state["private"], len(state["titles"]), state["refs"]["tags"]) == (False, 1, [])
+    # Pictures of the reference features tell whose they are within their archive.
+    with zipfile.ZipFile(folder / "reference_pictures.zip", "w") as archive:
+        archive.writestr(
+            "pictures.json", json.dumps([{"file": "0.jpg", "license": "", "author": "", "source_url": ""}])
+        )
+    with (folder / "reference_pictures.zip").open("rb") as content:
+        refusals = not_for_everybody("reference_pictures.zip", lambda: content)
+    assert refusals == [("0.jpg", "licence unknown")]
+    assert not_for_everybody("report/credits.json", lambda: io.BytesIO(b"[1]")) == [
+        ("report/credits.json", "a list of pictures that can't be read")
+    ]
 
 
 def test_a_report_goes_along_only_where_every_picture_may(hub: RunningHub, model_folder: Path, tmp_path: Path) -> None:

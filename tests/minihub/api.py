@@ -138,6 +138,8 @@ def _resolve(hub: "Hub", request: Request, repository: Repository, revision: str
     entry = repository.files(commit).get(path)
     if not entry:
         raise RefusedError(404, "Entry not found", "EntryNotFound", headers)
+    if entry["lfs"] and entry["sha256"] not in repository.state["lfs"]:
+        raise RefusedError(404, "Entry not found: its object was deleted", "EntryNotFound", headers)
     if entry["lfs"]:
         etag = f'"{entry["sha256"]}"'
         headers |= {"X-Linked-Etag": etag, "X-Linked-Size": str(entry["size"]), "ETag": etag}

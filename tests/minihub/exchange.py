@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.minihub.answers import RefusedError
-from tests.minihub.faults import Fault
+from tests.minihub.faults import LIMITER, Fault
 
 UPLOADS = ("PUT", "POST")
 
@@ -66,7 +66,8 @@ class Exchange:
             await self.hang_up()
         if isinstance(self.fault.status, int):
             message = f"injected fault {self.fault.status}"
-            response: Response = RefusedError(self.fault.status, message, headers=self.fault.headers).response
+            headers = self.fault.headers or (LIMITER if self.fault.status == 429 else {})
+            response: Response = RefusedError(self.fault.status, message, headers=headers).response
         else:
             response = await work(self)
         if self.fault.status == "lose":

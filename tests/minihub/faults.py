@@ -3,7 +3,8 @@
 `POST /_faults` takes one fault or a list of them, `GET` shows what is left of them, `DELETE` clears them. `GET /_log`
 lists every request that was served on either socket, `DELETE` empties it. A fault's `status` is one of
 
-- a number: that answer instead of the work, with `headers` (`{"Retry-After": "1"}`);
+- a number: that answer instead of the work, with `headers` (`{"Retry-After": "1"}`); a 429 without any has those of
+  the Hub's own limiter, which asks to wait for a second;
 - `drop`: cuts the connection within the body, after `bytes` of it (half of it where not given);
 - `lose`: does the work, then cuts the connection before answering;
 - `corrupt`: flips one byte at `bytes` (in the middle where not given), of an upload as it comes, else of the answer;
@@ -24,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 
 from tests.minihub.answers import RefusedError, not_found
 
+LIMITER = {"RateLimit": '"api";r=0;t=1', "RateLimit-Policy": '"fixed window";"api";q=500;w=300'}
 STATUSES = ("drop", "lose", "corrupt", "slow")
 
 

@@ -169,6 +169,21 @@ class Repository:
         self.save()
         return name
 
+    def squash(self, branch: str, title: str, author: str) -> None:
+        """Makes the head's files the only commit of a branch. Those before it still answer to their hashes."""
+        files = self.files(self.state["branches"].pop(branch))
+        self.add_commit(branch, files, title, "", author)
+
+    def delete_objects(self, oids: list[str], rewrite_history: bool) -> None:
+        """Deletes LFS objects for good and, asked to, the files of all commits that refer to them."""
+        for oid in oids:
+            self.state["lfs"].pop(oid, None)
+        if rewrite_history:
+            for commit in self.state["commits"].values():
+                kept = {path: entry for path, entry in commit["files"].items() if entry["sha256"] not in oids}
+                commit["files"] = kept
+        self.save()
+
     def history(self, commit: str | None) -> Iterator[tuple[str, Commit]]:
         """A commit and those before it, newest first."""
         while commit:

@@ -13,12 +13,13 @@ from tests.minihub.answers import RefusedError, not_found, page_of
 from tests.minihub.auth import User, check_may_contribute, check_may_write
 from tests.minihub.commits import commit
 from tests.minihub.repository import PULL_REQUEST, Repository
-from tests.minihub.views import history_view, path_view, refs_view, repository_view, runtime_view
+from tests.minihub.views import history_view, objects_view, path_view, refs_view, repository_view, runtime_view
 
 if TYPE_CHECKING:
     from tests.minihub.server import Hub
 
 EXPANDED_PAGE = 50
+FOR_WRITERS = ("xet-write-token", "lfs-files")
 FOR_PULL_REQUESTS = ("preupload", "commit", "xet-write-token")
 
 
@@ -41,7 +42,7 @@ class Call:
         match self.route:
             case ["POST", "paths-info", *_]:
                 return
-            case ["GET", what, *rest] if what != "xet-write-token" and rest[:1] != ["write"]:
+            case ["GET", what, *rest] if what not in FOR_WRITERS and rest[:1] != ["write"]:
                 return
             case ["GET"]:
                 return
@@ -80,6 +81,8 @@ def answer_call(hub: "Hub", call: Call) -> Response:
             return JSONResponse(refs_view(repository, call.flag("include_prs")))
         case ["GET", "commits", revision]:
             return page_of(call.request, history_view(repository, repository.resolve(revision)), hub.settings.page)
+        case ["GET", "lfs-files"]:
+            return page_of(call.request, objects_view(repository), hub.settings.page)
         case ["GET", "discussions"]:
             return discussions.discussion_page(call.request, repository)
         case ["GET", "discussions", number]:
@@ -155,7 +158,7 @@ def _space_settings(call: Call, what: str) -> Response:
 
 
 def _change(call: Call) -> None:
-    """Visibility, branches and tags."""
+    """Visibility, branches and tags, history and stored objects."""
     state, repository = call.repository.state, call.repository
     match call.route:
         case ["PUT", "settings"]:
@@ -172,6 +175,17 @@ def _change(call: Call) -> None:
             if tag in state["tags"]:
                 raise RefusedError(409, f"Tag already exists: {tag}")
             state["tags"][tag] = repository.resolve(revision)
+        case ["POST", "super-squash", name] if name not in state["branches"] and name in state["tags"]:
+            raise RefusedError(400, f"Invalid reference for a branch: {name}")
+        case ["POST", "super-squash", name] if name.startswith("refs/"):
+            raise RefusedError(400, f"Invalid reference for a branch: {name}")
+        case ["POST", "super-squash", name] if name not in state["branches"]:
+            raise RefusedError(404, f"Invalid rev id: {name}", "RevisionNotFound")
+        case ["POST", "super-squash", name]:
+            repository.squash(name, call.payload["message"], call.writer().name)
+        case ["POST", "lfs-files", "batch"]:
+            deletions = call.payload["deletions"]
+            repository.delete_objects(deletions["sha"], deletions["rewriteHistory"])
         case ["DELETE", "branch", "main"]:
             raise RefusedError(403, "Invalid branch: main")
         case ["DELETE", "branch" | "tag" as what, name]:

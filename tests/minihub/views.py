@@ -114,3 +114,24 @@ def history_view(repository: Repository, commit: str) -> list[View]:
         }
         for name, found in repository.history(commit)
     ]
+
+
+def objects_view(repository: Repository) -> list[View]:
+    """The LFS objects of a repository, each with one of the names it has, or had."""
+    names = {
+        entry["sha256"]: path
+        for commit in repository.state["commits"].values()
+        for path, entry in commit["files"].items()
+        if entry["lfs"]
+    }
+    return [
+        {
+            "fileOid": oid,
+            "filename": names.get(oid, ""),
+            "oid": hashlib.sha1(oid.encode()).hexdigest()[:24],
+            "pushedAt": repository.state["created"],
+            "ref": "main",
+            "size": size,
+        }
+        for oid, size in repository.state["lfs"].items()
+    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import yaml
 from huggingface_hub import DatasetCard, hf_hub_download
 
 from files.errors import UserError, first_line
@@ -124,6 +125,8 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
             f"{name} is no folder here and could not be loaded from the Hub ({redact(first_line(error))}): "
             "check the name, the network and your token"
         ) from None
+    except yaml.YAMLError as error:
+        raise DatasetError(f"{name} has a README.md whose YAML block can't be read ({first_line(error)})") from None
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         if empty := _NO_DATA.search(str(error)):
             raise DatasetError(f"{name} has no picture in {empty[1]}: add some, or remove the split's files") from None
@@ -157,7 +160,7 @@ def _card_metadata(place: Path | RepoId) -> dict[str, Any]:
         else:
             path = str(place / "README.md")
         return DatasetCard.load(path).data.to_dict()
-    except (*CLIENT_ERRORS, ValueError):
+    except (*CLIENT_ERRORS, ValueError, yaml.YAMLError):
         # A dataset without a card, or with a card of another make, can be trained on all the same.
         return {}
 

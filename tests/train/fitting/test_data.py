@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,14 @@ def test_a_name_that_is_nowhere() -> None:
 def test_a_folder_without_data(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no dataset"):
         load_images(str(tmp_path))
+
+
+def test_a_card_edited_by_hand(dataset_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(dataset_folder, tmp_path / "dances")
+    card = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(card.replace("pretty_name:", "pretty_name: ["))
+    with pytest.raises(DatasetError, match=r"has a README\.md whose YAML block can't be read"):
+        load_images(str(folder))
 
 
 def test_a_split_that_is_missing(dataset_folder: Path) -> None:
