@@ -19,8 +19,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**12)
 # At the first call it asks matplotlib, where that is installed, what it draws with. Unless this says so, matplotlib
-# imports all of itself to find out, and the visitor waits.
-os.environ.setdefault("MPLBACKEND", "agg")
+# imports all of itself to find out, and the visitor waits. Every shell of a notebook names another one, which need not
+# be installed.
+os.environ["MPLBACKEND"] = "agg"
 # And before Pillow is: the memory of two decoded pictures, 16 MB each at most, stays for the next ones.
 os.environ.setdefault("PILLOW_BLOCKS_MAX", "2")
 

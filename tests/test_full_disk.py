@@ -42,7 +42,7 @@ def test_fit_goes_on_when_there_is_room(dataset_folder: Path, run_folder: Path, 
     words = ("train", "fit", "recipes/debug.yaml", f"dataset={dataset_folder}", f"output_dir={small_disk / 'run'}")
     answer = _run(*words)
     assert answer.returncode == 2, answer.stderr
-    assert "no space left on " in answer.stderr.splitlines()[-1]
+    assert "No space left on device" in answer.stderr.splitlines()[-1]
     assert "Traceback" not in answer.stderr
     subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
     answer = _run(*words, "resume_from_checkpoint=true")

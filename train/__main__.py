@@ -261,6 +261,8 @@ def push(
 
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
+    # Libraries import matplotlib, which can't be done where a notebook's shell names a backend that is not installed.
+    os.environ["MPLBACKEND"] = "agg"
     with one_line_exit():
         app([expand_home(word) for word in (sys.argv[1:] if words is None else words)])
 

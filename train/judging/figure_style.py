@@ -5,13 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
-from matplotlib.ft2font import FT2Font
-
-mpl.use("agg")
+from pictures.figures import mpl
 
 BLUE, ORANGE, GREY, INK = "#1f5f8b", "#d1603d", "#8a8580", "#2b2522"
 STYLE: Any = {
@@ -32,7 +26,7 @@ STYLE: Any = {
     # A class may be called "$x$".
     "text.parse_math": False,
 }
-FONT = findfont(FontProperties(family="DejaVu Sans"), fallback_to_default=False)
+FONT = mpl.font_manager.findfont(mpl.font_manager.FontProperties(family="DejaVu Sans"), fallback_to_default=False)
 """Comes with matplotlib, and so is the same everywhere."""
 _LONGEST = 28
 
@@ -49,14 +43,13 @@ def caption(name: str, otherwise: str) -> str:
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG, makes its folder where there is none, and closes it."""
+def save(figure: mpl.figure.Figure, path: Path) -> None:
+    """Writes a figure as PNG and makes its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    plt.close(figure)
 
 
 @cache
 def _letters() -> frozenset[int]:
     # No script of India; and some of Hebrew and Arabic, which are not turned round on every machine.
-    return frozenset(code for code in FT2Font(FONT).get_charmap() if not 0x590 <= code <= 0x8FF)
+    return frozenset(code for code in mpl.ft2font.FT2Font(FONT).get_charmap() if not 0x590 <= code <= 0x8FF)

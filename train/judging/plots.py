@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
+from pictures.figures import mpl, subplots
 from train.judging.figure_style import BLUE, GREY, ORANGE, STYLE, captions, save
 
 _MOST_NUMBERED, _MOST_NAMED = 40, 60
@@ -28,8 +25,8 @@ def plot_confusion_matrix(path: Path, counts: np.ndarray, label_names: Sequence[
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     right = np.eye(len(counts), dtype=bool)
     side = 2.2 + 0.6 * len(label_names) if len(label_names) <= _MOST_NUMBERED else 14
-    with plt.rc_context({**STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
-        figure, axis = plt.subplots(figsize=(side + 0.6, side))
+    with mpl.rc_context({**STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
+        figure, axis = subplots(figsize=(side + 0.6, side))
         for kind, colors in ((right, "Blues"), (~right, "Oranges")):
             # Not the darkest shades, on which black can't be read.
             axis.imshow(np.ma.masked_where(~kind | (counts == 0), 0.1 + 0.6 * shares), cmap=colors, vmin=0, vmax=1)
@@ -62,8 +59,8 @@ def plot_per_class(path: Path, per_class: dict[str, dict[str, Any]], title: str)
     """
     names = dict(zip(per_class, captions(list(per_class)), strict=True))
     shown = sorted((row["recall"], name) for name, row in per_class.items() if row["pictures"])
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(5.4, 1.4 + 0.36 * len(shown)))
+    with mpl.rc_context(STYLE):
+        figure, axis = subplots(figsize=(5.4, 1.4 + 0.36 * len(shown)))
         places = range(len(shown))
         rows = [per_class[name] for _, name in shown]
         axis.barh(places, [row["recall"] for row in rows], 0.62, color=BLUE, alpha=0.3, label="found (recall)")
@@ -76,7 +73,7 @@ def plot_per_class(path: Path, per_class: dict[str, dict[str, Any]], title: str)
         axis.set_yticks(places, [f"{names[name]}  ({per_class[name]['pictures']})" for _, name in shown])
         axis.tick_params(axis="y", length=0)
         axis.set(title=title, xlim=(0, 1.02), ylim=(-0.6, len(shown) - 0.4))
-        axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
         figure.legend(loc="outside lower center", ncols=3)
         save(figure, path)
 
@@ -93,10 +90,8 @@ def plot_reliability(
         before: The same before calibration; empty when there was none.
         title: Stands above it.
     """
-    with plt.rc_context(STYLE):
-        figure, (axis, strip) = plt.subplots(
-            2, 1, figsize=(4.6, 4.4), sharex=True, gridspec_kw={"height_ratios": (4, 1)}
-        )
+    with mpl.rc_context(STYLE):
+        figure, (axis, strip) = subplots(2, 1, figsize=(4.6, 4.4), sharex=True, gridspec_kw={"height_ratios": (4, 1)})
         axis.plot((0, 1), (0, 1), color=GREY, lw=0.8, ls="--")
         axis.text(0.04, 0.075, "as sure as right", color="#6b6661", fontsize=7, rotation=45, rotation_mode="anchor")
         if before:
@@ -115,8 +110,8 @@ def plot_reliability(
             middle, width = (row["low"] + row["high"]) / 2, row["high"] - row["low"]
             strip.bar(middle, row["pictures"], 0.92 * width, color=BLUE, alpha=0.35)
         strip.set(xlabel="probability of the answer", ylabel="pictures")
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        strip.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+        strip.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
         strip.yaxis.set_major_locator(mpl.ticker.MaxNLocator(2, integer=True))
         save(figure, path)
 
@@ -135,8 +130,8 @@ def plot_risk_coverage(
     points = sorted(points, key=lambda row: row["coverage"])
     xs, ys = [row["coverage"] for row in points], [row["accuracy"] for row in points]
     lows, highs = zip(*(row["accuracy_interval"] for row in points), strict=True)
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(4.6, 4.4))
+    with mpl.rc_context(STYLE):
+        figure, axis = subplots(figsize=(4.6, 4.4))
         axis.fill_between(xs, lows, highs, color=BLUE, alpha=0.15, lw=0, label="95 % interval")
         axis.plot(xs, ys, color=BLUE, label="right among the answered")
         axis.axhline(ys[-1], color=GREY, lw=0.8, ls="--", label=f"all answered: {ys[-1]:.0%} right")
@@ -145,11 +140,11 @@ def plot_risk_coverage(
         low = min([*lows[len(lows) // 10 :], ys[-1]])
         axis.set(title=title, xlabel="answered, the surest first", xlim=(0, 1.01), ylim=(max(0, low - 0.15), 1.02))
         for part in (axis.xaxis, axis.yaxis):
-            part.set_major_formatter(PercentFormatter(1, decimals=0))
+            part.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
         axis.legend(loc="lower left")
         save(figure, path)
 
 
-def _mark(axis: Axes, x: float, y: float) -> None:
+def _mark(axis: mpl.axes.Axes, x: float, y: float) -> None:
     axis.plot(x, y, "*", color=ORANGE, ms=12, label=f"its threshold: {x:.0%} answered, {y:.0%} right")
     axis.plot((x, x), (0, y), color=ORANGE, lw=0.8, ls=":")

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
 
+from pictures.figures import mpl, subplots
 from train.fitting.lr_finder import LRFinderResult
 from train.fitting.progress import Progress
 from train.judging.figure_style import BLUE, GREY, ORANGE, STYLE, captions, save
@@ -37,8 +36,8 @@ def plot_train_batch(
     pictures, labels = zip(*(images[index] for index in chosen), strict=True)
     batch = torch.stack(pictures)
     targets = mix(batch, torch.tensor(labels), 0)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(-(-len(chosen) // 8), 8, figsize=(11, 1.55 * -(-len(chosen) // 8)), squeeze=False)
+    with mpl.rc_context(STYLE):
+        figure, axes = subplots(-(-len(chosen) // 8), 8, figsize=(11, 1.55 * -(-len(chosen) // 8)), squeeze=False)
         for axis in axes.flat:
             axis.axis("off")
         for axis, picture, target in zip(axes.flat, batch, targets, strict=False):
@@ -62,8 +61,8 @@ def plot_training(path: Path, progress: Progress) -> None:
     steps = np.concatenate([done + np.arange(1, r.steps + 1) / r.steps for done, r in enumerate(progress.records)])
     ends = np.arange(1, len(progress.records) + 1)
     first_stage_ends = sum(record.stage == 1 for record in progress.records)
-    with plt.rc_context(STYLE):
-        figure, (loss, accuracy, rate) = plt.subplots(1, 3, figsize=(11, 3))
+    with mpl.rc_context(STYLE):
+        figure, (loss, accuracy, rate) = subplots(1, 3, figsize=(11, 3))
         loss.plot(steps, progress.losses, color=BLUE, alpha=0.35, lw=0.8, label="training, per step")
         loss.plot(ends, [r.train_loss for r in progress.records], color=BLUE, label="training, per epoch")
         loss.plot(ends, [r.validation_loss for r in progress.records], color=ORANGE, label="validation")
@@ -94,8 +93,8 @@ def plot_training(path: Path, progress: Progress) -> None:
 
 def plot_lr_finder(path: Path, result: LRFinderResult) -> None:
     """Shows the loss over the learning rate, and the suggestion or why there is none."""
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(5.5, 3.2))
+    with mpl.rc_context(STYLE):
+        figure, axis = subplots(figsize=(5.5, 3.2))
         axis.plot(result.rates, result.losses, color=BLUE)
         if result.suggestion:
             at = result.rates.index(result.suggestion)
@@ -117,8 +116,8 @@ def plot_learning_curve(path: Path, curve: LearningCurve) -> None:
     bars = np.abs(np.array([point.interval for point in curve.points]).T - accuracies)
     ahead = np.geomspace(sizes[0], curve.farthest, 100)
     low, high = curve.spread(ahead)
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(5.5, 3.2))
+    with mpl.rc_context(STYLE):
+        figure, axis = subplots(figsize=(5.5, 3.2))
         axis.fill_between(ahead, low, high, color=BLUE, alpha=0.15, lw=0, label="its 95 % spread")
         within = ahead <= sizes[-1]
         axis.plot(ahead[within], curve.accuracy(ahead[within]), color=BLUE, label="power law")

@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
-from captum.attr import LayerAttribution, LayerGradCam
 from PIL import Image
 from torch import nn
+
+from pictures.figures import mpl
 
 _COLORS = mpl.colormaps["inferno"]
 
@@ -32,6 +32,9 @@ def grad_cam(model: Any, pixel_values: torch.Tensor, classes: torch.Tensor) -> n
     Raises:
         NoMapError: The last layer's output is no map.
     """
+    # Not before matplotlib, which it imports as well and which asks for more care (see `pictures.figures`).
+    from captum.attr import LayerAttribution, LayerGradCam
+
     height, width = pixel_values.shape[2:]
     # Named by timm for every architecture.
     last = model.feature_info[-1]
