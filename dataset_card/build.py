@@ -162,9 +162,7 @@ def previous_splits(out: Path, seed: int, keep_splits: str | None) -> Previous:
 def write_rejected(folder: Path, rejected: pd.DataFrame) -> None:
     """Writes `rejected.csv` into `folder`: a line per file that was left out. It is never published."""
     lines = rejected[["file", "label", "reason", "detail", "sha256"]].sort_values("file")
-    lines.to_csv(
-        folder / REJECTED, index=False, encoding="utf-8", errors="backslashreplace", lineterminator="\r\n"
-    )
+    lines.to_csv(folder / REJECTED, index=False, encoding="utf-8", errors="backslashreplace", lineterminator="\r\n")
 
 
 def summary(report: BuildReport) -> str:

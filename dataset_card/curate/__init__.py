@@ -30,9 +30,6 @@ from dataset_card.curate.splits import (
 from dataset_card.licenses import why_not_publish
 from files.errors import UserError
 
-_CLOSEST = 100
-"""Bits: two splits whose most alike pictures are further apart than this need no figure."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -65,7 +62,7 @@ class Leaks:
         exact: Pictures of the left one whose pixels are in the right one, too.
         near: Pictures of the left one with a near-duplicate in the right one.
         events: Events, each one photographer's, that have pictures in both.
-        closest: Bits of 256 between the two pictures most alike; None for more than 100.
+        closest: Bits of 256 between the two most alike near-duplicates; None where there are none.
     """
 
     left: str
@@ -209,31 +206,25 @@ def leak_report(rows: pd.DataFrame, distance: int) -> list[Leaks]:
         rows: `split`, `pixels`, `hashes` and the columns of provenance.
         distance: Bits of 256 within which two pictures are near-duplicates.
     """
-    splits = [split for split in SPLITS if (rows["split"] == split).any()]
-    place = rows["split"].map(splits.index).to_numpy()
-    near = np.zeros((len(rows), len(splits)), bool)
-    closest = np.full((len(splits), len(splits)), _CLOSEST + 1)
-    for first, second, bits in near_pairs(hash_rows(rows["hashes"]), max(distance, _CLOSEST)):
-        np.minimum.at(closest, (place[first], place[second]), bits)
-        np.minimum.at(closest, (place[second], place[first]), bits)
-        first, second = first[bits <= distance], second[bits <= distance]
-        near[first, place[second]] = near[second, place[first]] = True
-    events = _event_keys(rows)
+    parts = {split: rows[rows["split"] == split] for split in SPLITS if (rows["split"] == split).any()}
+    return [_leaks(left, right, parts[left], parts[right], distance) for left, right in combinations(parts, 2)]
 
-    def shared(column: pd.Series, left: str, right: str) -> pd.Series:
-        return column[rows["split"] == left].isin(set(column[rows["split"] == right]) - {""})
 
-    return [
-        Leaks(
-            left,
-            right,
-            exact=int(shared(rows["pixels"], left, right).sum()),
-            near=int(near[place == splits.index(left), splits.index(right)].sum()),
-            events=int(events[rows["split"] == left][shared(events, left, right)].nunique()),
-            closest=int(bits) if (bits := closest[splits.index(left), splits.index(right)]) <= _CLOSEST else None,
-        )
-        for left, right in combinations(splits, 2)
-    ]
+def _leaks(left: str, right: str, ours: pd.DataFrame, theirs: pd.DataFrame, distance: int) -> Leaks:
+    near, closest = np.zeros(len(ours), bool), distance + 1
+    hashes = hash_rows([*ours["hashes"], *theirs["hashes"]])
+    for first, _, bits in near_pairs(hashes, distance, known=len(ours), within=False):
+        near[first] = True
+        closest = min(closest, int(bits.min(initial=closest)))
+    events = _event_keys(ours)
+    return Leaks(
+        left,
+        right,
+        exact=int(ours["pixels"].isin(set(theirs["pixels"])).sum()),
+        near=int(near.sum()),
+        events=int(events[events.isin(set(_event_keys(theirs)) - {""})].nunique()),
+        closest=closest if closest <= distance else None,
+    )
 
 
 def _reject(table: pd.DataFrame, where: pd.Series | np.ndarray, reason: str, detail: pd.Series | str = "") -> int:
