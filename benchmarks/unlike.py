@@ -33,7 +33,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from dataset_card.drawing.backgrounds import PLACES, draw_background
+from drawings.places import PLACES, draw_place
 from train.fitting.data import load_images
 from train.fitting.frozen import FrozenBackbone
 from train.fitting.model import build_model, model_data_config
@@ -120,7 +120,7 @@ def clutter(count: int, seed: int) -> list[Image.Image]:
     rng, drawn = random.Random(seed), []
     for number in range(count):
         size = rng.randint(256, 480), rng.randint(256, 480)
-        drawn.append(draw_background(rng, size, size[1] * rng.uniform(0.6, 0.9), list(PLACES)[number % len(PLACES)]))
+        drawn.append(draw_place(rng, size, size[1] * rng.uniform(0.6, 0.9), PLACES[number % len(PLACES)]))
     return drawn
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_card.drawing.backgrounds import PLACES, draw_background
+from drawings.places import PLACES, draw_place
 from hub.reference_features import Nearest, ReferenceFeatures
 from train.fitting.data import DatasetError
 from train.judging.others import judge_others, load_others, title_of
@@ -14,12 +14,13 @@ from train.judging.predictions import Predictions
 
 @pytest.fixture(scope="module")
 def clutter(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures without a dancer: every stage, empty, and textures, in folders of their own."""
+    """Pictures without a dancer: every place, empty, and textures, in folders of their own."""
     folder = tmp_path_factory.mktemp("others") / "clutter"
     for kind in ("stages", "textures"):
         (folder / kind).mkdir(parents=True)
-    for number, place in enumerate(PLACES):
-        draw_background(random.Random(number), (96, 80), 60, place).save(folder / "stages" / f"{number}.jpg")
+    for number in range(7):
+        stage = draw_place(random.Random(number), (96, 80), 60, PLACES[number % len(PLACES)])
+        stage.save(folder / "stages" / f"{number}.jpg")
     for number in range(7):
         blocks = np.random.default_rng(number).integers(0, 256, (2 + number, 3 + number, 3), np.uint8)
         Image.fromarray(blocks).resize((90, 70)).save(folder / "textures" / f"{number}.PNG")

@@ -1,1 +1,0 @@
-"""Stylised dancers, drawn from code: the sample pictures of the eight dances."""

@@ -1,1 +1,0 @@
-"""One module per dance: its poses, its costume, its headgear."""
