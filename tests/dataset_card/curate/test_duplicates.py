@@ -197,6 +197,7 @@ def test_without_pairs_of_two_classes_nothing_is_estimated() -> None:
     assert estimate_distance(_noise(500), ["kathak"] * 500) == SPLIT_DISTANCE
     assert estimate_distance(_noise(6), list("ababab")) == SPLIT_DISTANCE
     assert estimate_distance(hash_rows([]), []) == SPLIT_DISTANCE
+    assert estimate_distance(_noise(1).repeat(500, axis=0), list("ab") * 250) == SPLIT_DISTANCE
 
 
 @pytest.mark.shared
