@@ -129,8 +129,8 @@ def near_pairs(
 
     The distance of two pictures is the smallest of 58 Hamming distances: one's whole against the other's whole and
     windows, and the reverse, each as it is and mirrored. Half of the bits are compared first, and the others only
-    where the half leaves hope: of pairs exactly at `distance` some 0.01 % are missed, of closer ones less. On
-    two cores, 10,000 pictures take 1.2 s and 60,000 some 40 s.
+    where the half leaves hope: of pairs exactly at `distance` some 0.01 % are missed, of closer ones less.
+    Processor time, shared by all cores: 1.9 s among 10,000 pictures, 64 s among 60,000.
 
     Args:
         hashes: Shape (pictures, HASH_BYTES): see `hash_rows`.
