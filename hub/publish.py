@@ -59,10 +59,6 @@ Check = Callable[[str, Callable[[], BinaryIO]], list[Refusal]]
 """Given a file's path in the repository and a function that opens it: what is in it that must not be seen."""
 
 
-def _nothing_refused(path: str, open_file: Callable[[], BinaryIO]) -> list[Refusal]:
-    return []
-
-
 @dataclass(frozen=True)
 class Policy:
     """What may leave for a repository of one kind.
@@ -70,9 +66,9 @@ class Policy:
     Attributes:
         repo_type: "model", "dataset" or "space".
         is_stale: Whether a file on the Hub that is not pushed now is one of ours from an earlier push, to be removed.
-        check_public: Finds what everybody must not see.
+        check_public: Finds what everybody must not see; None where there can't be any.
         remedy: What to do about the files of a push that everybody must not see.
-        check_removed: Finds what a takedown must leave nowhere.
+        check_removed: Finds what a takedown must leave nowhere; None where nothing is taken down.
         check_head: Given a function that reads a file of the branch as it is (None where there is no such file),
             raises `PublishError` when the push must not follow it.
         space_sdk: For a new Space.
@@ -80,9 +76,9 @@ class Policy:
 
     repo_type: str
     is_stale: Callable[[str], bool]
-    check_public: Check = _nothing_refused
+    check_public: Check | None = None
     remedy: str = ""
-    check_removed: Check = _nothing_refused
+    check_removed: Check | None = None
     check_head: Callable[[Callable[[str], bytes | None]], None] = lambda read: None
     space_sdk: str | None = None
 
@@ -181,8 +177,9 @@ def publish(
     with one_line_errors(f"pushing to {repo_id}"):
         remote = _Remote(repo_id, policy.repo_type)
         public = options.public or (remote.exists and not remote.private)
-        checks = [policy.check_public] * public + [policy.check_removed] * options.takedown
-        if public and (refusals := _refused_in(files, policy.check_public)):
+        check_public = policy.check_public if public else None
+        checks = [check for check in (check_public, policy.check_removed if options.takedown else None) if check]
+        if check_public and (refusals := _refused_in(files, check_public)):
             raise PublishError(f"{_listed(refusals)} must not be published: {policy.remedy}")
         branch = options.revision or "main"
         base = remote.branches.get(branch) or remote.branches.get("main")
@@ -194,10 +191,10 @@ def publish(
             wanted["README.md"] = merge_card(files["README.md"], theirs, policy.repo_type)
         changed = sorted(path for path, content in wanted.items() if differs(content, tree.get(path)))
         removed = sorted(path for path in tree.keys() - wanted.keys() if policy.is_stale(path))
-        if public:
-            # Checked above: what is there already need not be fetched to be checked again.
+        if check_public:
+            # What was checked here need not be fetched to be checked there.
             unchanged = wanted.keys() - set(changed)
-            remote.clean |= {(policy.check_public, path, _digest(tree[path])) for path in unchanged}
+            remote.clean |= {(check_public, path, _digest(tree[path])) for path in unchanged}
         stays = tree.keys() - wanted.keys() - set(removed)
         rewrite = _plan_rewrite(remote, checks, options, branch, stays, is_changed=bool(changed or removed))
         moves = bool(changed or removed or branch in rewrite.branches)
@@ -213,10 +210,8 @@ def publish(
             remote.call(remote.api.create_branch, branch=branch, exist_ok=True)
         if changed or removed:
             added = [CommitOperationAdd(path, _source(wanted[path])) for path in changed]
-            if public:
-                remote.clean |= {
-                    (policy.check_public, add.path_in_repo, add.upload_info.sha256.hex()) for add in added
-                }
+            if check_public:
+                remote.clean |= {(check_public, add.path_in_repo, add.upload_info.sha256.hex()) for add in added}
             remote.call(
                 remote.api.create_commit,
                 operations=[*added, *(CommitOperationDelete(path) for path in removed)],
@@ -318,7 +313,7 @@ class _Remote:
             if key not in self._refusals:
                 # Where the stored file was deleted, commits name it still, and nobody can see it.
                 with suppress(EntryNotFoundError):
-                    self._refusals[key] = check(path, partial(self.open, path, commit))
+                    self._refusals[key] = _patiently(check, path, partial(self.open, path, commit))
             found += self._refusals.get(key, [])
         return found
 

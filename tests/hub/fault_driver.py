@@ -2,7 +2,7 @@
 
 HF_ENDPOINT is read when the clients are imported:
 
-python -m tests.hub.fault_driver dataset|model|space FOLDER NAMESPACE FAULT        prints one JSON line per step
+python -m tests.hub.fault_driver dataset|squash|model|space FOLDER NAMESPACE FAULT     prints one JSON line per step
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import disable_progress_bars, httpx
 
 from hub.publish import PushOptions
+from tests.hub.conftest import with_licenses
 
 FAULTS: dict[str, dict[str, Any]] = {
     "429": {"status": 429, "headers": {"Retry-After": "0"}},
@@ -67,11 +68,24 @@ def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
     """Runs one fault at every step."""
     disable_progress_bars()
     warnings.simplefilter("ignore")
-    if kind == "dataset":
+    repo_type = "dataset" if kind == "squash" else kind
+
+    def prepare(repo_id: str) -> None:
+        """What is there before the push under test."""
+
+    if repo_type == "dataset":
         from dataset_card.push import push_dataset
 
+        squash = kind == "squash"
+
         def push(repo_id: str) -> object:
-            return push_dataset(folder, repo_id, PushOptions(public=True, tag="v1"))
+            return push_dataset(folder, repo_id, PushOptions(public=True, tag="v1", squash=squash, delete_tags=squash))
+
+        if squash:
+            unlicensed = with_licenses(folder, Path(os.environ["HF_HOME"]) / "unlicensed", ["unknown"])
+
+            def prepare(repo_id: str) -> None:
+                push_dataset(unlicensed, repo_id, PushOptions(tag="v1"))
 
         needed = {"README.md", "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"}
     elif kind == "model":
@@ -92,24 +106,26 @@ def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
 
     control = httpx.Client(base_url=os.environ["HF_ENDPOINT"], trust_env=False)
     api = HfApi()
+    prepare(f"{namespace}/trial-0")
     control.delete("/_log")
     error, _ = run(push, f"{namespace}/trial-0")
     assert error == "", error
     uploads_only = fault in ("corrupt", "slow")
     for number, step in enumerate(steps(control.get("/_log").json()), start=1):
-        if uploads_only and not step.startswith("PUT /" + ("" if kind == "model" else f"{kind}s/")):
+        if uploads_only and not step.startswith("PUT /" + ("" if kind == "model" else f"{repo_type}s/")):
             continue
         repo_id = f"{namespace}/trial-{number}"
+        prepare(repo_id)
         control.post("/_faults", json={"next": 1, "match": step, **FAULTS[fault]})
         error, said = run(push, repo_id)
         hit = all(fault["next"] == 0 for fault in control.get("/_faults").json())
         control.delete("/_faults")
         try:
-            there = set(api.list_repo_files(repo_id, repo_type=kind)) - {".gitattributes"}
+            there = set(api.list_repo_files(repo_id, repo_type=repo_type)) - {".gitattributes"}
         except HfHubHTTPError:
             there = set()
         again, _ = run(push, repo_id)
-        commits = api.list_repo_commits(repo_id, repo_type=kind)
+        commits = api.list_repo_commits(repo_id, repo_type=repo_type)
         answer = {
             "step": step,
             "hit": hit,
@@ -117,9 +133,10 @@ def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
             "said": said,
             "half": bool(there) and not needed <= there,
             "again": again,
-            "whole": needed <= set(api.list_repo_files(repo_id, repo_type=kind)),
+            "whole": needed <= set(api.list_repo_files(repo_id, repo_type=repo_type)),
             "commits": sum("files changed" in commit.title for commit in commits),
-            "public": not api.repo_info(repo_id, repo_type=kind).private,
+            "spoiled": kind == "squash" and len(commits) > 1,
+            "public": not api.repo_info(repo_id, repo_type=repo_type).private,
         }
         print(json.dumps(answer), flush=True)
 

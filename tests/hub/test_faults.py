@@ -15,6 +15,8 @@ from tests.minihub.fixture import start_hub
 STEPS = {"whoami", "create", "preupload", "commit/main", "settings"}
 # A Space is small text: nothing of it is stored apart, and nothing is tagged.
 MORE_STEPS = {"objects/batch", "PUT ", "refs", "tag/"}
+# The repository is there already, with a shard and a tag that nobody must see.
+SQUASH_STEPS = STEPS - {"create"} | MORE_STEPS | {"super-squash", "DELETE ", "lfs-files", "lfs-files/batch"}
 
 
 def _drive(kind: str, folder: Path, fault: str, root: Path) -> list[dict]:
@@ -31,10 +33,10 @@ def _drive(kind: str, folder: Path, fault: str, root: Path) -> list[dict]:
     return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["dataset", "model", "space"])
+@pytest.mark.parametrize("kind", ["dataset", "squash", "model", "space"])
 def test_each_fault_at_each_step(kind: str, dataset_folder: Path, model_folder: Path, tmp_path: Path) -> None:
-    folder = dataset_folder if kind == "dataset" else model_folder
-    expected = STEPS if kind == "space" else STEPS | MORE_STEPS
+    folder = dataset_folder if kind in ("dataset", "squash") else model_folder
+    expected = {"space": STEPS, "squash": SQUASH_STEPS}.get(kind, STEPS | MORE_STEPS)
     # Most of the time is waiting, as the clients do before they try again.
     with ThreadPoolExecutor(len(FAULTS)) as pool:
         reports = dict(zip(FAULTS, pool.map(lambda fault: _drive(kind, folder, fault, tmp_path), FAULTS), strict=True))
@@ -55,4 +57,5 @@ def test_each_fault_at_each_step(kind: str, dataset_folder: Path, model_folder: 
             assert report["again"] == "", where
             assert report["whole"], where
             assert report["public"], where
+            assert not report["spoiled"], where
             assert report["commits"] == 1, where
