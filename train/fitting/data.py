@@ -13,6 +13,7 @@ import datasets
 from huggingface_hub import DatasetCard, hf_hub_download
 
 from files.errors import UserError, first_line
+from files.paths import check_no_glob
 from hub.errors import CLIENT_ERRORS, redact
 from hub.repo import RepoId, parse
 from train.fitting.shards import open_shards, small_columns
@@ -84,6 +85,10 @@ def load_images(name: str, streaming: bool = False) -> LabelledImages:
         raise DatasetError(
             f"{name} is neither a folder nor a Hub id (user/name): build one with python -m dataset_card build"
         )
+    if isinstance(place, Path):
+        # What is here is asked about nowhere else, even where a relative name looks like a Hub id.
+        place = place.resolve()
+        check_no_glob(place)
     with _one_line_errors(name, place):
         if streaming:
             loaded, shards = open_shards(place)
@@ -156,6 +161,9 @@ def _card_metadata(place: Path | RepoId) -> dict[str, Any]:
             path = hf_hub_download(place.repo_id, "README.md", repo_type="dataset", revision=place.revision)
         else:
             path = str(place / "README.md")
+            if not Path(path).is_file():
+                # `load` would ask the Hub for a card of that name.
+                return {}
         return DatasetCard.load(path).data.to_dict()
     except (*CLIENT_ERRORS, ValueError):
         # A dataset without a card, or with a card of another make, can be trained on all the same.
