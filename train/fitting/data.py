@@ -12,7 +12,7 @@ from typing import Any
 import datasets
 from huggingface_hub import DatasetCard, hf_hub_download
 
-from files.errors import UserError, first_line
+from files.errors import UserError, explain, first_line
 from files.paths import check_no_glob
 from hub.errors import CLIENT_ERRORS, redact
 from hub.repo import RepoId, parse
@@ -123,6 +123,8 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, ConnectionError, *CLIENT_ERRORS) as error:
+        if isinstance(error, OSError) and (reason := explain(error)):
+            raise DatasetError(f"{name} can't be loaded: {reason}") from None
         if isinstance(place, Path):
             raise DatasetError(f"{name} holds no dataset ({first_line(error)}): build one with dataset_card") from None
         raise DatasetError(
@@ -132,7 +134,13 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         if empty := _NO_DATA.search(str(error)):
             raise DatasetError(f"{name} has no picture in {empty[1]}: add some, or remove the split's files") from None
-        raise DatasetError(f"{name} can't be read as a dataset ({first_line(error.__cause__ or error)})") from None
+        cause = error.__cause__ or error
+        if isinstance(cause, OSError) and cause.errno and cause.filename is None:
+            # What it copies pictures to, such as a disk that is full.
+            cause.filename = str(datasets.config.HF_DATASETS_CACHE)
+        if isinstance(cause, OSError) and (reason := explain(cause)):
+            raise DatasetError(f"{name} can't be loaded: {reason}") from None
+        raise DatasetError(f"{name} can't be read as a dataset ({first_line(cause)})") from None
 
 
 def _find_columns(name: str, features: datasets.Features) -> tuple[str, str, list[str]]:

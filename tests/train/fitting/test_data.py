@@ -110,3 +110,18 @@ def test_a_path_that_datasets_takes_for_a_pattern_is_refused(tmp_path: Path) -> 
     name = _save(tmp_path / "x [v2]" / "d", {"img": Image(), "dance": ClassLabel(names=["kathak", "odissi"])})
     with pytest.raises(UserError, match=r"has \[ in its path, .* use a folder whose path has none of \* \? \[ ::"):
         load_images(name)
+
+
+def test_a_cache_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+    name = _save(tmp_path / "d", {"img": Image(), "dance": ClassLabel(names=["kathak", "odissi"])})
+    (tmp_path / "file").touch()
+    code = f"from train.fitting.data import load_images; load_images({name!r})"
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "HF_HOME": str(tmp_path / "file" / "hf")},
+        capture_output=True,
+        text=True,
+    )
+    said = f"{name} can't be loaded: {tmp_path / 'file'} is a file, and not a folder: choose another path"
+    assert answer.stderr.splitlines()[-1].endswith(f"{said} (HF_HOME says where)")
