@@ -1,5 +1,6 @@
 """Command line: `python -m dataset_card sample | collect | build | check | push`."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from files.errors import one_line_exit
-from files.paths import expand_home
+from files.paths import command_line, expand_home
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -31,7 +32,8 @@ def sample(
     from dataset_card.sample import draw_sample
 
     count = draw_sample(photos, per_class, seed)
-    print(f"{photos}: {count} drawings of 8 dances. Next: python -m dataset_card build {photos} --out DATASET")
+    following = command_line("python", "-m", "dataset_card", "build", photos, "--out", "DATASET")
+    print(f"{photos}: {count} drawings of 8 dances. Next: {following}")
 
 
 @app.command()
@@ -122,7 +124,9 @@ def build(
         num_proc=num_proc,
     )
     print(summary(report))
-    print(f'{out}: ready for load_dataset("{out}"); its card is {out / "README.md"}')
+    print(
+        f"{out}: ready for load_dataset({json.dumps(str(out), ensure_ascii=False)}); its card is {out / 'README.md'}"
+    )
 
 
 @app.command()

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Folders that users seldom know they have chosen, the narrowest first.
+_VARIABLES = ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_HOME", "XDG_CACHE_HOME")
+
 
 class UserError(ValueError):
     """Something the user can fix: the message says what was found, what is allowed and what to do."""
@@ -44,12 +47,29 @@ def explain(error: OSError) -> str | None:
     """Returns what failed on disk and what to do, in one line; None where the user can do nothing."""
     name = error.filename2 or error.filename
     path = Path(os.fsdecode(name)).absolute() if isinstance(name, str | bytes | os.PathLike) else None
+    message = _explain(error, path)
+    variable = _variable_of(path) if path else None
+    return f"{message} ({variable} says where)" if message and variable else message
+
+
+def _variable_of(path: Path) -> str | None:
+    """Returns the environment variable that decides where a path lies, if one does."""
+    for variable in _VARIABLES:
+        if (folder := os.environ.get(variable)) and path.is_relative_to(Path(folder).absolute()):
+            return variable
+    # Its place where none is set.
+    return "HF_HOME" if "huggingface" in path.parts else None
+
+
+def _explain(error: OSError, path: Path | None) -> str | None:
     match error.errno:
         case errno.ENOSPC:
             return f"no space left on {mount_of(path) if path else 'the disk'}{_while_writing(path)}: free some"
         case errno.EDQUOT:
             disk = f" on {mount_of(path)}" if path else ""
             return f"your quota{disk} is used up{_while_writing(path)}: free some space, or ask for more"
+        case errno.ENOENT if path is None and "temporary directory" in str(error.strerror):
+            return f"{error.strerror}: set TMPDIR to a folder that may be written"
     if path is None:
         return None
     match error.errno:
@@ -60,7 +80,7 @@ def explain(error: OSError) -> str | None:
         case errno.EROFS:
             return f"{path} can't be written, {mount_of(path)} is read-only: choose another folder"
         case errno.ENOTDIR | errno.EEXIST:
-            file = next((part for part in (*reversed(path.parents), path) if part.is_file()), None)
+            file = next((p for p in (*reversed(path.parents), path) if p.exists() and not p.is_dir()), None)
             return f"{file} is a file, and not a folder: choose another path" if file else None
         case errno.EISDIR:
             return f"{path} is a folder: name a file"

@@ -2,6 +2,9 @@
 
 import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 from files.errors import UserError
@@ -36,6 +39,12 @@ def expand_home(text: str) -> str:
     if path != "~" and not path.startswith(("~/", f"~{os.sep}")):
         return text
     return f"{before}{equals}{home_folder()}{path[1:]}"
+
+
+def command_line(*words: object) -> str:
+    """Returns a command as it can be pasted into this system's shell, whatever spaces its paths have."""
+    texts = list(map(str, words))
+    return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 def home_folder() -> Path:

@@ -1,7 +1,6 @@
 """Command line: `python -m train lr-find | fit | cross-validate | evaluate | clean | static | push`."""
 
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from files.errors import UserError, one_line_exit
-from files.paths import expand_home
+from files.paths import command_line, expand_home
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -76,9 +75,8 @@ def fit(recipe: RecipeFile, words: Words = None) -> None:
             print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
         raise
     if PartialState().is_main_process:
-        following = ["python", "-m", "train", "evaluate", str(run.model), f"dataset={settings.dataset}"]
         print(f"{run.model}: ready for timm, transformers and app.py (checked)")
-        print(f"Next: {shlex.join(following)}")
+        print("Next:", command_line("python", "-m", "train", "evaluate", run.model, f"dataset={settings.dataset}"))
 
 
 @contextmanager
@@ -122,19 +120,18 @@ def cross_validate(
         with stopping_at_once():
             scores = run_cross_validate(settings)
     except Stopped:
-        command = shlex.join(["python", "-m", "train", "cross-validate", str(recipe), *words])
+        command = command_line("python", "-m", "train", "cross-validate", recipe, *words)
         print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
         raise
     print(summary(scores))
-    following = ["python", "-m", "train", "clean", str(settings.output_dir), f"dataset={settings.dataset}"]
-    print(f"Next: {shlex.join(following)}")
+    print("Next:", command_line("python", "-m", "train", "clean", settings.output_dir, f"dataset={settings.dataset}"))
 
 
 def _resume(recipe: Path, words: list[str]) -> str:
     """Returns the command that goes on with a run."""
     launcher = ["accelerate", "launch", "..."] if "WORLD_SIZE" in os.environ else ["python"]
     again = [word for word in words if not word.startswith("resume_from_checkpoint=")]
-    return shlex.join([*launcher, "-m", "train", "fit", str(recipe), *again, "resume_from_checkpoint=true"])
+    return command_line(*launcher, "-m", "train", "fit", recipe, *again, "resume_from_checkpoint=true")
 
 
 @app.command()

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from files.errors import UserError
+from files.paths import expand_home
 
 
 class SettingsError(UserError):
@@ -19,6 +20,14 @@ class Settings(BaseModel):
     """Flat and frozen; a key that is no field is a fault."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_home(cls, values: Any) -> Any:
+        """Puts the home folder in place of a `~`: no shell does so for `key=~/path`, nor in a recipe."""
+        if not isinstance(values, dict):
+            return values
+        return {key: expand_home(value) if isinstance(value, str) else value for key, value in values.items()}
 
 
 S = TypeVar("S", bound=Settings)

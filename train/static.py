@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from files.atomic import atomic_folder
+from files.paths import command_line
 from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
 from hub.onnx_model import open_onnx
 from hub.reference_features import open_reference
@@ -43,7 +44,7 @@ class Site:
         """Returns the lines that the command ends with."""
         return (
             f"{self.path}: {self.files} files; a visitor fetches {self.megabytes:.1f} MB once, then nothing\n"
-            f"Look at it: python -m http.server --directory {self.path}"
+            f"Look at it: {command_line('python', '-m', 'http.server', '--directory', self.path)}"
         )
 
 

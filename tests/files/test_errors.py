@@ -51,6 +51,29 @@ def test_what_failed_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_the_variable_that_says_where_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    said = f"{tmp_path / 'hub'} may not be written: choose another folder or change its permissions"
+    assert explain(of(errno.EACCES, tmp_path / "hub")) == f"{said} (HF_HOME says where)"
+    monkeypatch.delenv("HF_HOME")
+    assert explain(of(errno.EACCES, tmp_path / "hub")) == said
+    assert str(explain(of(errno.EACCES, Path("/.cache/huggingface/hub")))).endswith("(HF_HOME says where)")
+
+
+def test_no_place_for_temporary_files(tmp_path: Path) -> None:
+    code = f"""
+import os, tempfile
+from files.errors import one_line_exit
+tempfile._candidate_tempdir_list = lambda: [{str(tmp_path / "missing")!r}]
+with one_line_exit():
+    tempfile.mkdtemp()
+"""
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert "No usable temporary directory found in" in answer.stderr
+    assert answer.stderr.endswith(": set TMPDIR to a folder that may be written\n")
+
+
 def test_a_fault_of_ours_is_none_of_the_users(tmp_path: Path) -> None:
     assert explain(of(errno.EACCES, None)) is None
     assert explain(failed((tmp_path / "missing").read_bytes)) is None

@@ -1,11 +1,13 @@
 import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from files.errors import UserError
-from files.paths import check_no_glob, expand_home, home_folder
+from files.paths import check_no_glob, command_line, expand_home, home_folder
 
 
 def test_the_home_folder_of_a_word_and_of_its_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -54,6 +56,13 @@ def test_a_dataset_folder_has_no_pattern_in_its_path(
 def test_other_characters_are_fine(tmp_path: Path) -> None:
     for name in ("a ]b", "{a,b}", "(1)", "नृत्य", "a:b", "#", "%20", "~x", os.sep):
         check_no_glob(tmp_path / name)
+
+
+def test_a_command_can_be_pasted_into_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("train", "evaluate", Path("my runs/first"), "dataset=it's")
+    assert shlex.split(command_line(*words)) == list(map(str, words))
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert command_line(*words) == 'train evaluate "my runs/first" dataset=it\'s'
 
 
 def test_commands_know_the_home_folder(

@@ -110,3 +110,12 @@ def test_every_recipe_of_the_project_loads() -> None:
     for file in files:
         recipe = load_settings(Recipe, file, NEEDED)
         assert load_settings(Recipe, None, [f"{k}={v}" for k, v in recipe.model_dump(mode="json").items()]) == recipe
+
+
+def test_a_home_folder_in_words_and_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("architecture: resnet18\ndataset: ~/dances\noutput_dir: ~/first\n")
+    assert load_settings(Recipe, recipe, []).dataset == str(tmp_path / "home" / "dances")
+    settings = load_settings(Recipe, recipe, ["dataset=user/dances", "output_dir=~/second"])
+    assert (settings.dataset, settings.output_dir) == ("user/dances", tmp_path / "home" / "second")

@@ -13,7 +13,8 @@ import datasets
 import yaml
 from huggingface_hub import DatasetCard, hf_hub_download
 
-from files.errors import UserError, first_line
+from files.errors import UserError, explain, first_line
+from files.paths import check_no_glob
 from hub.errors import CLIENT_ERRORS, redact
 from hub.repo import RepoId, parse
 from train.fitting.shards import open_shards, small_columns
@@ -85,6 +86,10 @@ def load_images(name: str, streaming: bool = False) -> LabelledImages:
         raise DatasetError(
             f"{name} is neither a folder nor a Hub id (user/name): build one with python -m dataset_card build"
         )
+    if isinstance(place, Path):
+        # What is here is asked about nowhere else, even where a relative name looks like a Hub id.
+        place = place.resolve()
+        check_no_glob(place)
     with _one_line_errors(name, place):
         if streaming:
             loaded, shards = open_shards(place)
@@ -119,6 +124,8 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, ConnectionError, *CLIENT_ERRORS) as error:
+        if isinstance(error, OSError) and (reason := explain(error)):
+            raise DatasetError(f"{name} can't be loaded: {reason}") from None
         if isinstance(place, Path):
             raise DatasetError(f"{name} holds no dataset ({first_line(error)}): build one with dataset_card") from None
         raise DatasetError(
@@ -130,7 +137,13 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
     except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
         if empty := _NO_DATA.search(str(error)):
             raise DatasetError(f"{name} has no picture in {empty[1]}: add some, or remove the split's files") from None
-        raise DatasetError(f"{name} can't be read as a dataset ({first_line(error.__cause__ or error)})") from None
+        cause = error.__cause__ or error
+        if isinstance(cause, OSError) and cause.errno and cause.filename is None:
+            # What it copies pictures to, such as a disk that is full.
+            cause.filename = str(datasets.config.HF_DATASETS_CACHE)
+        if isinstance(cause, OSError) and (reason := explain(cause)):
+            raise DatasetError(f"{name} can't be loaded: {reason}") from None
+        raise DatasetError(f"{name} can't be read as a dataset ({first_line(cause)})") from None
 
 
 def _find_columns(name: str, features: datasets.Features) -> tuple[str, str, list[str]]:
@@ -159,6 +172,9 @@ def _card_metadata(place: Path | RepoId) -> dict[str, Any]:
             path = hf_hub_download(place.repo_id, "README.md", repo_type="dataset", revision=place.revision)
         else:
             path = str(place / "README.md")
+            if not Path(path).is_file():
+                # `load` would ask the Hub for a card of that name.
+                return {}
         return DatasetCard.load(path).data.to_dict()
     except (*CLIENT_ERRORS, ValueError, yaml.YAMLError):
         # A dataset without a card, or with a card of another make, can be trained on all the same.

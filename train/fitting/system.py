@@ -42,7 +42,7 @@ def _commit() -> str | None:
     try:
         head, changes = (
             subprocess.run(
-                ["git", "-C", str(_ROOT), *words], capture_output=True, text=True, check=True
+                ["git", "-C", str(_ROOT), *words], capture_output=True, encoding="utf-8", check=True
             ).stdout.strip()
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )

@@ -1,10 +1,17 @@
+import os
 import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
+from files.errors import UserError
+from tests.conftest import ROOT
 from train.fitting.data import DatasetError, fingerprint, load_images
 
 
@@ -80,3 +87,50 @@ def test_the_fingerprint_follows_pictures_and_labels(dataset_folder: Path) -> No
     assert fingerprint(rows) != fingerprint(rows.select(range(len(rows) - 1)))
     bare = rows.remove_columns("sha256")
     assert fingerprint(bare) != fingerprint(bare.select(range(1, len(rows))))
+
+
+def test_a_folder_by_its_relative_name_is_asked_about_nowhere_else(
+    tmp_path: Path, save_image: Callable[..., Path]
+) -> None:
+    for number, dance in enumerate(["kathak", "kathak", "odissi", "odissi"]):
+        save_image(f"dances/{dance}/{number}.png", seed=number)
+    code = """
+from train.fitting.data import load_images
+print(load_images("dances").label_names)
+"""
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        hub.setblocking(False)
+        environment = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
+        answer = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert answer.stdout == "['kathak', 'odissi']\n", answer.stderr
+        with pytest.raises(BlockingIOError, match="unavailable"):
+            hub.accept()
+
+
+def test_a_path_that_datasets_takes_for_a_pattern_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x [v2]").mkdir()
+    name = _save(tmp_path / "x [v2]" / "d", {"img": Image(), "dance": ClassLabel(names=["kathak", "odissi"])})
+    with pytest.raises(UserError, match=r"has \[ in its path, .* use a folder whose path has none of \* \? \[ ::"):
+        load_images(name)
+
+
+def test_a_cache_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+    name = _save(tmp_path / "d", {"img": Image(), "dance": ClassLabel(names=["kathak", "odissi"])})
+    (tmp_path / "file").touch()
+    code = f"from train.fitting.data import load_images; load_images({name!r})"
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "HF_HOME": str(tmp_path / "file" / "hf")},
+        capture_output=True,
+        text=True,
+    )
+    said = f"{name} can't be loaded: {tmp_path / 'file'} is a file, and not a folder: choose another path"
+    assert answer.stderr.splitlines()[-1].endswith(f"{said} (HF_HOME says where)")
