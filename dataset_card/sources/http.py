@@ -37,6 +37,7 @@ MAX_ATTEMPTS = 5
 TRY_AGAIN = "run the same command again later; what is here is not downloaded again"
 
 _CHUNK = 1 << 16
+_TIMEOUT = httpx2.Timeout(30, connect=15)
 _MAX_WAIT = 300.0
 _MAX_DOWNLOAD_SECONDS = 120.0
 _MAX_REDIRECTS = 5
@@ -214,7 +215,7 @@ class HttpClient:
     ) -> None:
         self.allowed, self._pause = allowed, pause
         self._limiter = RateLimiter(pause, pauses or {})
-        self._client = httpx2.Client(headers={"User-Agent": user_agent}, timeout=httpx2.Timeout(30, connect=15))
+        self._client = httpx2.Client(headers={"User-Agent": user_agent}, timeout=_TIMEOUT)
         self._reached: set[str] = set()
 
     def close(self) -> None:

@@ -324,32 +324,86 @@ def test_categories_belong_to_commons(tmp_path: Path, refused: Refused, openweb:
     assert "--category is for --source commons" in refused("dataset_card", "collect", tmp_path / "photos", *words)
 
 
-def test_what_did_not_arrive_is_no_success(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+PASSING = [
+    *(Answer(b"", status) for status in (403, 408, 429, 500, 503, 520)),
+    Answer(b"<html>Sign in</html>", kind="text/html"),
+    Answer(b"", 302, headers={"Location": "http://10.0.0.1/login"}),
+    Answer(picture(102), kind="image/jpeg", cut=500),
+    Answer(picture(102)[:500], kind="image/jpeg", with_length=False),
+    Answer(hangs_up=True),
+]
+
+
+@pytest.mark.parametrize("answer", PASSING)
+def test_what_was_not_delivered_is_asked_for_another_time(
+    openweb: OpenWeb, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setenv("NRITYA_PAUSE", "0.002")
     _kathak(4).put_on(openweb)
-    openweb.faults = [Fault("/media/Kathak_2", Answer(b"", 503), times=5)]
+    openweb.faults = [Fault("/media/Kathak_2", answer, times=5)]
     words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
     code, out, err = cli(*words)
     assert code == 2
     assert "not delivered: 1\n" in out
     assert "3 new, 3 in all" in out
-    assert (
-        "error: 1 of the pictures were not delivered (127.0.0.1 is busy (status 503)): run the same command again"
-        in err
-    )
+    assert re.search(r"error: 1 of the pictures were not delivered \(.*\): run the same command again later", err)
+    assert ".collect_refused.csv" not in _files(tmp_path / "photos")
+    openweb.faults.clear()
     code, out, _ = cli(*words)
     assert code == 0
     assert "1 new, 4 in all" in out
 
 
-def test_a_server_that_gives_nothing_is_left_alone(
-    openweb: OpenWeb, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("answer", [Answer(b"", 503), Answer(b"", 403), Answer(hangs_up=True)])
+def test_a_source_that_delivers_nothing_is_not_asked_on(
+    openweb: OpenWeb, tmp_path: Path, cli: Cli, refused: Refused, monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
     monkeypatch.setenv("NRITYA_PAUSE", "0.002")
     _kathak(20).put_on(openweb)
-    openweb.faults = [Fault("/media/", Answer(b"", 503), times=999)]
-    error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
-    assert (
-        "stopped after 5 failed downloads in a row (127.0.0.1 is busy (status 503)) with 0 new pictures: run" in error
-    )
+    openweb.faults = [Fault("/media/", answer, times=999)]
+    words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
+    error = refused(*words)
+    assert re.search(r"downloads fail \(127\.0\.0\.1 .+\), 5 in a row, after 0 new pictures: run the same", error)
     assert len(set(openweb.media())) <= 6
     assert list(tmp_path.iterdir()) == []
+    openweb.faults.clear()
+    assert "20 new, 20 in all" in cli(*words)[1]
+
+
+def test_a_host_that_asks_to_wait_long_is_not_asked_again(openweb: OpenWeb, tmp_path: Path, refused: Refused) -> None:
+    _kathak(20).put_on(openweb)
+    openweb.faults = [Fault("/media/", Answer(b"", 429, headers={"Retry-After": "7200"}), times=999, skip=2)]
+    error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
+    assert re.search(
+        r"downloads fail \(127\.0\.0\.1 asks to wait for 120 minutes\), 1 in a row, after [12] new", error
+    )
+    assert len(openweb.media()) <= 4
+
+
+def test_a_server_that_says_nothing_in_time(
+    openweb: OpenWeb, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataset_card.sources.http._TIMEOUT", 0.05)
+    openweb.delay = 0.2
+    error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
+    assert "127.0.0.1 can't be reached (timed out): check the network, and run the same command" in error
+
+
+def test_a_picture_that_is_not_for_ai(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+    _kathak(3).put_on(openweb)
+    openweb.faults = [
+        Fault("Kathak_1", Answer(picture(101), kind="image/jpeg", headers={"X-Robots-Tag": "noindex, noimageai"})),
+        Fault("Kathak_2", Answer(picture(102), kind="image/jpeg", headers={"X-Robots-Tag": "otherbot: noai"})),
+    ]
+    photos = tmp_path / "photos"
+    words = ("dataset_card", "collect", photos, "--dance", "kathak")
+    for _ in range(2):
+        code, out, _ = cli(*words)
+        assert code == 0
+        assert "left out, not to be used for AI: 1\n" in out
+    assert len(openweb.media()) == 3
+    assert sorted(path.name for path in (photos / "kathak").iterdir()) == ["commons-100.jpg", "commons-102.jpg"]
+    assert (photos / ".collect_refused.csv").read_text().splitlines() == [
+        "source_url,reason,detail",
+        "https://commons.wikimedia.org/wiki/File:Kathak_1.jpg,not to be used for AI,X-Robots-Tag: noimageai",
+    ]

@@ -236,17 +236,19 @@ def test_a_name_that_means_another_address_when_it_is_asked(
     assert not (tmp_path / "a").exists()
 
 
-def test_a_proxy_looks_up_names_and_may_be_passed_by(openweb: OpenWeb, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_looks_up_names_and_may_be_passed_by(
+    openweb: OpenWeb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", openweb.url)
     monkeypatch.setenv("no_proxy", "inside.example")
     openweb.routes["http://anywhere.example/"] = lambda path, query, url: JPEG
     with _client(any_public=True) as client:
-        client.download("http://anywhere.example/a.jpg", Path("/dev/null"))
+        client.download("http://anywhere.example/a.jpg", tmp_path / "a")
         for host in ("127.0.0.2", "localhost", "a.localhost", "0x7f.1", "10.1.1.1"):
             with pytest.raises(ForbiddenAddressError, match="address not allowed"):
-                client.download(f"http://{host}/a.jpg", Path("/dev/null"))
+                client.download(f"http://{host}/a.jpg", tmp_path / "a")
         with pytest.raises(NotDeliveredError, match="host name not found"):
-            client.download("http://inside.example/a.jpg", Path("/dev/null"))
+            client.download("http://inside.example/a.jpg", tmp_path / "a")
     assert [request.headers["Host"] for request in openweb.requests] == ["anywhere.example"]
 
 

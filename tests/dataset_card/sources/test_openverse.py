@@ -147,3 +147,18 @@ def test_the_command(openweb: OpenWeb, tmp_path: Path, cli: Callable[..., tuple[
     asked = len(openweb.media())
     assert cli(*words)[0] == 0
     assert len(openweb.media()) == asked
+
+
+def test_a_host_that_is_gone_does_not_stop_the_others(
+    openweb: OpenWeb, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    gone = [result(number, url=f"http://no-such-host.invalid/{number}.jpg") for number in range(10, 20)]
+    results = [*gone, *(result(number) for number in range(1, 4))]
+    Openverse({"Kathak dancer": results}).put_on(openweb)
+    photos = tmp_path / "photos"
+    code, out, err = cli("dataset_card", "collect", photos, "--dance", "kathak", "--source", "openverse")
+    assert code == 2
+    assert "not delivered: 10\n" in out
+    assert "3 new, 3 in all" in out
+    assert "10 of the pictures were not delivered (no-such-host.invalid host name not found): run the same" in err
+    assert sorted(path.name for path in photos.iterdir()) == ["kathak", "provenance.jsonl"]

@@ -1,10 +1,14 @@
 """The states in which a killed collector can leave the folder."""
 
-from contextlib import suppress
+import os
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
+import filelock
 import pytest
 
+from dataset_card.errors import UserError
 from dataset_card.knowing.provenance import Provenance, append_provenance, read_provenance
 from dataset_card.sources.photo_folder import Download, open_photo_folder
 from dataset_card.sources.search_hit import SearchHit
@@ -72,3 +76,43 @@ def test_pictures_without_a_hash_are_not_one(tmp_path: Path) -> None:
     with open_photo_folder(tmp_path, "kathak") as folder:
         assert folder.reason_to_skip(_hit(1)) is None
         assert folder.reason_to_skip(_hit(2)) is None
+
+
+def test_a_released_lock_is_never_that_of_the_next_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second collector starts in the moment in which the first one releases its lock."""
+    release = filelock.FileLock.release
+    with ExitStack() as second:
+
+        def release_and_start(lock: filelock.FileLock, *args: Any, **options: Any) -> None:
+            release(lock, *args, **options)
+            monkeypatch.undo()
+            second.enter_context(open_photo_folder(tmp_path / "photos", "odissi"))
+
+        with open_photo_folder(tmp_path / "photos", "kathak"):
+            monkeypatch.setattr(filelock.FileLock, "release", release_and_start)
+        with (
+            pytest.raises(UserError, match="is being written by another process"),
+            open_photo_folder(tmp_path / "photos", "kathak"),
+        ):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_on_disk_before_its_name_and_both_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    steps: list[str] = []
+
+    def name_of(handle: int) -> str:
+        return os.path.relpath(Path(f"/proc/self/fd/{handle}").readlink(), photos)
+
+    fsync, replace = os.fsync, os.replace
+    with open_photo_folder(photos, "kathak") as folder:
+        (folder.staging / "commons-1.jpg").write_bytes(b"x")
+        monkeypatch.setattr(os, "fsync", lambda handle: (steps.append(f"fsync {name_of(handle)}"), fsync(handle)))
+        monkeypatch.setattr(os, "replace", lambda *paths: (steps.append("replace"), replace(*paths)))
+        folder.add(_hit(1), Download(folder.staging / "commons-1.jpg", "a" * 40, "b" * 64))
+    assert steps == [
+        "fsync provenance.jsonl", "fsync .collecting/commons-1.jpg", "replace", "fsync kathak", "fsync .",
+    ]  # fmt: skip
