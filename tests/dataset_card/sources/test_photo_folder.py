@@ -20,7 +20,7 @@ def _hit(number: int, sha1: str = "") -> SearchHit:
     return SearchHit("commons", str(number), "x", PAGE.format(number), "https://x", sha1=sha1)
 
 
-def test_a_file_that_had_its_provenance_moves_in(tmp_path: Path) -> None:
+def test_a_file_that_has_its_provenance_is_moved_to_its_place(tmp_path: Path) -> None:
     staging = tmp_path / ".collecting"
     staging.mkdir()
     for name in ("commons-1.jpg", "commons-2.jpg", "commons-3.part"):
@@ -31,7 +31,7 @@ def test_a_file_that_had_its_provenance_moves_in(tmp_path: Path) -> None:
         assert folder.reason_to_skip(_hit(1)) == "already here as kathak"
         assert folder.reason_to_skip(_hit(2)) is None
         raise KeyError("something goes wrong")
-    # Whole, but nothing is known of it yet: the next run needs not fetch it.
+    # Whole, but without provenance: the next run need not download it.
     assert [path.name for path in staging.iterdir()] == ["commons-2.jpg"]
     with open_photo_folder(tmp_path, "odissi") as folder:
         folder.add(_hit(2), Download(staging / "commons-2.jpg", "a" * 40, "b" * 64))
@@ -43,7 +43,7 @@ def test_a_file_that_had_its_provenance_moves_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "file", ["../commons-1.jpg", "../evil/commons-1.jpg", "a/b/commons-1.jpg", "/tmp/commons-1.jpg"]
 )
-def test_nothing_moves_out_of_the_folder(tmp_path: Path, file: str) -> None:
+def test_nothing_is_moved_out_of_the_folder(tmp_path: Path, file: str) -> None:
     photos = tmp_path / "photos"
     (photos / ".collecting").mkdir(parents=True)
     (photos / ".collecting" / "commons-1.jpg").touch()
@@ -72,7 +72,7 @@ def test_one_picture_by_page_or_by_hash(tmp_path: Path, known: dict[str, str], h
         assert folder.reason_to_skip(_hit(4)) == "found twice"
 
 
-def test_pictures_without_a_hash_are_not_one(tmp_path: Path) -> None:
+def test_pictures_without_a_hash_are_different(tmp_path: Path) -> None:
     with open_photo_folder(tmp_path, "kathak") as folder:
         assert folder.reason_to_skip(_hit(1)) is None
         assert folder.reason_to_skip(_hit(2)) is None
