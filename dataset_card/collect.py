@@ -168,8 +168,8 @@ def collect(
                 host_failures[_host(hit)] += MAX_HOST_FAILURES if failure.leave_host else 1
                 if failures == MAX_FAILURES or (failure.leave_host and not site.client.allowed.any_public):
                     raise UserError(
-                        f"stopped after {failures} failed downloads in a row ({failure}) with {licenses.total()} new "
-                        f"pictures: {TRY_AGAIN}"
+                        f"downloads fail ({failure}), {failures} in a row, after {licenses.total()} new pictures: "
+                        f"{TRY_AGAIN}"
                     ) from None
                 continue
             except ForbiddenAddressError as refusal:

@@ -47,8 +47,8 @@ def hub(tmp_path: Path) -> Iterator[RunningHub]:
 def web() -> Iterator[OpenWeb]:
     """Wikimedia Commons, with one picture of each dance that must not be published."""
     files = [
-        File(f"{dance} {number}.jpg", 1000 * of + number, license=license, date=f"2019-01-{1 + number:02d}")
-        for of, dance in enumerate(("Kathak", "Odissi"), 1)
+        File(f"{dance} {number}.jpg", 1000 * dance_number + number, license=license, date=f"2019-01-{1 + number:02d}")
+        for dance_number, dance in enumerate(("Kathak", "Odissi"), 1)
         for number, license in enumerate(["CC BY-SA 4.0", "CC0"] * 6 + ["CC BY-NC 4.0"])
     ]
     members = {dance: [f.name for f in files if f.name.startswith(dance)] for dance in ("Kathak", "Odissi")}
@@ -125,14 +125,14 @@ def test_from_the_open_web_to_what_others_load(tmp_path: Path, hub: RunningHub, 
     assert Counter(license for license, _, _ in rows) == {"cc-by-sa-4.0": 12, "cc0-1.0": 12}
     assert {author for _, author, _ in rows} == {"Mira"}
     assert all(url.startswith("https://commons.wikimedia.org/wiki/File:") for _, _, url in rows)
-    said = ask(
+    labels = ask(
         hub,
         "import timm\nfrom transformers import AutoModelForImageClassification as Auto\n"
         "print(timm.create_model('hf-hub:alice/dances-model', pretrained=True).pretrained_cfg['label_names'])\n"
         "print(Auto.from_pretrained('alice/dances-model').config.id2label)",
     )
-    assert "['kathak', 'odissi']" in said
-    assert "{0: 'kathak', 1: 'odissi'}" in said
+    assert "['kathak', 'odissi']" in labels
+    assert "{0: 'kathak', 1: 'odissi'}" in labels
 
     # A second time everything is there: nothing is fetched and nothing trained.
     requests = len(web.requests)

@@ -37,6 +37,7 @@ MAX_ATTEMPTS = 5
 TRY_AGAIN = "run the same command again later; what is here is not downloaded again"
 
 _CHUNK = 1 << 16
+_TIMEOUT = httpx2.Timeout(30, connect=15)
 _MAX_WAIT = 300.0
 _MAX_DOWNLOAD_SECONDS = 120.0
 _MAX_REDIRECTS = 5
@@ -214,7 +215,7 @@ class HttpClient:
     ) -> None:
         self.allowed, self._pause = allowed, pause
         self._limiter = RateLimiter(pause, pauses or {})
-        self._client = httpx2.Client(headers={"User-Agent": user_agent}, timeout=httpx2.Timeout(30, connect=15))
+        self._client = httpx2.Client(headers={"User-Agent": user_agent}, timeout=_TIMEOUT)
         self._reached: set[str] = set()
 
     def close(self) -> None:
@@ -267,11 +268,12 @@ class HttpClient:
                 f"{host} can't be reached ({_message(error)}): check the network, and {TRY_AGAIN}"
             ) from None
 
-    def download(self, url: str, target: Path) -> bool:
+    def download(self, url: str, target: Path) -> str | None:
         """Downloads a picture. `target` may hold a part of it where this raises.
 
         Returns:
-            Whether the answer states its length, so that the file is known to be whole.
+            Why the file may be something else than the picture at this address: a login page, an error message or a
+            part of it. None where the answer states a length and an image type.
 
         Raises:
             ForbiddenAddressError: The address must not be requested.
@@ -283,15 +285,11 @@ class HttpClient:
         except httpx2.InvalidURL:
             raise ForbiddenAddressError(url) from None
 
-        def fetch() -> bool:
+        def fetch() -> str | None:
             # Without compression: a small answer must not become a large file.
             with self._response(address, {"Accept": "image/*", "Accept-Encoding": "identity"}) as response:
                 if rule := no_ai_rule(response.headers.get_list("X-Robots-Tag")):
                     raise RefusedError("not to be used for AI", f"X-Robots-Tag: {rule}")
-                kind = _content_type(response)
-                if kind.startswith("text/") or kind in ("application/json", "application/xhtml+xml"):
-                    # A login page, a bot check or an error message: it tells nothing about the picture.
-                    raise NotDeliveredError(f"{response.url.host} answers {kind} where a picture was expected")
                 if int(response.headers.get("Content-Length", 0)) > MAX_IMAGE_BYTES:
                     raise RefusedError("too many bytes", f"more than {MAX_IMAGE_BYTES:,}")
                 deadline = time.monotonic() + _MAX_DOWNLOAD_SECONDS
@@ -300,7 +298,13 @@ class HttpClient:
                         file.write(chunk)
                     if not file.tell():
                         raise BusyError("answers with an empty file")
-                return not {"content-length", "transfer-encoding"}.isdisjoint(response.headers)
+                kind = _content_type(response)
+                if not kind.startswith("image/"):
+                    return f"{response.url.host} answers {kind or 'no type'} where a picture was expected"
+                # The last chunk of an answer in chunks says that it is the last.
+                if {"content-length", "transfer-encoding"}.isdisjoint(response.headers):
+                    return f"{response.url.host} states no length, the file may be cut short"
+                return None
 
         try:
             return self._retry(fetch, address.host)

@@ -58,10 +58,10 @@ def download_photo(client: HttpClient, hit: SearchHit, staging: Path) -> Downloa
     """
     whole = [path for path in staging.glob(f"{hit.stem}.*") if path.suffix != _PART]
     path = whole[0] if whole else staging / f"{hit.stem}{_PART}"
-    is_known_whole = True
+    doubt = None
     try:
         if not whole:
-            is_known_whole = client.download(hit.file_url, path)
+            doubt = client.download(hit.file_url, path)
         content = path.read_bytes()
         sha1 = hashlib.sha1(content).hexdigest()
         if hit.is_original and hit.sha1 and sha1 != hit.sha1:
@@ -75,8 +75,8 @@ def download_photo(client: HttpClient, hit: SearchHit, staging: Path) -> Downloa
         return Download(path, hit.sha1 or sha1, hashlib.sha256(content).hexdigest())
     except RefusedError as refusal:
         path.unlink(missing_ok=True)
-        if not is_known_whole and refusal.reason in ("damaged or truncated", "another file than stated"):
-            raise NotDeliveredError(f"{hit.file_url} may have been cut short: {refusal}") from None
+        if doubt and refusal.reason in ("not an image", "damaged or truncated", "another file than stated"):
+            raise NotDeliveredError(f"{doubt} ({refusal})") from None
         raise
 
 

@@ -1,4 +1,4 @@
-"""The command as a person uses it: what arrives, what does not and why, what it says."""
+"""The command as a person uses it: what is collected, what is not and why, and what it prints."""
 
 import csv
 import hashlib
@@ -35,7 +35,7 @@ def _files(photos: Path) -> list[str]:
     return sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*") if path.is_file())
 
 
-def test_pictures_arrive_with_all_that_is_known_of_them(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+def test_pictures_come_with_their_provenance(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
     commons = _kathak(2, date='<time class="dtstart" datetime="2019-01-26">26 January 2019</time>')
     commons.files[1].size, commons.files[1].license = (1200, 800), "CC0"
     commons.put_on(openweb)
@@ -64,7 +64,7 @@ def test_pictures_arrive_with_all_that_is_known_of_them(openweb: OpenWeb, tmp_pa
     ]
 
 
-def test_what_was_collected_can_be_built(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+def test_build_reads_what_was_collected(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
     commons = _kathak(4)
     commons.files += [File(f"Odissi {n}.jpg", 200 + n, license="CC BY 3.0") for n in range(4)]
     commons.members["Odissi"] = [f"Odissi {n}.jpg" for n in range(4)]
@@ -82,7 +82,7 @@ def test_what_was_collected_can_be_built(openweb: OpenWeb, tmp_path: Path, cli: 
     assert not (tmp_path / "photos" / ".collecting").exists()
 
 
-def test_what_may_not_be_used_is_left_out_with_its_reason(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+def test_reasons_to_leave_out_are_counted(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
     bad = {
         "no author named": {"author": ""},
         "licence does not allow it": {"license": "CC BY-NC 4.0"},
@@ -104,9 +104,9 @@ def test_what_may_not_be_used_is_left_out_with_its_reason(openweb: OpenWeb, tmp_
     assert "left out: 1 no author named" in err
 
 
-def test_the_same_command_again_fetches_nothing(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+def test_the_same_command_again_downloads_nothing(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
     commons = _kathak(3)
-    # A picture that is smaller than it is said to be has to be fetched to be seen through.
+    # Smaller than its page states: that shows only after the download.
     commons.files[2].size, commons.files[2].info = (150, 150), {"width": 320, "height": 320}
     commons.put_on(openweb)
     words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
@@ -119,13 +119,13 @@ def test_the_same_command_again_fetches_nothing(openweb: OpenWeb, tmp_path: Path
     assert "left out, already here: 2\nleft out, too small: 1\n" in out
     assert _files(tmp_path / "photos") == before
     assert len(openweb.media()) == 3
-    # A picture that a person threw away does not come back.
+    # A picture that the user deleted is not downloaded again.
     (tmp_path / "photos" / "kathak" / "commons-100.jpg").unlink()
     assert "left out, deleted here before: 1" in cli(*words)[1]
     assert len(openweb.media()) == 3
 
 
-def test_the_limit_counts_what_is_here(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+def test_the_limit_includes_what_is_there(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
     _kathak(9).put_on(openweb)
     words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak", "--limit")
     assert cli(*words, 3)[0] == 0
@@ -139,13 +139,13 @@ def test_the_limit_counts_what_is_here(openweb: OpenWeb, tmp_path: Path, cli: Cl
     assert len(openweb.requests) == asked
 
 
-def test_a_picture_of_two_categories_comes_once(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+def test_a_picture_in_two_categories_is_downloaded_once(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
     commons = _kathak(2)
     # Another upload of the same file has the same hash.
     commons.files.append(File("Kathak copy.jpg", 150, seed=100))
     commons.members |= {"Kathak dancers": ["Kathak 0.jpg", "Kathak copy.jpg"]}
     commons.below = {"Kathak": ["Kathak dancers"], "Kathak dancers": ["Kathak"]}
-    commons.found = {"Kathak dancer": ["Kathak 1.jpg"]}
+    commons.search_results = {"Kathak dancer": ["Kathak 1.jpg"]}
     commons.put_on(openweb)
     code, out, _ = cli("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
     assert code == 0
@@ -164,7 +164,7 @@ def test_a_picture_of_two_dances_stays_with_the_first(openweb: OpenWeb, tmp_path
     assert len(openweb.media()) == 2
 
 
-def test_what_was_taken_down_does_not_come_back(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+def test_removed_pictures_are_not_downloaded(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
     commons = _kathak(3)
     commons.put_on(openweb)
     sha256 = hashlib.sha256(commons.files[2].original()).hexdigest()
@@ -187,8 +187,10 @@ def test_what_was_taken_down_does_not_come_back(openweb: OpenWeb, tmp_path: Path
     assert "/media/Kathak_0.jpg" not in openweb.media()
 
 
-def test_a_class_that_is_no_dance_of_ours(openweb: OpenWeb, tmp_path: Path, cli: Cli, refused: Refused) -> None:
-    commons = Commons([File("Y 1.jpg", 7)], {"Yakshagana": ["Y 1.jpg"]}, found={"yakshagana stage": ["Y 1.jpg"]})
+def test_a_class_that_is_not_a_known_dance(openweb: OpenWeb, tmp_path: Path, cli: Cli, refused: Refused) -> None:
+    commons = Commons(
+        [File("Y 1.jpg", 7)], {"Yakshagana": ["Y 1.jpg"]}, search_results={"yakshagana stage": ["Y 1.jpg"]}
+    )
     commons.put_on(openweb)
     words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "../Yakshagāna ")
     assert "is none of the known dances (bharatanatyam, kathak," in refused(*words)
@@ -200,7 +202,7 @@ def test_a_class_that_is_no_dance_of_ours(openweb: OpenWeb, tmp_path: Path, cli:
 
 
 @pytest.mark.parametrize("contact", ["", "YOU", "me@localhost", "you@example.org\nX-Evil: 1", "a@b.c (x)", "é@b.org"])
-def test_nobody_asks_without_a_name(
+def test_a_contact_is_required(
     openweb: OpenWeb, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch, contact: str
 ) -> None:
     monkeypatch.delenv("NRITYA_CONTACT")
@@ -210,7 +212,7 @@ def test_nobody_asks_without_a_name(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_request_says_who_asks(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+def test_the_contact_is_in_every_request(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
     _kathak().put_on(openweb)
     cli("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak", "--contact", "https://example.org/me")
     assert len(openweb.requests) > 5
@@ -218,7 +220,9 @@ def test_every_request_says_who_asks(openweb: OpenWeb, tmp_path: Path, cli: Cli)
         assert re.fullmatch(r"nritya/[\d.]+ \(https://example\.org/me\) httpx2/[\d.]+", request.headers["User-Agent"])
 
 
-def test_nobody_is_hurried(openweb: OpenWeb, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_keep_their_distance(
+    openweb: OpenWeb, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NRITYA_PAUSE", "0.1")
     openweb.delay = 0.25
     _kathak(6).put_on(openweb)
@@ -228,11 +232,11 @@ def test_nobody_is_hurried(openweb: OpenWeb, tmp_path: Path, cli: Cli, monkeypat
     assert openweb.most_at_once(media) == 2
     assert openweb.most_at_once([request for request in openweb.requests if not request.is_media]) == 1
     starts = sorted(request.start for request in openweb.requests)
-    # A little less than the pause: a request may be slow to arrive, and the next one not.
+    # Less than the pause: a request may take longer to arrive than the next one.
     assert min(later - earlier for earlier, later in itertools.pairwise(starts)) > 0.06
 
 
-def test_killed_in_the_middle_it_goes_on_and_fetches_nothing_twice(openweb: OpenWeb, tmp_path: Path) -> None:
+def test_after_a_kill_it_continues_and_downloads_nothing_twice(openweb: OpenWeb, tmp_path: Path) -> None:
     commons = _kathak(12)
     commons.put_on(openweb)
     openweb.delay = 0.05
@@ -248,11 +252,11 @@ def test_killed_in_the_middle_it_goes_on_and_fetches_nothing_twice(openweb: Open
         now = openweb.media()[asked:]
         assert not here & set(now)
         for number, file in enumerate(commons.files):
-            # In its place, or whole and waiting for it.
+            # In its place, or whole in the hidden folder.
             for path in photos.glob(f"**/commons-{100 + number}.jpg"):
                 assert path.read_bytes() == file.original()
                 here.add(f"/media/Kathak_{number}.jpg")
-        # Two were under way; what has gone through is kept.
+        # Two were being downloaded; the others are kept.
         assert len(set(now) - here) <= 2
         records = read_provenance(photos)
         assert {path.name for path in photos.glob("kathak/*")} <= {Path(file).name for file in records}
@@ -276,7 +280,7 @@ def test_one_collector_at_a_time(openweb: OpenWeb, tmp_path: Path, refused: Refu
     assert len(openweb.media()) == 3
 
 
-def test_a_stop_by_hand_ends_at_once(openweb: OpenWeb, tmp_path: Path) -> None:
+def test_an_interrupt_ends_it_at_once(openweb: OpenWeb, tmp_path: Path) -> None:
     _kathak(3).put_on(openweb)
     words = [sys.executable, "-m", "dataset_card", "collect", str(tmp_path / "photos"), "--dance", "kathak"]
     # Two minutes between two requests: longer than a busy machine takes to end a process.
@@ -311,45 +315,97 @@ def test_nothing_found(openweb: OpenWeb, tmp_path: Path, refused: Refused) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_drawings_are_no_place_for_photographs(
-    photos: Path, tmp_path: Path, refused: Refused, openweb: OpenWeb
-) -> None:
+def test_a_folder_of_drawings_is_refused(photos: Path, tmp_path: Path, refused: Refused, openweb: OpenWeb) -> None:
     drawings = shutil.copytree(photos, tmp_path / "drawings")
     assert "holds drawings" in refused("dataset_card", "collect", drawings, "--dance", "kathak")
     assert openweb.requests == []
 
 
-def test_categories_belong_to_commons(tmp_path: Path, refused: Refused, openweb: OpenWeb) -> None:
+def test_categories_need_commons(tmp_path: Path, refused: Refused, openweb: OpenWeb) -> None:
     words = ("--dance", "kathak", "--source", "openverse", "--category", "Kathak")
     assert "--category is for --source commons" in refused("dataset_card", "collect", tmp_path / "photos", *words)
 
 
-def test_what_did_not_arrive_is_no_success(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+PASSING = [
+    *(Answer(b"", status) for status in (403, 408, 429, 500, 503, 520)),
+    Answer(b"<html>Sign in</html>", kind="text/html"),
+    Answer(b"", 302, headers={"Location": "http://10.0.0.1/login"}),
+    Answer(picture(102), kind="image/jpeg", cut=500),
+    Answer(picture(102)[:500], kind="image/jpeg", with_length=False),
+    Answer(hangs_up=True),
+]
+
+
+@pytest.mark.parametrize("answer", PASSING)
+def test_what_was_not_delivered_is_asked_for_another_time(
+    openweb: OpenWeb, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setenv("NRITYA_PAUSE", "0.002")
     _kathak(4).put_on(openweb)
-    openweb.faults = [Fault("/media/Kathak_2", Answer(b"", 503), times=5)]
+    openweb.faults = [Fault("/media/Kathak_2", answer, times=5)]
     words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
     code, out, err = cli(*words)
     assert code == 2
     assert "not delivered: 1\n" in out
     assert "3 new, 3 in all" in out
-    assert (
-        "error: 1 of the pictures were not delivered (127.0.0.1 is busy (status 503)): run the same command again"
-        in err
-    )
+    assert re.search(r"error: 1 of the pictures were not delivered \(.*\): run the same command again later", err)
+    assert ".collect_refused.csv" not in _files(tmp_path / "photos")
+    openweb.faults.clear()
     code, out, _ = cli(*words)
     assert code == 0
     assert "1 new, 4 in all" in out
 
 
-def test_a_server_that_gives_nothing_is_left_alone(
-    openweb: OpenWeb, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("answer", [Answer(b"", 503), Answer(b"", 403), Answer(hangs_up=True)])
+def test_a_source_that_delivers_nothing_is_left_early(
+    openweb: OpenWeb, tmp_path: Path, cli: Cli, refused: Refused, monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
     monkeypatch.setenv("NRITYA_PAUSE", "0.002")
     _kathak(20).put_on(openweb)
-    openweb.faults = [Fault("/media/", Answer(b"", 503), times=999)]
-    error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
-    assert (
-        "stopped after 5 failed downloads in a row (127.0.0.1 is busy (status 503)) with 0 new pictures: run" in error
-    )
+    openweb.faults = [Fault("/media/", answer, times=999)]
+    words = ("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
+    error = refused(*words)
+    assert re.search(r"downloads fail \(127\.0\.0\.1 .+\), 5 in a row, after 0 new pictures: run the same", error)
     assert len(set(openweb.media())) <= 6
     assert list(tmp_path.iterdir()) == []
+    openweb.faults.clear()
+    assert "20 new, 20 in all" in cli(*words)[1]
+
+
+def test_a_host_that_asks_to_wait_long_is_not_asked_again(openweb: OpenWeb, tmp_path: Path, refused: Refused) -> None:
+    _kathak(20).put_on(openweb)
+    openweb.faults = [Fault("/media/", Answer(b"", 429, headers={"Retry-After": "7200"}), times=999, skip=2)]
+    error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
+    assert re.search(
+        r"downloads fail \(127\.0\.0\.1 asks to wait for 120 minutes\), 1 in a row, after [12] new", error
+    )
+    assert len(openweb.media()) <= 4
+
+
+def test_a_server_that_does_not_answer_in_time(
+    openweb: OpenWeb, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataset_card.sources.http._TIMEOUT", 0.05)
+    openweb.delay = 0.2
+    error = refused("dataset_card", "collect", tmp_path / "photos", "--dance", "kathak")
+    assert "127.0.0.1 can't be reached (timed out): check the network, and run the same command" in error
+
+
+def test_a_picture_that_is_not_for_ai(openweb: OpenWeb, tmp_path: Path, cli: Cli) -> None:
+    _kathak(3).put_on(openweb)
+    openweb.faults = [
+        Fault("Kathak_1", Answer(picture(101), kind="image/jpeg", headers={"X-Robots-Tag": "noindex, noimageai"})),
+        Fault("Kathak_2", Answer(picture(102), kind="image/jpeg", headers={"X-Robots-Tag": "otherbot: noai"})),
+    ]
+    photos = tmp_path / "photos"
+    words = ("dataset_card", "collect", photos, "--dance", "kathak")
+    for _ in range(2):
+        code, out, _ = cli(*words)
+        assert code == 0
+        assert "left out, not to be used for AI: 1\n" in out
+    assert len(openweb.media()) == 3
+    assert sorted(path.name for path in (photos / "kathak").iterdir()) == ["commons-100.jpg", "commons-102.jpg"]
+    assert (photos / ".collect_refused.csv").read_text().splitlines() == [
+        "source_url,reason,detail",
+        "https://commons.wikimedia.org/wiki/File:Kathak_1.jpg,not to be used for AI,X-Robots-Tag: noimageai",
+    ]

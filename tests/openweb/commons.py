@@ -64,8 +64,8 @@ class File:
 
 
 def _license_url(name: str) -> str:
-    found = re.fullmatch(r"CC (BY[A-Z-]*) (\d\.\d)", name)
-    return f"https://creativecommons.org/licenses/{found[1].lower()}/{found[2]}" if found else ""
+    match = re.fullmatch(r"CC (BY[A-Z-]*) (\d\.\d)", name)
+    return f"https://creativecommons.org/licenses/{match[1].lower()}/{match[2]}" if match else ""
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Commons:
         members: Files of each category, by name.
         below: Categories of each category.
         articles: Commons category of each article of the English Wikipedia.
-        found: Names of the files that a search finds, by its words.
+        search_results: Names of the files that a search gives, by its words.
         batch: Pages in a reply; the rest is continued.
         split: Whether hidden categories come in a reply of their own, for the same pages.
     """
@@ -86,7 +86,7 @@ class Commons:
     members: dict[str, list[str]] = field(default_factory=dict)
     below: dict[str, list[str]] = field(default_factory=dict)
     articles: dict[str, str] = field(default_factory=dict)
-    found: dict[str, list[str]] = field(default_factory=dict)
+    search_results: dict[str, list[str]] = field(default_factory=dict)
     batch: int = 50
     split: bool = False
 
@@ -123,7 +123,7 @@ class Commons:
             return self._subcategories(query)
         name = query.get("gcmtitle", "").removeprefix("Category:")
         words = query.get("gsrsearch", "").removesuffix(" filetype:bitmap")
-        names = self.members.get(name, []) if name else self.found.get(words, [])
+        names = self.members.get(name, []) if name else self.search_results.get(words, [])
         return self._described(names, query, url)
 
     def _category(self, title: str) -> dict[str, Any]:

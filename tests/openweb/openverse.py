@@ -50,7 +50,7 @@ class Openverse:
         if {"source", "excluded_source"} <= set(query):
             return json_answer({"error": "InputError", "detail": "both", "fields": []}, 400)
         everything = self.results.get(query["q"], [])
-        shown = [
+        page_results = [
             {**one, "url": one.get("url") or f"{url}/media/{quote(str(int(one['id'][:8], 16)))}.jpg"}
             for one in everything[size * (page - 1) : size * page]
         ]
@@ -61,6 +61,6 @@ class Openverse:
                 "page_count": pages,
                 "page_size": size,
                 "page": page,
-                "results": shown,
+                "results": page_results,
             }
         )

@@ -2,10 +2,11 @@
 
 import json
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,7 +18,7 @@ class Answer:
     """Status, body and headers.
 
     `cut` sends only so many bytes of the body and closes the connection; without `with_length` the end of the
-    connection is the end of the body.
+    connection is the end of the body; `hangs_up` closes the connection without a word.
     """
 
     body: bytes = b""
@@ -26,6 +27,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     with_length: bool = True
+    hangs_up: bool = False
 
 
 def json_answer(reply: object, status: int = 200, **headers: str) -> Answer:
@@ -89,7 +91,13 @@ class OpenWeb:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handles)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                # A client that was killed, or closed its connections, is no fault of the server.
+                if not isinstance(sys.exception(), ConnectionError):
+                    super().handle_error(request, client_address)
+
+        self._server = Server(("127.0.0.1", 0), Handles)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -129,14 +137,16 @@ class OpenWeb:
         time.sleep(self.delay)
         answer = self._answer(request, handler.path)
         request.status, request.end = answer.status, time.monotonic()
+        if answer.hangs_up:
+            handler.close_connection = True
+            return
         handler.send_response(answer.status)
         for name, value in {"Content-Type": answer.kind, **answer.headers}.items():
             handler.send_header(name, value)
         if answer.with_length:
             handler.send_header("Content-Length", str(len(answer.body)))
         handler.end_headers()
-        with suppress(ConnectionError):  # A client that was killed.
-            handler.wfile.write(answer.body[: answer.cut])
+        handler.wfile.write(answer.body[: answer.cut])
         if answer.cut is not None or not answer.with_length:
             handler.close_connection = True
 

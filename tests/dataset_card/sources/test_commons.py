@@ -54,13 +54,13 @@ def test_continued_replies_are_put_together(openweb: OpenWeb, site: Site, split:
 
 def test_search_gives_the_best_first(openweb: OpenWeb, site: Site) -> None:
     commons = _kathak(5, batch=2, split=True)
-    commons.found["Kathak dancer"] = ["3.jpg", "1.jpg", "4.jpg"]
+    commons.search_results["Kathak dancer"] = ["3.jpg", "1.jpg", "4.jpg"]
     commons.put_on(openweb)
     assert _names(list(site.search("Kathak dancer"))) == ["3.jpg", "1.jpg", "4.jpg"]
     assert list(site.search("nothing of the kind")) == []
 
 
-def test_a_walk_keeps_to_its_depth_and_comes_back_from_circles(openweb: OpenWeb, site: Site) -> None:
+def test_sub_categories_by_depth_with_cycles(openweb: OpenWeb, site: Site) -> None:
     files = [File(f"{name}.jpg", number) for number, name in enumerate("abcd", 1)]
     commons = Commons(
         files,
@@ -74,7 +74,7 @@ def test_a_walk_keeps_to_its_depth_and_comes_back_from_circles(openweb: OpenWeb,
     assert _all(site, "Kathak", depth=5) == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-def test_nothing_is_asked_before_it_is_wanted(openweb: OpenWeb, site: Site) -> None:
+def test_pages_are_requested_lazily(openweb: OpenWeb, site: Site) -> None:
     _kathak(9, batch=3).put_on(openweb)
     hits = site.in_categories(["Kathak"], 2, lambda name: False)
     for _ in range(3):
@@ -82,7 +82,7 @@ def test_nothing_is_asked_before_it_is_wanted(openweb: OpenWeb, site: Site) -> N
     assert len(openweb.requests) == 1
 
 
-def test_names_of_categories_are_looked_up(openweb: OpenWeb, site: Site) -> None:
+def test_existing_categories(openweb: OpenWeb, site: Site) -> None:
     commons = _kathak(1, articles={"Kathak": "Kathak"})
     commons.below, commons.members["Moved"] = {"Odissi": ["Odissi dancers"]}, []
     commons.put_on(openweb)
@@ -157,7 +157,7 @@ def test_it_waits_and_asks_again(openweb: OpenWeb, site: Site, answer: object, a
         ),
     ],
 )
-def test_in_the_end_it_says_so_in_one_line(
+def test_an_api_that_does_not_answer_gives_one_line(
     openweb: OpenWeb, site: Site, answer: Answer, tries: int, message: str
 ) -> None:
     openweb.faults = [Fault(API, answer, times=9)]
@@ -167,7 +167,7 @@ def test_in_the_end_it_says_so_in_one_line(
     assert len(openweb.requests) == tries
 
 
-def test_a_server_that_repeats_itself_is_left(openweb: OpenWeb, site: Site) -> None:
+def test_a_continuation_that_repeats_itself(openweb: OpenWeb, site: Site) -> None:
     again = json_answer({"continue": {"gcmcontinue": "x", "continue": "-||"}, "batchcomplete": True})
     openweb.faults = [Fault(API, again, times=9)]
     with pytest.raises(UserError, match="repeats one page of results"):
@@ -216,12 +216,12 @@ def test_the_original_where_it_is_small_enough_else_a_scaled_copy() -> None:
         ({"Artist": "Ravi", "AuthorCount": "3"}, "Ravi and others"),
     ],
 )
-def test_whom_to_name(meta: dict[str, str], author: str) -> None:
+def test_author(meta: dict[str, str], author: str) -> None:
     assert _hit(meta=meta).author == author
 
 
 @pytest.mark.parametrize("author", ["", "Unknown author", "<i>unknown</i>", "Anonymous photographer", "n/a", "—"])
-def test_nobody_to_name(author: str) -> None:
+def test_no_author(author: str) -> None:
     assert _reason(author=author) == "no author named"
     assert _hit(author=author, license="CC0").author == ""
 

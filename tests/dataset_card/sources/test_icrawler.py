@@ -1,4 +1,4 @@
-"""The crawler of the first walk-through: it finds, but nothing that it finds may be published."""
+"""The crawler of the walk-through, whose pictures may not be published."""
 
 import html
 import json
@@ -21,15 +21,15 @@ def _results(path: str, query: dict[str, str], url: str) -> Answer:
     if query["first"] != "0":
         return Answer(b"", kind="text/html")
     assert query["q"] == "kathak dancer"
-    found = [
+    results = [
         {"murl": f"{url}/media/{number}.jpg", "purl": f"https://blog.example.org/{number}", "t": f"Kathak {number}"}
         for number in range(1, 4)
     ]
-    links = [f'<div class="imgpt"><a m="{html.escape(json.dumps(one))}"></a></div>' for one in [*found, [], "x"]]
+    links = [f'<div class="imgpt"><a m="{html.escape(json.dumps(one))}"></a></div>' for one in [*results, [], "x"]]
     return Answer(("<html>" + "".join(links) + '<div class="imgpt"><a m="{"></a></div>').encode(), kind="text/html")
 
 
-def test_what_it_finds_has_no_licence(
+def test_its_pictures_have_no_licence(
     openweb: OpenWeb, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
 ) -> None:
     Openverse().put_on(openweb)

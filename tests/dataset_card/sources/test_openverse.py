@@ -29,10 +29,10 @@ def site(openweb: OpenWeb) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize(("there", "given", "asked"), [(0, 0, 1), (20, 20, 1), (47, 47, 3), (500, 240, 12)])
-def test_pages_up_to_what_it_gives(openweb: OpenWeb, site: Site, there: int, given: int, asked: int) -> None:
+def test_pages_up_to_the_limit_of_the_api(openweb: OpenWeb, site: Site, there: int, given: int, asked: int) -> None:
     Openverse({"kathak": [result(number) for number in range(1, there + 1)]}).put_on(openweb)
-    found = list(site.search("kathak"))
-    assert len(found) == given
+    hits = list(site.search("kathak"))
+    assert len(hits) == given
     assert len(openweb.requests) == asked
     assert [request.status for request in openweb.requests] == [200] * asked
     assert openweb.requests[0].query | {"page": "1"} == {
@@ -53,7 +53,7 @@ def test_pages_up_to_what_it_gives(openweb: OpenWeb, site: Site, there: int, giv
         (json_answer({"detail": "throttled"}, 429, Retry_After="60000"), "asks to wait for 1000 minutes"),
     ],
 )
-def test_a_no_is_told_in_one_line(openweb: OpenWeb, site: Site, answer: Answer, message: str) -> None:
+def test_refusals_of_the_api_give_one_line(openweb: OpenWeb, site: Site, answer: Answer, message: str) -> None:
     openweb.faults = [Fault(API, answer)]
     with pytest.raises(UserError, match=message) as error:
         list(site.search("kathak"))
@@ -61,7 +61,7 @@ def test_a_no_is_told_in_one_line(openweb: OpenWeb, site: Site, answer: Answer, 
     assert len(openweb.requests) == 1
 
 
-def test_it_slows_down_to_the_rate_that_is_named(openweb: OpenWeb, site: Site) -> None:
+def test_it_slows_down_to_the_stated_rate(openweb: OpenWeb, site: Site) -> None:
     Openverse({"kathak": [result(number) for number in range(1, 81)]}).put_on(openweb)
 
     def named(answer: Answer) -> Answer:
@@ -85,11 +85,11 @@ def test_it_slows_down_to_the_rate_that_is_named(openweb: OpenWeb, site: Site) -
     ],
 )
 def test_licences(fields: dict[str, Any], license_id: str) -> None:
-    found = read_result(result(3, url="https://live.staticflickr.com/3.jpg", **fields))
-    assert isinstance(found, SearchHit)
-    assert found.license == license_id
-    assert (found.event, found.page_url) == ("kathak evening", "https://www.flickr.com/photos/mira/3")
-    assert found.stem == f"openverse-{hashlib.sha1(result(3)['id'].encode()).hexdigest()[:16]}"
+    hit = read_result(result(3, url="https://live.staticflickr.com/3.jpg", **fields))
+    assert isinstance(hit, SearchHit)
+    assert hit.license == license_id
+    assert (hit.event, hit.page_url) == ("kathak evening", "https://www.flickr.com/photos/mira/3")
+    assert hit.stem == f"openverse-{hashlib.sha1(result(3)['id'].encode()).hexdigest()[:16]}"
 
 
 @pytest.mark.parametrize(
@@ -109,16 +109,16 @@ def test_licences(fields: dict[str, Any], license_id: str) -> None:
     ],
 )
 def test_reasons(fields: dict[str, Any], reason: str) -> None:
-    found = read_result(result(3, **{"url": "https://live.staticflickr.com/3.jpg"} | fields))
-    assert isinstance(found, SkippedHit)
-    assert found.reason == reason
+    hit = read_result(result(3, **{"url": "https://live.staticflickr.com/3.jpg"} | fields))
+    assert isinstance(hit, SkippedHit)
+    assert hit.reason == reason
 
 
-def test_nulls_are_no_trouble() -> None:
+def test_nulls() -> None:
     nulls: dict[str, Any] = dict.fromkeys(("title", "creator_url", "width", "height", "filetype", "license_url"))
-    found = read_result(result(3, url="https://live.staticflickr.com/3.jpg", **nulls))
-    assert isinstance(found, SearchHit)
-    assert (found.title, found.author_url, found.event, found.width) == ("", "", "", 0)
+    hit = read_result(result(3, url="https://live.staticflickr.com/3.jpg", **nulls))
+    assert isinstance(hit, SearchHit)
+    assert (hit.title, hit.author_url, hit.event, hit.width) == ("", "", "", 0)
 
 
 def test_the_command(openweb: OpenWeb, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
@@ -147,3 +147,18 @@ def test_the_command(openweb: OpenWeb, tmp_path: Path, cli: Callable[..., tuple[
     asked = len(openweb.media())
     assert cli(*words)[0] == 0
     assert len(openweb.media()) == asked
+
+
+def test_a_host_that_is_gone_does_not_stop_the_others(
+    openweb: OpenWeb, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    gone = [result(number, url=f"http://no-such-host.invalid/{number}.jpg") for number in range(10, 20)]
+    results = [*gone, *(result(number) for number in range(1, 4))]
+    Openverse({"Kathak dancer": results}).put_on(openweb)
+    photos = tmp_path / "photos"
+    code, out, err = cli("dataset_card", "collect", photos, "--dance", "kathak", "--source", "openverse")
+    assert code == 2
+    assert "not delivered: 10\n" in out
+    assert "3 new, 3 in all" in out
+    assert "10 of the pictures were not delivered (no-such-host.invalid host name not found): run the same" in err
+    assert sorted(path.name for path in photos.iterdir()) == ["kathak", "provenance.jsonl"]

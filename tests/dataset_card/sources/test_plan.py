@@ -29,7 +29,7 @@ def test_sub_categories(category: str, off_topic: bool) -> None:
     assert is_off_topic(category, "kathak") is off_topic
 
 
-def test_what_the_user_says_comes_in_place_of_what_we_know() -> None:
+def test_options_replace_what_belongs_to_the_dance() -> None:
     known = make_plan("Bharathanatyam", "commons", [], [])
     assert (known.label, known.categories) == ("bharatanatyam", None)
     assert known.queries[0] == "Bharatanatyam dancer"
@@ -50,7 +50,7 @@ def test_a_folder_stays_where_it_belongs(name: str) -> None:
 
 
 @pytest.mark.parametrize(("replaced", "pause"), [(0, 1.0), (1, 1.0), (2, 0.01)])
-def test_real_servers_are_never_hurried(monkeypatch: pytest.MonkeyPatch, replaced: int, pause: float) -> None:
+def test_real_servers_keep_the_full_pause(monkeypatch: pytest.MonkeyPatch, replaced: int, pause: float) -> None:
     monkeypatch.setenv("NRITYA_PAUSE", "0.01")
     for name in ("NRITYA_A", "NRITYA_B")[:replaced]:
         monkeypatch.setenv(name, "http://127.0.0.1:1/")
@@ -58,7 +58,7 @@ def test_real_servers_are_never_hurried(monkeypatch: pytest.MonkeyPatch, replace
     assert pause_for(*servers) == pause
 
 
-def test_the_servers_of_wikimedia_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commons_allows_the_hosts_of_wikimedia_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("COMMONS", "WIKIDATA"):
         monkeypatch.delenv(f"NRITYA_{name}_API", raising=False)
     with closing(Commons("x").client) as client:
