@@ -100,9 +100,11 @@ def _replace_folder(draft: Path, out: Path, previous: Path, trash: Path) -> None
         logger.warning("%s was not replaced; %s", out, advice)
         raise
     if previous.exists():
-        # Under a name that is never brought back: what a killed process has deleted half of is no result.
-        previous.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
+        # Under a name that is never brought back: what a killed process has deleted half of is no result. What can't
+        # be deleted now is by the next call.
+        with suppress(OSError):
+            previous.rename(trash)
+            shutil.rmtree(trash)
 
 
 @contextmanager

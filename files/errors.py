@@ -61,7 +61,7 @@ def explain(error: OSError) -> str | None:
             return f"{path} can't be written, {mount_of(path)} is read-only: choose another folder"
         case errno.ENOTDIR | errno.EEXIST:
             file = next((part for part in (*reversed(path.parents), path) if part.is_file()), None)
-            return f"{path} can't be made: {file} is a file; choose another path" if file else None
+            return f"{file} is a file, and not a folder: choose another path" if file else None
         case errno.EISDIR:
             return f"{path} is a folder: name a file"
         case errno.ENAMETOOLONG:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dataset_card.build import build
 from dataset_card.check import check, table
-from dataset_card.checks.card_claims import read_class_table
+from dataset_card.checks.card import read_class_table
 from tests.conftest import restamp
 
 Rows = list[dict[str, Any]]
