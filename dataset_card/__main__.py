@@ -1,14 +1,13 @@
 """Command line: `python -m dataset_card sample | collect | build | check | push`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from files.errors import UserError
-from hub.appearing import OutputFolderError
-from hub.errors import HubError
-from hub.one_line_exit import one_line_exit
+from files.errors import one_line_exit
+from files.paths import expand_home
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -169,8 +168,8 @@ def push(
 
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
-    with one_line_exit(UserError, HubError, OutputFolderError):
-        app(words)
+    with one_line_exit():
+        app([expand_home(word) for word in (sys.argv[1:] if words is None else words)])
 
 
 if __name__ == "__main__":

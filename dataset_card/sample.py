@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from dataset_card.drawing.picture import DANCES, draw_picture
 from dataset_card.provenance import DRAWING, FILE_NAME, Provenance, read_provenance, write_provenance
-from hub.appearing import appearing_folder
+from files.atomic import atomic_folder
 
 JPEG_QUALITY = 90
 
@@ -26,7 +26,7 @@ def draw_sample(photos: Path, per_class: int, seed: int) -> int:
         OutputFolderError: `photos` holds something else.
     """
     jobs = [(dance, seed, number) for dance in DANCES for number in range(per_class)]
-    with appearing_folder(photos, is_sample) as folder:
+    with atomic_folder(photos, is_sample) as folder:
         for dance in DANCES:
             (folder / dance).mkdir()
         # "spawn": forking a process that may hold threads is not safe.

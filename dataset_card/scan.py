@@ -126,7 +126,8 @@ def scan(photos: Path, files: pd.DataFrame, cache: Path, num_proc: int) -> pd.Da
                     _write_cache(cache, rows)
                     saved, unsaved = time.monotonic(), False
         finally:
-            pool.shutdown(cancel_futures=True)
+            # Saved before the files that are being read are waited for: a second Ctrl-C may follow.
+            pool.shutdown(wait=False, cancel_futures=True)
             if unsaved:
                 _write_cache(cache, rows)
     table = pd.DataFrame(rows, columns=[*files.columns, *_KEY[1:], *_FACTS[:-2]], dtype=object)

@@ -16,6 +16,7 @@ from demo.telling.many import MOST
 from demo.telling.nearest import neighbourhood
 from demo.telling.showing import Heat, Showing, heat_over, note
 from demo.words import Words, words_for
+from files.atomic import BusyError, OutputFolderError
 from hub.model_facts import read_confusions, read_crop, read_dances
 
 _PREVIEW = 1024
@@ -106,11 +107,11 @@ class Events:
                 self.feedback.keep(subject, label, with_picture)
             except FullError:
                 fault = "feedback_full"
-            except TimeoutError:
+            except BusyError:
                 fault = "feedback_busy"
             except (FileNotFoundError, UnreadableError):
                 fault = "gone"
-            except OSError:
+            except (OSError, OutputFolderError):
                 fault = "feedback_failed"
         if fault:
             return note(words, words(fault), "fault")

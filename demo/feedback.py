@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock
-
 from demo.reading.upload import read_upload
-from hub.appending import append_durably, sync_folder
+from files.atomic import append_durably, atomic_write, only_writer
+from files.errors import UserError
 
 LIMIT = 1_000_000_000
 """Bytes. A folder that holds as much takes no more."""
@@ -66,13 +65,13 @@ class Feedback:
         """
         self.folder, self.label_names, self.model, self.limit = folder, tuple(label_names), model, limit
         self.corrections, self.photos = folder / "corrections.csv", folder / "photos"
-        self._lock = folder / ".lock"
         try:
             self.photos.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._lock, timeout=_SECONDS):
+            with only_writer(self.corrections, timeout=_SECONDS):
                 _append(self.corrections, "")
-        except OSError as error:
-            raise FeedbackError(f"FEEDBACK_DIR={folder} can't be written to ({error.strerror or error})") from None
+        except (OSError, UserError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise FeedbackError(f"FEEDBACK_DIR={folder} can't be written to ({reason})") from None
 
     @property
     def takes_pictures(self) -> bool:
@@ -94,7 +93,7 @@ class Feedback:
         Raises:
             FileNotFoundError: The uploaded file is gone.
             FullError: There is no room.
-            TimeoutError: Others have been writing for too long.
+            BusyError: Others have been writing for too long.
             OSError: It could not be written.
         """
         assert label in self.label_names, label
@@ -103,7 +102,7 @@ class Feedback:
         action = "keep" if stored is not None and label == subject.predicted else "relabel"
         now = datetime.now(UTC).isoformat(timespec="seconds")
         cells = (sha256, action, label, now, subject.predicted, f"{subject.probability:.4f}", self.model)
-        with FileLock(self._lock, timeout=_SECONDS):
+        with only_writer(self.corrections, timeout=_SECONDS):
             if self._bytes() + len(stored or b"") > self.limit:
                 raise FullError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             try:
@@ -124,20 +123,12 @@ class Feedback:
 
     def _store(self, content: bytes, name: str, now: str) -> None:
         place = self.photos / name
-        draft = self.folder / f".{place.name}.part"
         place.parent.mkdir(exist_ok=True)
-        try:
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        with atomic_write(place) as draft:
+            draft.write_bytes(content)
             if not place.exists():
                 origin = {"file": name, "source": "feedback", "license": "unknown", "retrieved_at": now}
                 _append(self.photos / "provenance.jsonl", json.dumps(origin, ensure_ascii=False) + "\n")
-            draft.replace(place)
-            sync_folder(place.parent)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def open_feedback(label_names: Sequence[str], model: str) -> Feedback | None:

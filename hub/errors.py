@@ -17,13 +17,15 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx
 
+from files.errors import UserError
+
 _TOKEN = re.compile(r"hf_[A-Za-z0-9_]+")
 _AGAIN = "run the same command again: what has arrived is not sent twice"
 # What the Hub's clients raise, in three families: their own, their HTTP library's, and the xet extension's.
 CLIENT_ERRORS = (HfHubHTTPError, httpx.HTTPError, HFValidationError, EntryNotFoundError, OSError, RuntimeError)
 
 
-class HubError(ValueError):
+class HubError(UserError):
     """The Hub, or the way to it, says no; the message says what to do. It never holds a token."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
+from files.errors import UserError
 from hub.errors import HubError, one_line_errors
 from hub.repo import parse
 
@@ -25,7 +26,7 @@ _LARGEST_SIDE = 1024
 _LONGEST_NAME = 200
 
 
-class ModelFolderError(ValueError):
+class ModelFolderError(UserError):
     """A folder or repository that is no model folder, or one not to be trusted."""
 
 

@@ -10,11 +10,8 @@ from typing import Annotated
 
 import typer
 
-from hub.appearing import OutputFolderError
-from hub.errors import HubError
-from hub.model_folder import ModelFolderError
-from hub.one_line_exit import one_line_exit
-from train.errors import UserError, message_of
+from files.errors import UserError, one_line_exit
+from files.paths import expand_home
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -253,8 +250,8 @@ def push(
 
 def main(words: list[str] | None = None) -> None:
     """Runs a command, by default the process's own; a user's mistake ends with one line and exit code 2."""
-    with one_line_exit(UserError, ModelFolderError, HubError, OutputFolderError, message_of=message_of):
-        app(words)
+    with one_line_exit():
+        app([expand_home(word) for word in (sys.argv[1:] if words is None else words)])
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from files.errors import UserError
 from train.cleaning.decisions import CorrectionsError, DecisionLog
 from train.cleaning.review import Review
-from train.errors import UserError
 from train.fitting.data import LabelledImages, load_images
 from train.fitting.pool import Pool, pool
 from train.fitting.run_folder import RunFolder

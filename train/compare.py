@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.data import load_images
 from train.judging.difference import Difference, paired_difference
 from train.judging.intervals import wilson_interval

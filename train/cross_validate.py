@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from filelock import FileLock
 from pydantic import BeforeValidator, Field, model_validator
 
-from train.errors import UserError
+from files.atomic import atomic_write_text, only_writer
+from files.errors import UserError
 from train.fitting.data import fingerprint, load_images
 from train.fitting.folds import deal_folds, thin
 from train.fitting.pool import Pool, pool
@@ -111,7 +111,7 @@ def cross_validate(settings: CrossValidation) -> dict[str, list[Score]]:
         if not any(worked):
             # Another process is at the last ones; should it be killed, they are taken over.
             time.sleep(_WAIT_SECONDS)
-    with FileLock(run.folds / "results.lock"):
+    with only_writer(run.folds / "results", timeout=-1):
         return write_results(settings, pictures, tasks, run)
 
 
@@ -133,9 +133,7 @@ def claim(run: RunFolder, decisive: dict[str, Any]) -> None:
             )
         return
     run.folds.mkdir(parents=True, exist_ok=True)
-    draft = note.with_suffix(".draft")
-    draft.write_text(json.dumps(decisive, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(note)
+    atomic_write_text(note, json.dumps(decisive, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_results(
@@ -166,7 +164,7 @@ def write_results(
             # For its report.
             plot_learning_curve(run.model / "figures" / "learning_curve.png", curve)
         print(f"Learning curve: {verdict(curve)} ({run.figures / 'learning_curve.png'})")
-    run.cross_validation.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    atomic_write_text(run.cross_validation, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     return scores
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import datasets
 from pydantic import Field
 
+from files.atomic import atomic_write_text, only_writer
+from files.errors import UserError
 from hub.reference_features import open_reference
 from hub.reference_pictures import open_pictures
-from train.errors import UserError
 from train.fitting.data import LabelledImages, fingerprint, load_images
 from train.judging.calibration import stated_temperature
 from train.judging.distance import judge_distance
@@ -87,6 +88,12 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         strange = predict(accelerator, model, others, *run) if others is not None else None
 
     def judge() -> dict[str, Any]:
+        output.mkdir(parents=True, exist_ok=True)
+        # Another split may be judged at the same time: both read what is there and add to it.
+        with only_writer(output / "metrics.json", timeout=-1):
+            return judge_alone()
+
+    def judge_alone() -> dict[str, Any]:
         if made:
             check_numbers(made, f"{model_id} on {images.name}, {split}")
             write_predictions(file, split, made)
@@ -123,6 +130,4 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
 
 def write_results(output: Path, table: dict[str, Any]) -> None:
     """Writes metrics.json, whole or not at all."""
-    draft = output / "metrics.draft"
-    draft.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(output / "metrics.json")
+    atomic_write_text(output / "metrics.json", json.dumps(table, indent=2, ensure_ascii=False) + "\n")

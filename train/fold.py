@@ -1,15 +1,14 @@
 """One fold of a cross-validation: its model is trained, answers for what it never saw, and is gone."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from train.errors import UserError, message_of
+from files.atomic import BusyError, only_writer
+from files.errors import UserError, message_of
 from train.finetune import fit_to_judge
 from train.fitting.folds import Fold
 from train.fitting.pool import Pool
@@ -76,9 +75,13 @@ def run_fold(recipe: Recipe, pictures: Pool, task: Task) -> bool:
         FoldError: Something is wrong; says in which fold.
         Stopped: SIGINT or SIGTERM has come.
     """
-    with _alone(task.place.with_name(f"{task.place.name}.lock")) as alone:
-        if not alone or task.answers.exists():
-            return alone
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(only_writer(task.place))
+        except BusyError:
+            return False
+        if task.answers.exists():
+            return True
         count = len(task.fold.held_out)
         print(f"{task.title}: {count} pictures held out", flush=True)
         try:
@@ -107,18 +110,3 @@ def answers_of(recipe: Recipe, pictures: Pool, task: Task) -> OutOfFold:
     predictions = replace(predictions, sha256=[pictures.sha256[index] for index in fold.held_out])
     splits = [pictures.splits[index] for index in fold.held_out]
     return OutOfFold(predictions, splits, np.full(len(splits), task.number))
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
-    """Tells whether no other process is at the fold, and keeps it so within the block."""
-    held = FileLock(lock)
-    try:
-        held.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        held.release()

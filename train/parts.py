@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from files.errors import UserError
 from hub.model_folder import ModelFolder, open_model_folder
-from train.errors import UserError
 from train.fitting.augment import Augmentation, Augmenter, square_side, square_transform
 from train.fitting.batches import PictureBatches, make_loader
 from train.fitting.data import LabelledImages

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from files.errors import UserError
 from hub.model_folder import INT8_ONNX, ONNX, PICTURES, REFERENCE, ModelFolder, ModelFolderError, open_model_folder
 from hub.onnx_model import open_onnx
 from hub.push import Pushed, push
 from hub.reference_features import open_reference
 from hub.reference_pictures import open_pictures
-from train.errors import UserError
 from train.exporting.formats import FORMATS
 from train.judging.reporting.credits import FOLDER, may_be_pushed
 from train.publishing.card import read_metrics, render_card

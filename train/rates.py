@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.lr_finder import LRFinderResult, find_lr
 from train.fitting.progress import Progress
 from train.fitting.recipe import Recipe

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from train.errors import UserError
+from files.errors import UserError
 
 
 class SettingsError(UserError):

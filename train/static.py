@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from hub.appearing import appearing_folder
+from files.atomic import atomic_folder
 from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
 from hub.onnx_model import open_onnx
 from hub.reference_features import open_reference
@@ -63,7 +63,7 @@ def write_site(model: str, out: Path, numbers: Numbers | None, package: Path | N
         WebRuntimeError: What runs it can't be had.
         OutputFolderError: `out` holds something else, or can't be written.
     """
-    with appearing_folder(out, is_site) as draft:
+    with atomic_folder(out, is_site) as draft:
         files = make_site(open_model_folder(model, for_torch=False), numbers, package)
         for name, content in files.items():
             place = draft / name

@@ -268,12 +268,13 @@ def _apply_corrections(table: pd.DataFrame, corrections: Sequence[Correction]) -
         )
         for correction in known
     }
-    action = table["pixels"].map({pixels: action for pixels, (action, _) in decided.items()})
-    table["confirmed"] = action.isin(["keep", "relabel"])
-    table["label"] = (
-        table["pixels"].map({pixels: label for pixels, (_, label) in decided.items()}).fillna(table["label"])
-    )
-    _reject(table, action == "delete", "deleted by a correction")
+    decisions = [
+        decided.get(pixels, ("", label)) for pixels, label in zip(table["pixels"], table["label"], strict=True)
+    ]
+    actions = pd.Series([action for action, _ in decisions], index=table.index, dtype=object)
+    table["confirmed"] = actions.isin(["keep", "relabel"])
+    table["label"] = [label for _, label in decisions]
+    _reject(table, actions == "delete", "deleted by a correction")
     if not (unknown := [correction.sha256 for correction in corrections if correction.sha256 not in usable.index]):
         return len(known), []
     few = ", ".join(sha256[:12] for sha256 in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
@@ -360,7 +361,8 @@ def _reject_copies(table: pd.DataFrame, previous: Previous) -> None:
         is_private=table["unpublishable"] != "",
     )[table["reason"] == ""].sort_values(["is_new", "is_private", "sha256", "file"])
     first = ranked.groupby(["pixels", "given"], sort=False)["file"].transform("first").reindex(table.index)
-    names = "of " + first.str.rpartition("/")[2]
+    # Not the methods of strings: a file name need not be valid UTF-8.
+    names = pd.Series([f"of {Path(str(file)).name}" for file in first], index=table.index, dtype=object)
     _reject(table, first.notna() & (first != table["file"]), "exact duplicate", names)
 
 
@@ -405,7 +407,7 @@ def _reject_small_classes(table: pd.DataFrame, label_names: Sequence[str], least
 def _previous_splits(table: pd.DataFrame, previous: Previous) -> pd.Series:
     """Returns where every picture was, or where one was that looks like it and is gone; empty for a new one."""
     pictures = previous.pictures[previous.pictures["split"] != ""]
-    splits = table["sha256"].map(pictures["split"]).fillna("")
+    splits = pictures["split"].reindex(table["sha256"]).fillna("").set_axis(table.index)
     gone = pictures[~pictures.index.isin(table["sha256"]) & (pictures["hashes"] != b"")]
     new = table.index[(splits == "") & (table["reason"] == "")]
     if len(gone) and len(new):
@@ -426,7 +428,7 @@ def _check_classes(photos: Path, table: pd.DataFrame, label_names: Sequence[str]
         why = ""
         if len(theirs):
             reason = theirs["reason"].value_counts().index[0]
-            why = f" ({theirs['file'][theirs['reason'] == reason].iloc[0].rpartition('/')[2]}: {reason})"
+            why = f" ({Path(theirs['file'][theirs['reason'] == reason].iloc[0]).name}: {reason})"
         raise UserError(
             f"{photos}: no usable picture in {', '.join(empty)}{why}: add pictures or remove the sub-folder"
         )

@@ -36,25 +36,33 @@ HASH_BYTES = PERCEPTUAL_BYTES * len(WINDOWS)
 """Bytes that `image_hashes` returns."""
 
 SPLIT_DISTANCE = 70
-"""Bits of 256 within which pictures may be one picture, and must not be parted by a split.
+"""Bits of 256 within which two pictures may be one picture, so that no split may part them.
 
-TODO
+Measured on 1,288 photographs of dancers from three collections: of 828,828 pairs, 55 lie within 70 bits. All 55,
+looked at one by one, show one picture (49, up to 38 bits) or one moment or pose of a performance (6, from 62 bits);
+the first unrelated pair is at 72. Of 300 copies each, all are found that were scaled to half (largest distance 4
+bits), saved at JPEG quality 30 (8), made 30 % brighter (34), framed by 2.5 % or 5 % (36), mirrored (18), cut by 2.5,
+5, 7.5 or 10 % on every side (14; mirrored 24), by 5 or 10 % on one side (12) or by 10 % on two opposite sides (12).
+Larger crops escape step by step: 299 of 300 are found at 12.5 % off every side, 247 at 15 % off the bottom.
 """
 
 SAME_DISTANCE = 40
 """Bits of 256 within which two pictures are the same picture, for a takedown or a conflict of labels.
 
-TODO
+For direct neighbours only, never for groups. All copies listed above lie within it, crops larger than 10 % aside.
+Among the 1,288 photographs, no pair lies between 39 and 61 bits. Among 480 drawings, which share poses and
+backgrounds, the closest two lie at 42 and 52 bits, 10 pairs within 70, none of them of two classes.
 """
 
 _SIDE = 64
 _FREQUENCIES = 16
 _BITS = _FREQUENCIES * _FREQUENCIES
-# A block of pairs: what is computed on it, some megabytes, stays in the cache of a core.
+# Rows and columns of a block of pairs. Smaller ones cost more in Python than they gain in the cache.
 _BLOCK = (64, 4096)
 _BLOCKS_AT_ONCE = 16
 # Pairs that are kept before they are united, some tens of megabytes.
 _PAIRS_AT_ONCE = 1_000_000
+# The estimate of the distance: pictures of the sample, and how many of their pairs are the closest ones.
 _SAMPLE = 2000
 _TAIL = 1e-3
 _TAIL_PAIRS = 100
@@ -118,7 +126,8 @@ def near_pairs(
 
     The distance of two pictures is the smallest of 58 Hamming distances: one's whole against the other's whole and
     windows, and the reverse, each as it is and mirrored. Half of the bits are compared first, and the others only
-    where the half leaves hope: of pairs exactly at `distance` some 0.01 % are missed, of closer ones less.
+    where the half leaves hope: of pairs exactly at `distance` some 0.01 % are missed, of closer ones less. On two
+    cores, 10,000 pictures take 1.2 s and 60,000 some 40 s; memory is 480 bytes a picture twice, and some 20 MB a thread.
 
     Args:
         hashes: Shape (pictures, HASH_BYTES): see `hash_rows`.
@@ -130,6 +139,8 @@ def near_pairs(
     Yields:
         The first and the second positions of some pairs, first < second, and their distances.
     """
+    if not len(hashes):
+        return
     words = _words(hashes)
     height, width = _BLOCK
     count = len(hashes)
@@ -158,10 +169,12 @@ def _words(hashes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
 
     Words 0 and 1 have every second frequency in either direction, so that they tell of the other two.
     """
-    bits = np.unpackbits(hashes.reshape(len(hashes), len(WINDOWS), PERCEPTUAL_BYTES), axis=2)
     row, column = np.divmod(np.arange(_BITS), _FREQUENCIES)
     order = np.lexsort((column, row, column % 2, (row + column // 2) % 2))
-    return np.packbits(bits[:, :, order], axis=2).view(np.uint64).transpose(1, 0, 2).copy()
+    words = np.empty((len(WINDOWS), len(hashes), 4), np.uint64)
+    for window, packed in enumerate(np.split(hashes, len(WINDOWS), axis=1)):
+        words[window] = np.packbits(np.unpackbits(packed, axis=1).take(order, axis=1), axis=1).view(np.uint64)
+    return words
 
 
 def _near_in_block(
@@ -173,8 +186,8 @@ def _near_in_block(
     counts = np.empty((2, *shape), np.uint8)
     mirrored = np.empty(shape, np.uint8)
     least = np.full(ours.shape[1] * theirs.shape[1], 255, np.uint8)
-    # How many of the differing bits of a pair at `distance` lie in one half is hypergeometric: four standard deviations
-    # above the mean.
+    # How many of the differing bits of a pair at `distance` lie in one half is hypergeometric: four standard
+    # deviations above the mean.
     share = distance / _BITS
     half = int(distance / 2 + 4 * np.sqrt(_BITS / 8 * share * (1 - share)))
     comparisons = [(0, window) for window in range(len(WINDOWS))] + [(window, 0) for window in range(1, len(WINDOWS))]

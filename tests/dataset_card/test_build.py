@@ -99,7 +99,7 @@ def test_unusable_files_are_listed_with_a_reason(photos: Path, tmp_path: Path) -
         "odissi/empty.jpg": "empty file",
         "odissi/notes.txt": "not an image",
     }
-    assert len(report.contents.everything) == 64
+    assert len(report.curated.rows) == 64
     assert "| damaged or truncated | 1 |" in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -110,7 +110,7 @@ def test_an_earlier_dataset_is_replaced_and_nothing_is_left_behind(photos: Path,
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "LICENSE.md", "README.md", "classes.json", "data", "figures", "rejected.csv", "splits.csv",
     ]  # fmt: skip
-    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".out.scan.parquet", "out"]
 
 
 def test_a_rebuilt_folder_is_not_read_from_the_cache_of_the_former(photos: Path, tmp_path: Path) -> None:
@@ -168,18 +168,18 @@ def test_a_failure_leaves_the_earlier_dataset(photos: Path, tmp_path: Path, monk
     with pytest.raises(ZeroDivisionError):
         build(photos, tmp_path / "out", seed=9)
     assert (tmp_path / "out" / "README.md").read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".out.scan.parquet", "out"]
 
 
 class TestBadInput:
     def test_missing_folder(self, refused: Callable[..., str], tmp_path: Path) -> None:
         message = refused("dataset_card", "build", tmp_path / "nowhere", "--out", tmp_path / "out")
-        assert "nowhere is not a folder: give one that has a sub-folder of pictures per dance" in message
+        assert "nowhere is not a folder: give one that has a sub-folder of pictures per class" in message
 
     def test_no_sub_folders(self, refused: Callable[..., str], save_image: Callable[..., Path]) -> None:
         photos = save_image("photos/a.png").parent
         message = refused("dataset_card", "build", photos, "--out", photos.parent / "out")
-        assert "has no sub-folders: put the pictures of each dance into a sub-folder" in message
+        assert "has no sub-folders: put the pictures of each class into a sub-folder" in message
 
     def test_one_class(self, refused: Callable[..., str], save_image: Callable[..., Path]) -> None:
         photos = save_image("photos/kathak/a.png").parents[1]
@@ -191,7 +191,9 @@ class TestBadInput:
             save_image(f"photos/kathak/{seed}.png", seed)
         photos = save_image("photos/odissi/a.png", seed=9).parents[1]
         message = refused("dataset_card", "build", photos, "--out", photos.parent / "out")
-        assert "odissi has 1: add pictures or remove the class" in message
+        assert (
+            "odissi has 1: add pictures, remove the class, or leave such classes out with --min-per-class" in message
+        )
         assert not (photos.parent / "out").exists()
 
     def test_a_class_without_a_usable_picture(
@@ -221,13 +223,16 @@ class TestBadInput:
             refused("dataset_card", "build", inside, "--out", tmp_path / "project")
         assert len(list((tmp_path / "project" / "photos").rglob("*.jpg"))) == 64
 
-    @pytest.mark.parametrize("out", ["file/out", "/proc/nowhere/out"])
+    @pytest.mark.parametrize(
+        ("out", "why"),
+        [("file/out", "file is a file; choose another path"), ("/proc/nowhere/out", "can't be written")],
+    )
     def test_a_place_that_can_not_be_written(
-        self, refused: Callable[..., str], photos: Path, tmp_path: Path, out: str
+        self, refused: Callable[..., str], photos: Path, tmp_path: Path, out: str, why: str
     ) -> None:
         (tmp_path / "file").touch()
         message = refused("dataset_card", "build", photos, "--out", tmp_path / out)
-        assert "can't be written" in message
+        assert why in message
 
     def test_an_output_folder_with_something_else(
         self, refused: Callable[..., str], photos: Path, tmp_path: Path

@@ -11,7 +11,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from dataset_card.build import build
-from dataset_card.curate.previous import FormerError
+from files.errors import UserError
 from tests.dataset_card.conftest import read_rows, splits_of, write_lines
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -116,17 +116,18 @@ class TestProvenance:
     def test_what_must_not_be_published_is_dropped_on_demand(self, cli: Cli, pile: Path) -> None:
         lines = [
             {"file": f"{label}/{n}.jpg", "author": "Ravi" if n else "",
-             "license": "cc-by-nd-4.0" if n == 1 else "cc-by-4.0"}
+             "source_url": "" if n == 2 else f"https://commons/{label}/{n}", "license": "cc-by-nd-4.0" if n == 1 else "cc-by-4.0"}
             for label in ("kathak", "odissi") for n in range(9)
         ]  # fmt: skip
         write_lines(pile / "provenance.jsonl", lines)
         code, out, _ = cli("dataset_card", "build", pile, "--out", pile.parent / "out", "--only-redistributable")
         assert code == 0
-        assert "left out, must not be published: 6" in out
+        assert "left out, must not be published: 8" in out
         assert {row["license"] for row in read_rows(pile.parent / "out")} == {"cc-by-4.0"}
         rejected = _rejected(pile.parent / "out")
-        assert {rejected[f"kathak/{n}.jpg"]["detail"] for n in (0, 1, 9)} == {
-            "cc-by-4.0 without an author to name", "licence cc-by-nd-4.0", "licence unknown",
+        assert {rejected[f"kathak/{n}.jpg"]["detail"] for n in (0, 1, 2, 9)} == {
+            "cc-by-4.0 without an author to name", "licence cc-by-nd-4.0", "cc-by-4.0 without a source_url to link to",
+            "licence unknown",
         }  # fmt: skip
 
     def test_why_a_class_is_empty_is_what_holds_for_most(self, refused: Callable[..., str], pile: Path) -> None:
@@ -150,7 +151,7 @@ class TestCorrections:
         code, out, _ = cli(*words)
         assert code == 0
         assert "corrections replayed: 3" in out
-        assert f"note: 1 corrections name pictures that are not here ({'f' * 12}): nothing was done for them" in out
+        assert f"note: 1 corrections name pictures that are not here ({'f' * 12}): they changed nothing" in out
         labels = {row["sha256"]: row["label"] for row in read_rows(pile.parent / "out")}
         assert _sha256(a) not in labels
         assert labels[_sha256(c)] == "kathak"
@@ -187,21 +188,23 @@ class TestTakedown:
         a = pile / "kathak" / "0.jpg"
         with Image.open(a) as image:
             image.resize((64, 54)).save(pile / "kathak" / "small.png")
+        small = _sha256(pile / "kathak" / "small.png")
         write_lines(pile / "provenance.jsonl", [{"file": "odissi/5.jpg", "source_url": "https://commons/5"}])
         (pile / "removed.csv").write_text(
             f"sha256,source_url,reason,date\n{_sha256(a)},,the dancer Anna asked,2026-11-20\n,https://commons/5,,2026-11-21\n"
         )
         report = build(pile, pile.parent / "out", seed=8)
-        assert report.contents.taken_down == 3
+        assert len(report.curated.taken_down) == 3
         left = {row["sha256"] for row in read_rows(pile.parent / "out")}
         assert len(left) == 18
         for file in (a, pile / "kathak" / "small.png", pile / "odissi" / "5.jpg"):
             assert _sha256(file) not in left
-        # The list travels, the reasons do not; the names of the files stay at home as well.
+        # Hashes alone: neither reasons nor addresses nor names of files, which would tell what people asked to hide.
         published = (pile.parent / "out" / "removed.csv").read_text()
         assert published.splitlines() == [
-            "sha256,source_url,reason,date", f"{_sha256(a)},,,2026-11-20", ",https://commons/5,,2026-11-21",
-        ]  # fmt: skip
+            "sha256,date",
+            *sorted([f"{_sha256(a)},2026-11-20", f"{small},", f"{_sha256(pile / 'odissi' / '5.jpg')},"]),
+        ]
         assert not _rejected(pile.parent / "out")
         assert "| taken down on request | 3 |" in (pile.parent / "out" / "README.md").read_text()
         # A folder with the list in it is replaced as any other.
@@ -218,12 +221,12 @@ class TestTakedown:
         a.unlink()
         # Twice with another seed, which forgets the splits: what has to go stays known.
         for seed in (9, 8, 8):
-            assert build(pile, pile.parent / "out", seed=seed).contents.taken_down == 1
+            assert len(build(pile, pile.parent / "out", seed=seed).curated.taken_down) == 1
 
     def test_a_page_is_known_in_any_spelling(self, pile: Path) -> None:
         write_lines(pile / "provenance.jsonl", [{"file": "odissi/5.jpg", "source_url": "https://commons/A%C3%A9_b"}])
         (pile / "removed.csv").write_text("sha256,source_url,reason,date\n,https://commons/Aé b,,\n", "utf-8")
-        assert build(pile, pile.parent / "out", seed=8).contents.taken_down == 1
+        assert len(build(pile, pile.parent / "out", seed=8).curated.taken_down) == 1
 
 
 class TestSplitsThatStay:
@@ -283,7 +286,7 @@ class TestSplitsThatStay:
             "sha256,perceptual_hash,split\n0,00,a\n",
         ):
             memory.write_text(text)
-            with pytest.raises(FormerError, match=r"splits.csv is damaged .* remove its dataset"):
+            with pytest.raises(UserError, match=r"splits.csv is damaged .* remove its dataset"):
                 build(pile, pile.parent / "out", seed=8)
 
     def test_another_seed_draws_anew_and_another_dataset_may_lead(self, pile: Path) -> None:
@@ -306,6 +309,6 @@ class TestSplitsThatStay:
         build(pile, pile.parent / "out", seed=8)
         shard = pile.parent / "out" / "data" / "train-00000-of-00001.parquet"
         shard.write_bytes(shard.read_bytes()[:-9])
-        with pytest.raises(FormerError, match=r"train-00000-of-00001.parquet is damaged .* remove its dataset"):
+        with pytest.raises(UserError, match=r"train-00000-of-00001.parquet is damaged .* remove its dataset"):
             build(pile, pile.parent / "out", seed=8)
         assert shard.exists()

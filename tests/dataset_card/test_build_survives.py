@@ -13,7 +13,7 @@ import pytest
 from datasets import load_dataset
 
 from dataset_card.build import build
-from dataset_card.writing import tables
+from dataset_card.write import parquet
 from tests.conftest import ROOT
 from tests.dataset_card.conftest import splits_of
 
@@ -37,7 +37,7 @@ def test_neither_names_nor_threads_change_a_byte(pile: Path, tmp_path: Path) -> 
 def test_more_than_one_shard_reads_back(pile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(pile, tmp_path / "whole", seed=8)
     largest = max(file.stat().st_size for file in pile.rglob("*.jpg"))
-    monkeypatch.setattr(tables, "SHARD_BYTES", 3 * largest)
+    monkeypatch.setattr(parquet, "SHARD_BYTES", 3 * largest)
     build(pile, tmp_path / "shards", seed=8)
     shards = sorted(path.name for path in (tmp_path / "shards" / "data").iterdir())
     assert shards[0] == "test-00000-of-00001.parquet"
@@ -96,7 +96,7 @@ def test_killed_at_any_moment_it_leaves_the_old_folder_or_none(pile: Path, tmp_p
     assert run("-")[0] == 0
     assert len(splits_of(out)) == 19
     # Nothing of the killed ones is left.
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "photos"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.scan.parquet", "out", "photos"]
     driver.stdin.close()
     assert driver.wait(20) == 0
     driver.stdout.close()

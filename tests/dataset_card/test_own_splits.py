@@ -10,7 +10,7 @@ from PIL import Image
 
 from dataset_card.check import check
 from dataset_card.curate.splits import parse_ratios
-from dataset_card.curate.splits import RatiosError
+from files.errors import UserError
 from tests.dataset_card.conftest import read_rows, splits_of, write_lines
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -48,7 +48,7 @@ def split_pile(save_image: Callable[..., Path], tmp_path: Path) -> Path:
     ],
 )
 def test_ratios_that_cannot_be(text: str, why: str) -> None:
-    with pytest.raises(RatiosError, match=f"--ratios {text}: {why}.*such as 0.7,0.15,0.15"):
+    with pytest.raises(UserError, match=f"--ratios {text}: {why}.*such as 0.7,0.15,0.15"):
         parse_ratios(text)
 
 

@@ -133,7 +133,7 @@ def test_nothing_but_pixels_is_published(draw: Callable[[], Image.Image], tmp_pa
         path.write_bytes(content)
 
     report = build(tmp_path / "photos", tmp_path / "dances", seed=8)
-    assert report.contents.rejected == []
+    assert report.curated.rejected.empty
     published = [
         row["bytes"]
         for part in sorted((tmp_path / "dances" / "data").iterdir())

@@ -4,7 +4,6 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from filelock import FileLock
 from PIL import Image
 
 from demo import feedback as feedback_module
@@ -13,6 +12,7 @@ from demo.events import Events
 from demo.feedback import Subject
 from demo.models.model import ServedModel, load_model
 from demo.telling.many import MOST
+from files.atomic import only_writer
 
 ENGLISH, HINDI = gr.Request(headers={"accept-language": "en"}), gr.Request(headers={"accept-language": "hi-IN"})
 
@@ -100,7 +100,7 @@ def test_what_can_not_be_kept_is_said(
     assert "There is no room for more answers here." in events.keep_yes(subject, False, ENGLISH)
     events.feedback.limit = 10**9
     monkeypatch.setattr(feedback_module, "_SECONDS", 0.05)
-    with FileLock(tmp_path / "feedback" / ".lock"):
+    with only_writer(tmp_path / "feedback" / "corrections.csv"):
         assert "Too many answers at once." in events.keep_yes(subject, False, ENGLISH)
     (tmp_path / "feedback" / "corrections.csv").unlink()
     (tmp_path / "feedback" / "corrections.csv").mkdir()

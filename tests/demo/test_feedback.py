@@ -91,7 +91,7 @@ def test_a_kept_picture_is_upright_and_holds_nothing_else(
     (origin,) = read_provenance(feedback.photos).values()
     assert (origin.file, origin.source, origin.license) == (f"{said}/{kept.name}", "feedback", "unknown")
     assert origin.retrieved_at == line["date"]
-    assert list(feedback.folder.glob(".*.part")) == []
+    assert list(feedback.folder.glob(".*.draft")) == []
 
 
 def test_who_speaks_last_decides_where_a_picture_lies(feedback: Feedback, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_what_was_there(tiny_disk: Path, tmp_path: Path) -> N
         feedback.keep(subject, "odissi", with_picture=True)
     assert len(_lines(feedback)) == 1
     assert list(feedback.folder.rglob("*.jpg")) == []
-    assert list(feedback.folder.rglob("*.part")) == []
+    assert list(feedback.folder.rglob("*.draft")) == []
 
     def fill() -> None:
         for _ in range(1000):

@@ -13,10 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
-from hub.appending import append_durably
-from train.errors import UserError
+from files.atomic import append_durably, only_writer
+from files.errors import UserError
 
 ACTIONS = ("keep", "delete", "relabel")
 _HEADER = b"sha256,action,label\n"
@@ -57,7 +55,6 @@ class DecisionLog:
             CorrectionsError: It can't be gone on with; names the line and what is wrong with it.
         """
         self.path, self.label_names = path, label_names
-        self._lock = path.with_name(f".{path.name}.lock")
         self.lines()
 
     def lines(self) -> list[Decision]:
@@ -110,7 +107,7 @@ class DecisionLog:
     def _alone(self) -> Iterator[None]:
         """Keeps other writers off within the block."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._lock):
+        with only_writer(self.path, timeout=-1):
             yield
 
     def _append(self, line: bytes) -> None:

@@ -12,7 +12,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from train.cleaning.decisions import CorrectionsError, Decision, DecisionLog
+from files.errors import UserError
+from train.cleaning.decisions import Decision, DecisionLog
 from train.cleaning.review import ANY, DECIDED, UNDECIDED, Filters, Review
 from train.cleaning.showing import Showing
 from train.judging.label_issues import LabelIssue
@@ -195,7 +196,7 @@ def _said(act: Callable[..., Any]) -> Callable[..., Any]:
     def acted(*given: Any) -> Any:
         try:
             return act(*given)
-        except CorrectionsError as error:
+        except UserError as error:
             said = str(error)
         except OSError as error:
             said = f"{error.strerror}: nothing was decided. Make room, then decide again."

@@ -16,7 +16,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import nn
 from torch.onnx import OnnxExporterError
 
-from train.errors import first_line
+from files.errors import first_line
 from train.exporting.raw_pixels import OPSET, NoGraphError, raw_pixels_graph
 
 Places = tuple[int, int]

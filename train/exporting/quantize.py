@@ -11,9 +11,10 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from files.errors import first_line
+
 # First, for it says that nothing is to be reported.
 from hub.onnx_model import ONNX_ERRORS
-from train.errors import first_line
 from train.exporting.export import quiet
 
 # What ONNX Runtime computes in whole numbers, from end to end, where all around it does.

@@ -5,7 +5,6 @@ header, and with it a checksum over both. Random states need no place here, sinc
 `train.fitting.batches`).
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -22,12 +21,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from train.errors import UserError
+from files.atomic import atomic_write
+from files.errors import UserError
 from train.fitting.progress import EpochTrace, Progress
 
 logger = logging.getLogger(__name__)
 
 KEPT = 2
+_OS_ERROR = re.compile(r"os error (\d+)")
 _NAME = re.compile(r"stage(\d+)-epoch(\d+)(?:-batch(\d+))?")
 
 
@@ -103,28 +104,21 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     header = {**header, "sha256": _checksum(tensors, header)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    try:
-        with plain_disk_errors(path):
-            save_file(tensors, draft, header)
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
+    with atomic_write(path) as draft, plain_disk_errors(path):
+        save_file(tensors, draft, header)
         # safetensors makes files that only their owner may read.
         draft.chmod(0o644)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @contextmanager
 def plain_disk_errors(path: Path) -> Iterator[None]:
-    """Turns what safetensors raises on a full disk, within the block, into the system's own error about `path`."""
+    """Turns what safetensors raises when a disk is full or closed into the system's own error about `path`."""
     try:
         yield
     except SafetensorError as error:
-        if f"os error {errno.ENOSPC}" not in str(error):
+        if not (code := _OS_ERROR.search(str(error))):
             raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from None
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from None
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

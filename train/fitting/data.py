@@ -12,9 +12,9 @@ from typing import Any
 import datasets
 from huggingface_hub import DatasetCard, hf_hub_download
 
+from files.errors import UserError, first_line
 from hub.errors import CLIENT_ERRORS, redact
 from hub.repo import RepoId, parse
-from train.errors import UserError, first_line
 from train.fitting.shards import open_shards, small_columns
 
 DRAWINGS_TAG = "drawings"

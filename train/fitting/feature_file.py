@@ -1,9 +1,8 @@
 """The file that features are put into as they are computed: larger than memory may be."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import torch
 from accelerate import PartialState
 from tqdm import tqdm
 
-from train.errors import UserError
+from files.atomic import atomic_write
+from files.errors import UserError
 from train.running.processes import from_main
 
 
@@ -31,10 +31,13 @@ def write_features(file: Path, shape: tuple[int, int, int], parts: Iterator[torc
     Raises:
         FeaturesError: The disk is full or closed.
     """
-    draft = file.with_suffix(".draft")
+    main = ExitStack()
+    draft = file
 
     def begin() -> None:
+        nonlocal draft
         file.parent.mkdir(parents=True, exist_ok=True)
+        draft = main.enter_context(atomic_write(file))
         with draft.open("wb") as opened:
             np.lib.format.write_array_header_1_0(opened, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
@@ -43,32 +46,26 @@ def write_features(file: Path, shape: tuple[int, int, int], parts: Iterator[torc
         with draft.open("ab") as opened:
             opened.write(values.numpy().tobytes())
 
-    def finish() -> None:
-        with draft.open("rb") as opened:
-            os.fsync(opened.fileno())
-        draft.replace(file)
-
     def in_main(work: Callable[[], None]) -> None:
-        with _one_line_errors(draft, shape):
+        with _one_line_errors(file, shape):
             from_main(work)
 
-    in_main(begin)
     title = f"features of {file.stem.partition('-')[0]}"
     hidden = not PartialState().is_main_process
-    with tqdm(total=shape[0] * shape[1], desc=title, unit="view", disable=hidden) as bar:
+    with main, tqdm(total=shape[0] * shape[1], desc=title, unit="view", disable=hidden) as bar:
+        in_main(begin)
         for values in parts:
             in_main(partial(add, values))
             bar.update(len(values) * shape[1])
-    in_main(finish)
+        in_main(main.close)
 
 
 @contextmanager
-def _one_line_errors(draft: Path, shape: tuple[int, int, int]) -> Iterator[None]:
+def _one_line_errors(file: Path, shape: tuple[int, int, int]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise FeaturesError(
             f"{error.strerror or error}: {4 * math.prod(shape) / 1e6:.0f} MB of features can't be written to "
-            f"{draft.parent}: make room there, or lower feature_views, in another output_dir"
+            f"{file.parent}: make room there, or lower feature_views, in another output_dir"
         ) from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from train.errors import UserError
+from files.errors import UserError
 
 # One part in so many of what a fold learns from is what it is validated by.
 _PARTS = 6

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from train.errors import UserError, first_line
+from files.errors import UserError, first_line
 
 
 class FrozenError(UserError):

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from torch import nn
 from tqdm import tqdm
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.progress import EpochTrace
 from train.fitting.sampling import hash_seed
 from train.fitting.state import StageState

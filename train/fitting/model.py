@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from timm.data import resolve_data_config
 from torch import nn
 
+from files.errors import UserError, first_line
 from hub.model_folder import WEIGHTS, ModelFolder
-from train.errors import UserError, first_line
 
 
 class ModelError(UserError):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from train.errors import first_line
+from files.errors import first_line
 from train.fitting.data import DatasetError
 from train.fitting.sampling import hash_seed
 

@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from filelock import FileLock, Timeout
 
-from train.errors import UserError
+from files.atomic import BusyError, atomic_write_text, is_leftover, only_writer
+from files.errors import UserError
 from train.fitting.checkpoint import DamagedError, read_tensors, write_tensors
 from train.fitting.progress import Progress
 
@@ -34,7 +34,6 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Names the parts of the run folder `path`; nothing is created."""
         self.path = path
-        self.lock = path / ".lock"
         self.recipe = path / "recipe.yaml"
         self.data = path / "data.json"
         self.checkpoints = path / "checkpoints"
@@ -63,18 +62,17 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.lock)
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise RunFolderError(
-                f"another process is at work in {self.path}: wait until it ends, or choose another output_dir"
-            ) from None
-        try:
-            yield
+            with ExitStack() as lock:
+                try:
+                    # Within the folder, which may be all that a container sees of a disk.
+                    lock.enter_context(only_writer(self.path / "run"))
+                except BusyError:
+                    raise RunFolderError(
+                        f"another process is at work in {self.path}: wait until it ends, or choose another output_dir"
+                    ) from None
+                yield
         finally:
-            self.lock.unlink(missing_ok=True)
-            lock.release()
             # A mistake leaves no folder behind that would be in the way of the next try.
             with suppress(OSError):
                 self.path.rmdir()
@@ -123,8 +121,8 @@ class RunFolder:
         # The learning-rate finder may have been here, or a cross-validation.
         cross_validated = {self.folds, self.out_of_fold, self.cross_validation, self.label_issues, self.corrections}
         looked_for = {self.lr_finder, self.lr_finder.with_suffix(""), self.figures}
-        found = {self.lock, _draft(self.recipe)} | looked_for | cross_validated
-        if set(self.path.iterdir()) - found:
+        found = {path for path in self.path.iterdir() if not is_leftover(path)}
+        if found - looked_for - cross_validated:
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
 
     def check_same_model(self, architecture: str, label_names: list[str]) -> None:
@@ -168,24 +166,24 @@ class RunFolder:
     def start(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:
         """Makes the folder and writes down what decides the run; the recipe, by which it is known, comes first."""
         self.path.mkdir(parents=True, exist_ok=True)
-        _write(self.recipe, yaml.safe_dump(recipe, sort_keys=False))
+        atomic_write_text(self.recipe, yaml.safe_dump(recipe, sort_keys=False))
         self.checkpoints.mkdir(exist_ok=True)
-        _write(self.data, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        atomic_write_text(self.data, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
     def add_system(self, facts: dict[str, Any]) -> None:
         """Adds to `system.json`, a list with what the run ran on each time that it was started or continued."""
         former = json.loads(self.system.read_text(encoding="utf-8")) if self.system.exists() else []
-        _write(self.system, json.dumps([*former, facts], indent=2) + "\n")
+        atomic_write_text(self.system, json.dumps([*former, facts], indent=2) + "\n")
 
     def add_finding(self, stage: int, finding: dict[str, Any]) -> None:
         """Adds to `lr_finder.json` what the learning-rate finder has seen of a stage."""
         former = json.loads(self.lr_finder.read_text(encoding="utf-8")) if self.lr_finder.exists() else {}
-        _write(self.lr_finder, json.dumps({**former, f"stage{stage}": finding}, indent=2) + "\n")
+        atomic_write_text(self.lr_finder, json.dumps({**former, f"stage{stage}": finding}, indent=2) + "\n")
 
     def write_metrics(self, progress: Progress) -> None:
         """Writes `metrics.jsonl`, a line per epoch done."""
         lines = [json.dumps(record) + "\n" for record in progress.to_json()["records"]]
-        _write(self.metrics, "".join(lines))
+        atomic_write_text(self.metrics, "".join(lines))
 
     def save_best(self, model: dict[str, torch.Tensor]) -> None:
         """Keeps these weights as the run's best."""
@@ -201,12 +199,3 @@ class RunFolder:
             return read_tensors(self.best)[0]
         except DamagedError as error:
             raise DamagedError(f"{error}: restore it from a copy, or train again in another output_dir") from None
-
-
-def _write(path: Path, text: str) -> None:
-    _draft(path).write_text(text, encoding="utf-8")
-    _draft(path).replace(path)
-
-
-def _draft(path: Path) -> Path:
-    return path.with_suffix(".draft")

@@ -12,8 +12,8 @@ from datasets.distributed import split_dataset_by_node
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from files.errors import first_line
 from hub.errors import CLIENT_ERRORS, redact
-from train.errors import first_line
 from train.fitting.augment import Augmenter
 from train.fitting.batches import augmented
 from train.fitting.data import DatasetError

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.progress import Progress
 
 

@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import brier_score_loss
 from torch import nn
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.model import classifier_modules
 
 BINS = 10

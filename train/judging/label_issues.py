@@ -10,6 +10,7 @@ import numpy as np
 from cleanlab.count import num_label_issues
 from cleanlab.rank import get_label_quality_scores
 
+from files.atomic import atomic_write
 from train.judging.predict import Predictions
 
 Method = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
@@ -75,9 +76,7 @@ def expected_issues(predictions: Predictions) -> int:
 
 def write_label_issues(path: Path, issues: Sequence[LabelIssue]) -> None:
     """Writes `label_issues.csv`, a line per picture, the most doubtful first; it appears whole or not at all."""
-    draft = path.with_suffix(".draft")
-    with draft.open("w", newline="", encoding="utf-8") as target:
+    with atomic_write(path) as draft, draft.open("w", newline="", encoding="utf-8") as target:
         writer = csv.writer(target)
         writer.writerow(COLUMNS)
         writer.writerows([getattr(issue, column) for column in COLUMNS] for issue in issues)
-    draft.replace(path)

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from train.errors import UserError
+from files.atomic import atomic_write
+from files.errors import UserError
 from train.judging.predict import Predictions
 
 _COLUMNS = {"sha256", "split", "label", "logits", "fold"}
@@ -62,9 +63,8 @@ def write_out_of_fold(path: Path, answers: OutOfFold) -> None:
             "fold": answers.folds,
         }
     ).replace_schema_metadata({"label_names": json.dumps(predictions.label_names, ensure_ascii=False)})
-    draft = path.with_suffix(".draft")
-    pq.write_table(table, draft)
-    draft.replace(path)
+    with atomic_write(path) as draft:
+        pq.write_table(table, draft)
 
 
 def read_out_of_fold(path: Path) -> OutOfFold:

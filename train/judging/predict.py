@@ -11,9 +11,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from files.errors import first_line
 from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
 from hub.reference_features import ReferenceFeatures
-from train.errors import first_line
 from train.fitting.batches import make_loader
 from train.fitting.loop import validate
 from train.fitting.pictures import TransformedImages

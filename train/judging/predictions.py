@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from files.atomic import atomic_write
+from files.errors import UserError, first_line
 from hub.reference_features import Nearest
-from train.errors import UserError, first_line
 
 _COLUMNS = ["sha256", "split", "label", "logits", "probs", "loss", "distances", "nearest"]
 _AGAIN = "python -m train evaluate writes it anew"
@@ -125,9 +126,8 @@ def write_predictions(path: Path, split: str, predictions: Predictions) -> None:
             )
         table = pa.concat_tables([former.filter(pc.field("split") != split).cast(table.schema), table])
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    pq.write_table(table, draft)
-    draft.replace(path)
+    with atomic_write(path) as draft:
+        pq.write_table(table, draft)
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:

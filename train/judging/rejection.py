@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from train.errors import UserError
+from files.errors import UserError
 from train.judging.intervals import wilson_interval
 
 _POINTS = 100

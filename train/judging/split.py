@@ -5,7 +5,7 @@ from typing import Any
 
 import datasets
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.data import LabelledImages, fingerprint
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import timm
 from timm.models import save_for_hf
 from torch import nn
 
+from files.atomic import atomic_folder
 from hub.model_folder import CONFIG, ONNX, ModelFolder
 from train.exporting.export import write_onnx
 from train.exporting.formats import write_formats
@@ -62,9 +62,7 @@ def write_model_folder(
     assert best is not None, "a run without an epoch has no model"
     reference = look_at_training_pictures(model, data_config, images)
     calibrated = calibrate(model, data_config, images, target_accuracy, reference)
-    draft = Path(tempfile.mkdtemp(prefix=".model-", dir=run.path))
-    try:
-        draft.chmod(0o755)
+    with atomic_folder(run.model, lambda folder: (folder / CONFIG).is_file()) as draft:
         with plain_disk_errors(run.model):
             save_for_hf(
                 model,
@@ -113,10 +111,6 @@ def write_model_folder(
         int8 = write_int8(written, network, data_config, images) if network else None
         write_formats(written, data_config, images, int8)
         write_card(draft)
-        shutil.rmtree(run.model, ignore_errors=True)
-        draft.rename(run.model)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return run.model
 
 

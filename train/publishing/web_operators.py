@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from train.errors import UserError
+from files.errors import UserError
 from train.publishing.web_runtime import VERSION
 
 # Of the 1,884 models that onnx 1.23.2 tests single operators with, these tell apart all that onnxruntime 1.32.0 opens

@@ -12,7 +12,9 @@ import httpx2
 import onnxruntime
 from tqdm import tqdm
 
-from train.errors import UserError
+from files.atomic import atomic_write, only_writer
+from files.errors import UserError
+from files.paths import home_folder
 
 VERSION = "1.30.0"
 # Of the package's archive, as the registry and every package-lock.json have it.
@@ -62,7 +64,7 @@ def _read(package: Path) -> bytes:
 
 
 def _cached_or_fetched() -> bytes:
-    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nritya" / _ARCHIVE
+    cached = Path(os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache") / "nritya" / _ARCHIVE
     if cached.is_file() and _is_pinned(content := cached.read_bytes()):
         return content
     url = f"{_registry()}/onnxruntime-web/-/{_ARCHIVE}"
@@ -70,9 +72,8 @@ def _cached_or_fetched() -> bytes:
     if not _is_pinned(content):
         raise WebRuntimeError(f"{url} gave something else (its checksum differs): {_how_to_get_it()}")
     cached.parent.mkdir(parents=True, exist_ok=True)
-    draft = cached.with_name(f".{_ARCHIVE}-{os.getpid()}")
-    draft.write_bytes(content)
-    draft.replace(cached)
+    with only_writer(cached, timeout=-1), atomic_write(cached) as draft:
+        draft.write_bytes(content)
     return content
 
 
@@ -81,7 +82,7 @@ def _registry() -> str:
     environment = {key.lower(): value for key, value in os.environ.items()}
     if asked := environment.get("npm_config_registry"):
         return asked.rstrip("/")
-    settings = Path(environment.get("npm_config_userconfig") or Path.home() / ".npmrc")
+    settings = Path(environment.get("npm_config_userconfig") or home_folder() / ".npmrc")
     lines = settings.read_text(encoding="utf-8").splitlines() if settings.is_file() else []
     stated = [value for key, _, value in (line.partition("=") for line in lines) if key.strip() == "registry"]
     return stated[-1].strip().rstrip("/") if stated else _REGISTRY

@@ -4,7 +4,7 @@ import time
 
 from accelerate import Accelerator
 
-from train.errors import UserError
+from files.errors import UserError
 from train.fitting.checkpoint import save_checkpoint
 from train.fitting.progress import EpochTrace, Progress
 from train.fitting.run_folder import RunFolder

@@ -10,7 +10,7 @@ from accelerate import Accelerator, DataLoaderConfiguration, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
 
-from train.errors import UserError, message_of
+from files.errors import UserError, message_of
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from train.errors import UserError
+from files.errors import UserError
 from train.running.processes import agree, raise_everywhere
 from train.running.stopping import Stopped, StopRequest
 

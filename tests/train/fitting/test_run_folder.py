@@ -47,8 +47,8 @@ def test_a_lock_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_while_it_began_can_go_on(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    run.lock.touch()
-    run.recipe.with_suffix(".draft").touch()
+    (tmp_path / ".run.lock").touch()
+    (tmp_path / ".recipe.yaml.draft").touch()
     run.check({"streaming": False}, resume=True)
 
 

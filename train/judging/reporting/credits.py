@@ -5,6 +5,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from files.atomic import atomic_write_text
+
 FOLDER = "report"
 _FILE = "credits.json"
 # Licences by which a scaled copy may be passed on: of the first kind as it is, of the second with its author named.
@@ -46,7 +48,7 @@ def write_credits(report: Path, page: str, credits: list[Credit]) -> None:
     path = report / _FILE
     former = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     entries = [{**asdict(credit), "may_be_passed_on": credit.may_be_passed_on} for credit in credits]
-    path.write_text(json.dumps({**former, page: entries}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    atomic_write_text(path, json.dumps({**former, page: entries}, indent=1, ensure_ascii=False) + "\n")
 
 
 def may_be_pushed(model_folder: Path) -> bool:

@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 from tqdm import tqdm
 
+from files.atomic import atomic_write_text
 from hub.reference_pictures import ReferencePicture
 from train.judging import plots
 from train.judging.figure_style import caption, captions
@@ -99,7 +100,7 @@ def write_report(
         pairs=pairs,
         held_back=sum(not credit.may_be_passed_on for credit in credits),
     )
-    page.write_text(html, encoding="utf-8")
+    atomic_write_text(page, html)
     return page
 
 

@@ -1,14 +1,16 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from dataset_card.provenance import (
     Provenance,
-    ProvenanceError,
     append_provenance,
+    match_provenance,
     read_provenance,
     write_provenance,
 )
+from files.errors import UserError
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -42,19 +44,19 @@ def test_fields_of_others_are_passed_over(tmp_path: Path) -> None:
 )
 def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "provenance.jsonl").write_text(line)
-    with pytest.raises(ProvenanceError, match=message):
+    with pytest.raises(UserError, match=message):
         read_provenance(tmp_path)
 
 
 def test_text_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "provenance.jsonl").write_bytes('{"file": "é.jpg"}'.encode("latin-1"))
-    with pytest.raises(ProvenanceError, match="is not UTF-8 text"):
+    with pytest.raises(UserError, match="is not UTF-8 text"):
         read_provenance(tmp_path)
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:
     (tmp_path / "provenance.jsonl").mkdir()
-    with pytest.raises(ProvenanceError, match=r"provenance.jsonl can't be read .Is a directory"):
+    with pytest.raises(UserError, match=r"provenance.jsonl can't be read .Is a directory"):
         read_provenance(tmp_path)
 
 
@@ -70,3 +72,34 @@ def test_a_line_without_an_end_is_finished_or_removed(tmp_path: Path, left: str,
     (tmp_path / "provenance.jsonl").write_text(left)
     append_provenance(tmp_path, Provenance("b.jpg"))
     assert list(read_provenance(tmp_path)) == files
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("kathak/Cafe\u0301.jpg", "kathak/Caf\u00e9.jpg"),
+        ("kathak/Caf\u00e9.jpg", "kathak/Cafe\u0301.jpg"),
+        ("kathak\\tour\\a.jpg", "kathak/tour/a.jpg"),
+        ("./kathak//a.jpg", "kathak/a.jpg"),
+    ],
+)
+def test_a_path_is_matched_as_another_system_spells_it(written: str, found: str) -> None:
+    table, unmatched = match_provenance(pd.Series([found]), {written: Provenance(written, author="Ravi")})
+    assert list(table["author"]) == ["Ravi"]
+    assert unmatched == []
+
+
+def test_a_file_whose_own_name_is_written_is_not_taken_for_another() -> None:
+    records = {name: Provenance(name, author=name) for name in ("k/a\\b.jpg", "k/a/b.jpg")}
+    table, unmatched = match_provenance(pd.Series(list(records)), records)
+    assert list(table["author"]) == list(records)
+    assert unmatched == []
+
+
+def test_lines_that_match_no_file_are_returned(tmp_path: Path) -> None:
+    lines = '{"file": "kathak/a.jpg", "author": "Ravi"}\n{"file": "katak/b.jpg", "author": "Uma"}\n'
+    (tmp_path / "provenance.jsonl").write_bytes(b"\xef\xbb\xbf" + lines.encode())
+    table, unmatched = match_provenance(pd.Series(["kathak/a.jpg", "kathak/b.jpg"]), read_provenance(tmp_path))
+    assert list(table["author"]) == ["Ravi", ""]
+    assert list(table["license"]) == ["unknown", "unknown"]
+    assert unmatched == ["katak/b.jpg"]

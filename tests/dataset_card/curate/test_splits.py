@@ -62,18 +62,18 @@ def test_too_few_groups_are_counted_and_named() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_growth_never_moves_a_picture_from_test(seed: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     labels, groups = _pictures(30, group_size=2)
     splits = assign_splits(labels, groups, seed)
     for _ in range(3):
         # Half of the new pictures join a group, some join two groups into one.
-        new = [(chance.choice(("kathak", "odissi")), f"new-{seed}-{chance.random()}") for _ in range(20)]
+        new = [(rng.choice(("kathak", "odissi")), f"new-{seed}-{rng.random()}") for _ in range(20)]
         labels = labels + [label for label, _ in new]
         groups = groups + [
-            chance.choice([g for g in groups if g.startswith(label)]) if chance.random() < 0.5 else f"{label}-{name}"
+            rng.choice([g for g in groups if g.startswith(label)]) if rng.random() < 0.5 else f"{label}-{name}"
             for label, name in new
         ]
-        one, other = chance.sample(sorted({g for g in groups if g.startswith("kathak")}), 2)
+        one, other = rng.sample(sorted({g for g in groups if g.startswith("kathak")}), 2)
         groups = [one if group == other else group for group in groups]
         before = [*splits, *[None] * 20]
         splits = assign_splits(labels, groups, seed, before)
@@ -90,19 +90,19 @@ def test_growth_never_moves_a_picture_from_test(seed: int) -> None:
 
 def test_what_was_assigned_stays_whatever_the_seed_says() -> None:
     labels, groups = _pictures(20)
-    former = assign_splits(labels, groups, seed=1)
-    assert assign_splits(labels, groups, seed=2, former=former) == former
+    previous = assign_splits(labels, groups, seed=1)
+    assert assign_splits(labels, groups, seed=2, previous=previous) == previous
 
 
 def test_a_new_class_beside_old_ones_fills_every_split() -> None:
     labels, groups = _pictures(20)
-    former = [*assign_splits(labels[:20], groups[:20], seed=8), *[None] * 20]
-    splits = assign_splits(labels, groups, seed=8, former=former)
-    assert splits[:20] == former[:20]
+    previous = [*assign_splits(labels[:20], groups[:20], seed=8), *[None] * 20]
+    splits = assign_splits(labels, groups, seed=8, previous=previous)
+    assert splits[:20] == previous[:20]
     assert Counter(splits[20:]) == {"train": 14, "validation": 3, "test": 3}
 
 
 def test_groups_that_all_join_into_test_are_an_error() -> None:
-    former = ["train", "validation", "test", "test", "test"]
+    previous = ["train", "validation", "test", "test", "test"]
     with pytest.raises(TooFewGroupsError, match=r"join what kathak had in several splits, and none is left for train"):
-        assign_splits(["kathak"] * 5, ["a", "b", "a", "c", "d"], seed=8, former=former)
+        assign_splits(["kathak"] * 5, ["a", "b", "a", "c", "d"], seed=8, previous=previous)

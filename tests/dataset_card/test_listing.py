@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dataset_card.build import build
-from dataset_card.reading.listing import list_photos
+from dataset_card.listing import list_photos
+from files.errors import UserError
 
 
 @pytest.fixture
@@ -18,18 +19,19 @@ def photos(tmp_path: Path) -> Path:
 
 
 def _files(photos: Path) -> list[str]:
-    return [path.relative_to(photos).as_posix() for paths in list_photos(photos).files.values() for path in paths]
+    files = list_photos(photos).files
+    return list(files["file"][files["reason"] == ""])
 
 
-def _refused(photos: Path) -> dict[str, tuple[str, str]]:
-    refused = list_photos(photos).refused
-    return {r.path.relative_to(photos).as_posix(): (r.label, r.reason) for r in refused}
+def _rejected(photos: Path) -> dict[str, tuple[str, str]]:
+    files = list_photos(photos).files
+    return {row.file: (row.label, row.reason) for row in files[files["reason"] != ""].itertuples()}
 
 
 def test_files_come_class_by_class_in_a_fixed_order(photos: Path) -> None:
     assert _files(photos) == ["kathak/a.jpg", "kathak/tour/b.jpg", "odissi/c.jpg"]
-    assert list(list_photos(photos).files) == ["kathak", "odissi"]
-    assert _refused(photos) == {}
+    assert list_photos(photos).label_names == ["kathak", "odissi"]
+    assert _rejected(photos) == {}
 
 
 @pytest.mark.parametrize(
@@ -44,12 +46,12 @@ def test_what_other_programs_leave_is_passed_over(photos: Path, name: str) -> No
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("left behind")
     assert _files(photos) == ["kathak/a.jpg", "kathak/tour/b.jpg", "odissi/c.jpg"]
-    assert _refused(photos) == {}
+    assert _rejected(photos) == {}
 
 
 def test_files_in_no_class_folder_are_refused(photos: Path) -> None:
     (photos / "loose.jpg").touch()
-    assert _refused(photos) == {"loose.jpg": ("", "in no class folder")}
+    assert _rejected(photos) == {"loose.jpg": ("", "in no class folder")}
 
 
 def test_links_that_lead_outside_are_refused(photos: Path, tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_links_that_lead_outside_are_refused(photos: Path, tmp_path: Path) -> No
     (photos / "sattriya").symlink_to(tmp_path / "private")
     outside = "link that leads outside"
     assert _files(photos) == ["kathak/a.jpg", "kathak/tour/b.jpg", "odissi/c.jpg"]
-    assert _refused(photos) == {
+    assert _rejected(photos) == {
         "kathak/folder": ("kathak", outside),
         "kathak/file.jpg": ("kathak", outside),
         "kathak/up": ("kathak", outside),
@@ -81,7 +83,7 @@ def test_links_that_stay_inside_are_followed_once_and_circles_end(photos: Path) 
         "odissi/guests/back/tour/b.jpg", "odissi/guests/back/tour/self", "odissi/guests/self",
     ]  # fmt: skip
     twice = "link to a folder listed already"
-    assert {file: reason for file, (_, reason) in _refused(photos).items()} == {
+    assert {file: reason for file, (_, reason) in _rejected(photos).items()} == {
         "kathak/all": twice,
         "kathak/tour/back": twice,
         "odissi/guests/back/all": twice,
@@ -104,15 +106,65 @@ def test_no_oddity_stops_a_build_or_makes_it_wait(
         with (kathak / "huge.jpg").open("wb") as huge:
             huge.truncate(200_000_001)
         report = build(photos, tmp_path / "out", seed=8)
-    assert {r.path.name: r.reason for r in report.contents.rejected if r.path.name != path.name} | {
-        "alias.jpg": ""
-    } == {
-        "pipe.jpg": "not a regular file",
-        "socket.jpg": "not a regular file",
-        "device.jpg": "link that leads outside",
-        "broken.jpg": "cannot be read",
-        "huge.jpg": "too large",
-        "alias.jpg": "",
+    rejected = report.curated.rejected.set_index("file")["reason"]
+    copies = rejected[rejected == "exact duplicate"]
+    assert len(copies) == 1
+    assert copies.index[0] in ("kathak/alias.jpg", f"kathak/{path.name}")
+    assert rejected.drop(copies.index).to_dict() == {
+        "kathak/pipe.jpg": "not a regular file",
+        "kathak/socket.jpg": "not a regular file",
+        "kathak/device.jpg": "link that leads outside",
+        "kathak/broken.jpg": "cannot be read",
+        "kathak/huge.jpg": "too large",
     }
-    assert sum(r.reason == "exact duplicate" for r in report.contents.rejected) == 1
-    assert sum(len(rows) for rows in report.contents.rows.values()) == 10
+    assert len(report.curated.rows) == 10
+
+
+def _make(photos: Path, *names: str) -> None:
+    for name in names:
+        (photos / name).mkdir(parents=True)
+        (photos / name / "a.jpg").touch()
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (
+            ("train/kathak", "train/odissi", "dev/kathak", "dev/odissi"),
+            "dev, train, which are splits.* add --splits folders",
+        ),
+        (("training/kathak", "training/odissi", "testing/kathak"), "testing, training, which are splits"),
+        (
+            ("train/k", "train/o", "test/k", "test/o", "extra"),
+            r"splits \(test, train, which hold k, o\) beside .*\(extra\)",
+        ),
+        (("setA/kathak", "setA/odissi", "setB/kathak"), "setA, setB all hold kathak, so they are no classes"),
+        (("train", "test"), "test, train, which are splits, not classes, and hold no sub-folders"),
+        (
+            ("archive/kathak", "archive/odissi"),
+            "one sub-folder only .archive., which holds kathak, odissi: give .*archive",
+        ),
+    ],
+)
+def test_splits_and_extra_levels_are_not_taken_for_classes(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
+    _make(tmp_path / "photos", *names)
+    with pytest.raises(UserError, match=why):
+        list_photos(tmp_path / "photos")
+
+
+def test_parts_of_classes_may_have_the_same_names(tmp_path: Path) -> None:
+    _make(tmp_path / "photos", "kathak/2019", "odissi/2019", "odissi/2020")
+    listing = list_photos(tmp_path / "photos")
+    assert listing.label_names == ["kathak", "odissi"]
+    assert listing.notes == [
+        "kathak, odissi hold sub-folders of the same names (2019): read as parts of these classes"
+    ]
+
+
+@pytest.mark.parametrize("names", [("training", "dev", "testing"), ("Train", "VAL", "Test")])
+def test_splits_may_be_called_otherwise(tmp_path: Path, names: tuple[str, ...]) -> None:
+    _make(tmp_path / "photos", *(f"{name}/{label}" for name in names for label in ("kathak", "odissi")))
+    files = list_photos(tmp_path / "photos", by_split=True).files
+    assert set(zip(files["given"], files["label"], strict=True)) == {
+        (split, label) for split in ("train", "validation", "test") for label in ("kathak", "odissi")
+    }

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.dances import DANCES
-from dataset_card.dances import ClassNameError, dance_of, name_classes, write_class_facts
+from dataset_card.dances import DANCES, dance_of, name_classes, write_class_facts
+from files.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -63,22 +63,30 @@ def test_what_is_known_of_a_class_travels_with_the_dataset(tmp_path: Path) -> No
 
 
 def test_other_names_are_spelled_one_way_and_join() -> None:
-    a, b, c = Path("a"), Path("b"), Path("c")
-    files, notes = name_classes({"Cafe\u0301": [a], "Caf\u00e9": [b], " two \n words ": [c]})
-    assert files == {"Caf\u00e9": [a, b], "two words": [c]}
+    labels, notes = name_classes(["Cafe\u0301", "Caf\u00e9", " two \n words "])
+    assert labels == {"Cafe\u0301": "Caf\u00e9", "Caf\u00e9": "Caf\u00e9", " two \n words ": "two words"}
     assert notes == ["no dance that is known here, kept as named: Caf\u00e9, two words"]
 
 
 def test_letters_of_indian_scripts_may_join() -> None:
-    assert list(name_classes({"\u0915\u094d\u200d\u0937": []})[0]) == ["\u0915\u094d\u200d\u0937"]
+    assert name_classes(["\u0915\u094d\u200d\u0937"])[0].popitem()[1] == "\u0915\u094d\u200d\u0937"
 
 
 @pytest.mark.parametrize("name", ["\udcff\udcfe", " ", "\x1b[2J", "abc\u202edef"])
 def test_a_name_that_can_not_be_shown(name: str) -> None:
-    with pytest.raises(ClassNameError, match=r"has a name that can't be shown: rename it"):
-        name_classes({name: [], "kathak": []})
+    with pytest.raises(UserError, match=r"has a name that can't be shown: rename it"):
+        name_classes([name, "kathak"])
 
 
 def test_names_that_differ_in_letter_case_only() -> None:
-    with pytest.raises(ClassNameError, match="Cats and cats differ in letter case only: rename one"):
-        name_classes({"cats": [], "kathak": [], "Cats": []})
+    with pytest.raises(UserError, match="Cats and cats differ in letter case only: rename one"):
+        name_classes(["cats", "kathak", "Cats"])
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "\u0915" * 84])
+def test_a_name_that_no_model_folder_or_file_system_can_hold(name: str) -> None:
+    with pytest.raises(
+        UserError, match=r"letters \(\d+ bytes\): rename its sub-folder to at most 200 letters and 240 bytes"
+    ):
+        name_classes([name, "kathak"])
+    assert name_classes([name[:66], "kathak"])[0][name[:66]] == name[:66]
