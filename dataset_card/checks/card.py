@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
@@ -88,29 +89,26 @@ def _classes_and_counts(dataset: OpenDataset, table: pd.DataFrame, only: set[str
         only: Compare the counts of these splits alone; None for all.
     """
     card, infos = dataset.card, dataset.card.infos
-    info = infos.get(dataset.config) or (next(iter(infos.values())) if len(infos) == 1 else None)
+    info = infos.get(dataset.config) or (next(iter(infos.values())) if len(infos) == 1 else datasets.DatasetInfo())
     names = dataset.label_names or sorted(table["label"].dropna().unique())
-    splits, classes = table["split"].value_counts(), table.groupby(["label", "split"]).size()
+    actual = Counter({("", split): count for split, count in table["split"].value_counts().items()})
+    actual["", ""] = len(table)
+    for (label, split), count in table.groupby(["label", "split"]).size().items():
+        actual.update({(label, split): count, (label, ""): count})
+
+    claimed = [(("", split.name), split.num_examples) for split in (info.splits or {}).values() if split.num_examples]
+    claimed = [claim for claim in claimed if only is None or claim[0][1] in only]
     differing: list[str] | None = None
-    counts: list[tuple[str, int, int]] = []
-    if info and isinstance(kind := (info.features or {}).get(dataset.label), datasets.ClassLabel):
+    if isinstance(kind := (info.features or {}).get(dataset.label), datasets.ClassLabel):
         differing = _differing(kind.names, names)
         if not differing and kind.names != names:
             differing = [f"in the card in another order: {', '.join(kind.names)}"]
-    for split in (info and info.splits or {}).values():
-        if split.num_examples and (only is None or split.name in only):
-            counts.append((split.name, split.num_examples, splits.get(split.name, 0)))
-    # Our own table says nothing that `dataset_info` does not, and a class of it may be called "total".
-    if not (info and "nritya" in (card.metadata.get("tags") or [])):
-        claimed = read_class_table(card.text, list(dataset.splits), names)
-        if claimed is not None:
-            labels = claimed.index.unique("label").drop("", errors="ignore")
-            differing = (differing or []) + _differing(list(labels), names)
-            for (label, split), count in claimed.items():
-                if label in ("", *names):
-                    cells = classes.get(label, pd.Series(dtype=int)) if label else splits
-                    actual = cells.get(split, 0) if split else cells.sum()
-                    counts.append((f"{label or 'all'}, {split or 'all'}", count, actual))
+    # Our own table of classes holds nothing that `dataset_info` does not, and a class in it may be called "total".
+    is_ours = bool(infos) and "nritya" in (card.metadata.get("tags") or [])
+    if not is_ours and (in_text := read_class_table(card.text, list(dataset.splits), names)):
+        labels = list(dict.fromkeys(label for label, _ in in_text if label))
+        differing = (differing or []) + _differing(labels, names)
+        claimed += [(cell, count) for cell, count in in_text.items() if count is not None and cell[0] in ("", *names)]
     if differing is not None:
         yield judge(
             "class names",
@@ -120,11 +118,15 @@ def _classes_and_counts(dataset: OpenDataset, table: pd.DataFrame, only: set[str
             advice="write the card anew",
             fine=f"{len(names)}, as in the data",
         )
-    if counts:
+    if claimed:
         yield judge(
             "counts",
             "FOUND",
-            [f"{what}: {claim}, but there are {actual}" for what, claim, actual in counts if claim != actual],
+            [
+                f"{label or 'all'}, {split or 'all'}: {count}, but there are {actual[label, split]}"
+                for (label, split), count in claimed
+                if count != actual[label, split]
+            ],
             what="the card says",
             advice="write the card anew",
             fine="as in the data",
@@ -137,33 +139,35 @@ def _differing(claimed: Sequence[str], names: Sequence[str]) -> list[str]:
     ]
 
 
-def read_class_table(text: str, splits: Sequence[str], names: Sequence[str]) -> pd.Series | None:
+def read_class_table(
+    text: str, splits: Sequence[str], names: Sequence[str]
+) -> dict[tuple[str, str], int | None] | None:
     """Finds the table of a card whose columns are a class and its pictures in every split.
 
     Args:
         text: Markdown.
         splits: Names of the splits there are.
-        names: Names of the classes there are: one called "total" is no total.
+        names: Names of the classes there are: where one is called "total", so is the first of two such rows.
 
     Returns:
-        The counts, by `label` and `split`, either of them empty for a total; None without such a table.
+        The counts by class and split, either of them empty for a total; a count is None where the cell is no number.
+        None without such a table.
     """
     lines = [[_cell(cell) for cell in _BAR.split(line.strip().strip("|"))] for line in text.splitlines()]
     for number, (first, *headings) in enumerate(lines):
         columns = ["" if heading.lower() in _TOTALS and heading not in splits else heading for heading in headings]
         if first.lower() in _CLASS_HEADINGS and set(columns) & set(splits) and set(columns) <= {"", *splits}:
-            break
-    else:
-        return None
-    counts = {}
-    for name, *cells in lines[number + 2 :]:
-        if len(cells) != len(columns):
-            break
-        label = "" if name.lower() in _TOTALS and name not in names else name
-        for column, cell in zip(columns, cells, strict=True):
-            if re.fullmatch(r"[\d,]+", cell):
-                counts[label, column] = int(cell.replace(",", ""))
-    return pd.Series(counts, pd.MultiIndex.from_tuples(counts, names=["label", "split"]), dtype=int)
+            counts: dict[tuple[str, str], int | None] = {}
+            for name, *cells in lines[number + 2 :]:
+                if len(cells) != len(columns):
+                    break
+                is_total = name.lower() in _TOTALS and (name not in names or (name, columns[0]) in counts)
+                label = "" if is_total else name
+                for column, cell in zip(columns, cells, strict=True):
+                    is_number = re.fullmatch(r"[\d,]*\d", cell) is not None
+                    counts[label, column] = int(cell.replace(",", "")) if is_number else None
+            return counts
+    return None
 
 
 def _cell(text: str) -> str:

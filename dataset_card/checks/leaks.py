@@ -69,22 +69,31 @@ def _near_duplicates(dataset: OpenDataset, decoded: pd.DataFrame) -> Iterator[Re
         swap = split[left] > split[right]
         later, earlier = np.where(swap, left, right), np.where(swap, right, left)
         other = pixels[left] != pixels[right]
-        across.add(later, earlier, bits, other & (split[left] != split[right]) & (bits <= distance))
-        # As `build` decides which labels contradict each other.
+        across.add(later, earlier, bits, other & (split[left] != split[right]))
+        # The distance at which `build` finds labels that contradict each other.
         two_labels.add(later, earlier, bits, other & (label[left] != label[right]) & (bits <= SAME_DISTANCE))
     rows = decoded["row"].tolist()
     yield judge(
         "look-alikes",
         "FOUND",
-        across.describe(rows),
-        what=f"pictures within {distance} of 256 bits of one of another split, mirrored and cropped copies included",
+        across.describe(rows, 0, SAME_DISTANCE),
+        what="pictures that look like one of another split, mirrored and cropped copies included",
         advice=_REMEDY,
-        fine="no picture looks like one of another split",
+        fine=f"none within {SAME_DISTANCE} of 256 bits of one of another split",
+    )
+    # `build` keeps these together to be safe; of two that it did not see together, this is no proof of a fault.
+    yield judge(
+        "maybe alike",
+        "NOTE",
+        across.describe(rows, SAME_DISTANCE + 1, distance),
+        what="pictures that may look like one of another split",
+        advice="look at both: if they show one moment, leave one out",
+        fine=f"none within {distance} of 256 bits of one of another split",
     )
     yield judge(
         "alike, two labels",
         "NOTE",
-        two_labels.describe(rows),
+        two_labels.describe(rows, 0, SAME_DISTANCE),
         what="pictures that look like one of another class",
         advice="look at both: one label may be wrong",
         fine="no picture looks like one of another class",
@@ -105,15 +114,15 @@ class _Closest:
         bits: npt.NDArray[np.uint8],
         where: npt.NDArray[np.bool_],
     ) -> None:
+        better = np.flatnonzero(where & (bits < self._bits[picture]))
         # The closest last: of several values for one place, numpy keeps the last.
-        order = np.flatnonzero(where & (bits < self._bits[picture]))
-        order = order[np.lexsort((like[order], bits[order]))[::-1]]
+        order = better[np.lexsort((like[better], bits[better]))[::-1]]
         self._bits[picture[order]], self._like[picture[order]] = bits[order], like[order]
 
-    def describe(self, rows: list[str]) -> list[str]:
-        """Returns a line per picture, the most alike first."""
+    def describe(self, rows: list[str], least: int, most: int) -> list[str]:
+        """Returns a line per picture whose closest is `least` to `most` bits away, the most alike first."""
         order = np.argsort(self._bits, kind="stable")
-        order = order[self._bits[order] < 255]
+        order = order[(self._bits[order] >= least) & (self._bits[order] <= most)]
         return [f"{rows[at]} ~ {rows[self._like[at]]} ({self._bits[at]} bits)" for at in order]
 
 
