@@ -1,16 +1,17 @@
-"""May every picture be shown, and is everybody named who must be?"""
+"""Licences and attribution: what `push --public` would refuse, and a card that says otherwise."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
+from dataset_card.checks import Result, judge
 from dataset_card.checks.opening import OpenDataset
-from dataset_card.checks.pictures import Picture
-from dataset_card.checks.result import Result, judge
-from dataset_card.licenses import license_of
+from dataset_card.licenses import license_of, why_not_publish
+from dataset_card.write.card import license_metadata
 
 
-def check_licences(dataset: OpenDataset, pictures: Sequence[Picture]) -> Iterator[Result]:
+def check_licences(dataset: OpenDataset, table: pd.DataFrame) -> Iterator[Result]:
     """Looks for pictures that must not be published, authors that are not named, and a card that says otherwise."""
     claimed = _as_list(dataset.card.metadata.get("license"))
     if not dataset.has_text("license"):
@@ -20,30 +21,33 @@ def check_licences(dataset: OpenDataset, pictures: Sequence[Picture]) -> Iterato
             "NOTE" if claimed and known == claimed else "FOUND",
             [f"the card says {', '.join(claimed)} of all" if claimed else "and the card names none"],
             what="no column `license`",
-            advice="say of every picture which licence it has",
+            advice="say of every picture which licence it has: `dataset_card push --public` asks for it",
         )
         return
-    rows = Counter(picture.license for picture in pictures)
-    known_as = {name: license_of(name) for name in rows}
+    licences = table["license"].value_counts()
+    allowed = table["license"].map({name: license_of(name).redistributable for name in licences.index}).astype(bool)
+    terms = zip(table["license"], table["author"], table["source_url"], strict=True)
+    why = pd.Series([why_not_publish(*row) or "" for row in terms], table.index, dtype=object)
+    refused = table["row"] + ": " + why
     yield judge(
         "licence",
         "FOUND",
-        [f"{p.where}: {p.license or 'none'}" for p in pictures if not known_as[p.license].redistributable],
+        refused[(why != "") & ~allowed].tolist(),
         what="unknown, or not to be published again",
         advice="find out, leave these out, or keep the dataset private",
-        fine=", ".join(f"{name} {count}" for name, count in rows.most_common()),
+        fine=", ".join(f"{name} {count}" for name, count in licences.items()),
     )
     yield judge(
         "attribution",
         "FOUND",
-        [f"{p.where}: {p.license}" for p in pictures if p.why_not_publish and known_as[p.license].redistributable],
+        refused[(why != "") & allowed].tolist(),
         what="author or source_url is missing where the licence asks for them",
         advice="fill both columns in",
         fine="everybody is named who must be",
     )
-    if not dataset.card.metadata:
+    if not dataset.card.metadata or licences.empty:
         return
-    held = sorted({license.hub_id for license in known_as.values()})
+    held = _as_list(license_metadata(set(licences.index))["license"])
     differing = [f"{name} in the rows only" for name in held if name not in claimed]
     differing += [f"{name} in the card only" for name in claimed if name not in held]
     yield judge(

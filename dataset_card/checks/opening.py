@@ -1,9 +1,9 @@
-"""Opens any dataset of labelled pictures, here or on the Hub, without copying it."""
+"""Opens any dataset of labelled pictures, in a folder or on the Hub, and its card, without copying it."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,19 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from datasets.data_files import get_data_patterns
+from datasets.data_files import get_data_patterns, resolve_pattern, sanitize_patterns
+from datasets.info import DatasetInfosDict
+from fsspec import AbstractFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
-from huggingface_hub import HfApi
+from huggingface_hub import DatasetCard, HfApi
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-from dataset_card.checks.card_file import Card, matching, read_card, unmatched
-from files.errors import UserError
+from files.errors import UserError, first_line
+from files.paths import check_no_glob
 from hub.errors import HubError, one_line_errors, redact
 from hub.repo import RepoId, parse
+
+CARD = "README.md"
 
 _IMAGES = ("image", "img", "picture", "photo", "jpg", "png")
 _LABELS = ("label", "labels", "class", "category", "target", "dance", "dance_form", "style", "cls")
@@ -31,12 +36,38 @@ _UNREADABLE = (
     NotImplementedError,
     ValueError,
 )
-_SAID = 300
-_TEXTS = {"string", "large_string"}
+_MESSAGE_LENGTH = 300
 
 
-class DatasetError(UserError):
-    """No dataset of pictures, or one that can't be read."""
+@dataclass(frozen=True)
+class Card:
+    """A README.md.
+
+    Attributes:
+        metadata: Its YAML block; empty without one.
+        text: What follows the block.
+        infos: What `dataset_info` in the metadata says of each configuration.
+        fault: Why there is no metadata; empty when there is.
+        broken: Whether `load_dataset` fails because of it.
+    """
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+    infos: Mapping[str, datasets.DatasetInfo] = field(default_factory=dict)
+    fault: str = ""
+    broken: bool = False
+
+    def configs(self) -> list[dict[str, Any]]:
+        """Returns the configurations that the metadata describe."""
+        return [config for config in self.metadata.get("configs") or [] if isinstance(config, dict)]
+
+    def data_files(self) -> dict[str, dict[str, list[str]]]:
+        """Returns the patterns of data files, by configuration and split."""
+        return {
+            str(config.get("config_name", "default")): sanitize_patterns(config["data_files"])
+            for config in self.configs()
+            if "data_files" in config
+        }
 
 
 @dataclass(frozen=True)
@@ -45,7 +76,7 @@ class OpenDataset:
 
     Attributes:
         name: The folder or Hub id it was opened from.
-        place: The same, as the two kinds of place.
+        place: The same, parsed.
         root: Its folder, or its `hf://` address with the commit.
         files: The files below `root`.
         card: Its README.md.
@@ -54,7 +85,7 @@ class OpenDataset:
         image: Name of the column of pictures.
         label: Name of the column of classes, or None.
         splits: The rows of every split, pictures undecoded.
-        rows: How many rows there will be, where that is known beforehand: for a progress bar.
+        rows: How many rows to expect, for a progress bar; None where that is not known beforehand.
     """
 
     name: str
@@ -77,7 +108,7 @@ class OpenDataset:
 
     def has_text(self, column: str) -> bool:
         """Tells whether there is a column of text of this name."""
-        return is_text(self.features.get(column))
+        return _is_text(self.features.get(column))
 
 
 def open_dataset(name: str, config: str | None) -> OpenDataset:
@@ -90,22 +121,25 @@ def open_dataset(name: str, config: str | None) -> OpenDataset:
         config: Which configuration, where there are several.
 
     Raises:
-        DatasetError: Neither a folder nor a Hub id, no dataset, or none of pictures.
+        UserError: Neither a folder nor a Hub id, no dataset, or none of pictures.
         HubError: The Hub, or the way to it, says no.
     """
     place = parse(name)
     if place is None:
-        raise DatasetError(f"{name} is neither a folder nor a Hub id (user/name): give a dataset")
+        raise UserError(f"{name} is neither a folder nor a Hub id (user/name): give a dataset")
+    if isinstance(place, Path):
+        check_no_glob(place)
     with readable(name, place):
         if isinstance(place, RepoId):
             # The commit, not the branch: the card and every shard are of one moment.
             commit = HfApi().dataset_info(place.repo_id, revision=place.revision).sha
             root = f"hf://datasets/{place.repo_id}@{commit}"
         else:
+            # Absolute: `datasets` looks for a relative name of one or two parts on the Hub when it finds no data.
             commit, root = None, place.resolve().as_posix()
         fs, path = fsspec.url_to_fs(root)
         files = DirFileSystem(path, fs)
-        card = read_card(files)
+        card = _read_card(files)
         described = card.data_files()
         if card.broken or any(unmatched(root, patterns) for patterns in described.values()):
             config = config or next(iter(described), "default")
@@ -114,14 +148,14 @@ def open_dataset(name: str, config: str | None) -> OpenDataset:
             where = place.repo_id if isinstance(place, RepoId) else root
             builder = datasets.load_dataset_builder(where, config, revision=commit)
             config = builder.config.name
-        splits = builder.as_streaming_dataset()
         rows = _count_rows(builder)
+        splits = _streams(builder)
     features = next(iter(splits.values())).features
     if features is None:
-        raise DatasetError(f"{name}: its files do not say which columns they have: use parquet or folders of pictures")
+        raise UserError(f"{name}: its files do not say which columns they have: use parquet or folders of pictures")
     image = _image_column(features)
     if image is None:
-        raise DatasetError(f"{name} is no dataset of pictures: its columns are {', '.join(features)}")
+        raise UserError(f"{name} is no dataset of pictures: its columns are {', '.join(features)}")
     raw = {split: stream.cast_column(image, datasets.Image(decode=False)) for split, stream in splits.items()}
     label = _label_column(features)
     return OpenDataset(name, place, root, files, card, config, features, image, label, raw, rows)
@@ -132,7 +166,7 @@ def readable(name: str, place: Path | RepoId) -> Iterator[None]:
     """Turns what reading a dataset may raise inside the block into one clear line.
 
     Raises:
-        DatasetError: It can't be read.
+        UserError: It can't be read.
         HubError: The Hub, or the way to it, says no.
     """
     on_hub = isinstance(place, RepoId)
@@ -144,23 +178,66 @@ def readable(name: str, place: Path | RepoId) -> Iterator[None]:
         except (UserError, HubError):
             raise
         except unreadable as error:
-            said = redact(textwrap.shorten(str(error) or type(error).__name__, _SAID))
-            raise DatasetError(f"{name} can't be read as a dataset ({said}): check what it holds") from None
+            message = redact(textwrap.shorten(str(error) or type(error).__name__, _MESSAGE_LENGTH))
+            raise UserError(f"{name} can't be read as a dataset ({message}): check what it holds") from None
 
 
-def is_text(kind: Any) -> bool:
-    """Tells whether a column's type is text."""
-    return isinstance(kind, datasets.Value) and kind.dtype in _TEXTS
+def unmatched(root: str, patterns: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Finds the patterns that no file of the dataset matches, by split.
+
+    Args:
+        root: The dataset's folder, or its `hf://` address.
+        patterns: As `Card.data_files` gives them for one configuration.
+    """
+    missing = {split: [pattern for pattern in of if not _matching(root, pattern)] for split, of in patterns.items()}
+    return {split: of for split, of in missing.items() if of}
+
+
+def _matching(root: str, pattern: str) -> list[str]:
+    try:
+        return resolve_pattern(pattern, root)
+    except FileNotFoundError:
+        return []
+
+
+def _read_card(files: AbstractFileSystem) -> Card:
+    if not files.exists(CARD):
+        return Card(fault=f"there is no {CARD}")
+    content = files.read_bytes(CARD).decode("utf-8", "replace")
+    if not REGEX_YAML_BLOCK.search(content):
+        return Card(text=content, fault=f"{CARD} does not begin with a block of YAML")
+    try:
+        card = DatasetCard(content, ignore_metadata_errors=True)
+        infos = DatasetInfosDict.from_dataset_card_data(card.data)
+    # The last three: `dataset_info` of another shape than `datasets` expects, which then fails in the same way.
+    except (yaml.YAMLError, ValueError, AttributeError, LookupError, TypeError) as error:
+        return Card(text=content, fault=f"the YAML of {CARD} can't be read ({first_line(error)})", broken=True)
+    return Card(card.data.to_dict(), card.text, infos)
 
 
 def _builder_without_card(name: str, root: str, patterns: dict[str, list[str]]) -> datasets.DatasetBuilder:
-    """Opens what a faulty card keeps `load_dataset` from opening, so that all its faults can be told at once."""
-    found = {split: [file for pattern in of for file in matching(root, pattern)] for split, of in patterns.items()}
+    """Opens what a faulty card keeps `load_dataset` from opening, so that all its faults are reported at once."""
+    found = {split: [file for pattern in of for file in _matching(root, pattern)] for split, of in patterns.items()}
     found = {split: of for split, of in found.items() if of}
     if not found:
-        raise DatasetError(f"{name}: its card names data files, but none of them exists: mend `configs` in README.md")
+        raise UserError(f"{name}: its card names data files, but none of them exists: fix `configs` in {CARD}")
     tables = all(file.endswith(".parquet") for of in found.values() for file in of)
     return datasets.load_dataset_builder("parquet" if tables else "imagefolder", data_files=found)
+
+
+def _streams(builder: datasets.DatasetBuilder) -> dict[str, datasets.IterableDataset]:
+    """Opens the splits with the columns and class names that the data files declare.
+
+    `load_dataset` takes those of the card, which are to be compared with them. Only where the files name no classes,
+    the card is all there is.
+    """
+    claimed, builder.info.features = builder.info.features, None
+    splits = builder.as_streaming_dataset()
+    features = next(iter(splits.values())).features or {}
+    if claimed and not any(isinstance(kind, datasets.ClassLabel) for kind in features.values()):
+        builder.info.features = claimed
+        splits = builder.as_streaming_dataset()
+    return splits
 
 
 def _count_rows(builder: datasets.DatasetBuilder) -> int | None:
@@ -193,7 +270,7 @@ def _label_column(features: datasets.Features) -> str | None:
     plain = [
         column
         for column, kind in features.items()
-        if column.lower() in _LABELS and (is_text(kind) or getattr(kind, "dtype", "").startswith(("int", "uint")))
+        if column.lower() in _LABELS and (_is_text(kind) or getattr(kind, "dtype", "").startswith(("int", "uint")))
     ]
     return next((c for candidates in (typed, plain) for c in _preferred(candidates, _LABELS)), None)
 
@@ -201,3 +278,7 @@ def _label_column(features: datasets.Features) -> str | None:
 def _preferred(columns: list[str], names: tuple[str, ...]) -> list[str]:
     known = [column for name in names for column in columns if column.lower() == name]
     return known or columns
+
+
+def _is_text(kind: Any) -> bool:
+    return isinstance(kind, datasets.Value) and kind.dtype in {"string", "large_string"}

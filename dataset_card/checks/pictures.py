@@ -1,168 +1,92 @@
-"""One pass over the rows of a dataset: what the checks need to know of each, without keeping its pixels."""
+"""Whether every picture decodes, as it was meant to be seen, and what its file carries besides."""
 
-import hashlib
-import io
-import itertools
-import os
-import warnings
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator
 
-from datasets.utils.file_utils import xopen
-from PIL import ExifTags, Image
-from tqdm import tqdm
+import pandas as pd
 
-from dataset_card.checks.opening import OpenDataset, readable
-from dataset_card.licenses import why_not_publish
-from dataset_card.reading.images import hashes_of, upright_rgb
-from pictures.metadata import metadata_in
-from pictures.refused import RefusedError
+from dataset_card.checks import Result, judge
+from dataset_card.checks.opening import OpenDataset
+from pictures.decoding import MAX_PIXELS, MIN_SIDE
 
-# Enough to keep every core busy, few enough that their bytes do not matter.
-_ROWS_AT_ONCE = 64
-_TEXTS = ("sha256", "group", "license", "author", "source_url")
+# Says how colours are meant, and nothing about a person or a place.
+_HARMLESS = {"ICC profile"}
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What decoding one picture told.
-
-    Attributes:
-        pixels_hash: Of the upright RGB pixels and their size.
-        perceptual_hash: 32 bytes.
-        size: Width and height in pixels, upright.
-        mode: As it is stored, in Pillow's words: "RGB", "L", "RGBA".
-        turned: An orientation tag asks viewers to turn it.
-    """
-
-    pixels_hash: str
-    perceptual_hash: bytes
-    size: tuple[int, int]
-    mode: str
-    turned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One row of a dataset.
-
-    Attributes:
-        split: Its split.
-        where: Split, row and name, so that a person finds it again.
-        label: Name of its class; None where that is missing or wrong.
-        label_fault: What is wrong with its label; empty when nothing is.
-        sha256: What the column of this name says; empty without one.
-        group: What the column of this name says; empty without one.
-        license: What the column of this name says; empty without one.
-        why_not_publish: What `push --public` has against it; empty when nothing.
-        look: What decoding it told; None when it can't be decoded.
-        refusal: Why not, the same words for every case; empty when it can.
-        metadata: What its file carries besides the picture; None for a container that nobody here can walk.
-    """
-
-    split: str
-    where: str
-    label: str | None
-    label_fault: str
-    sha256: str
-    group: str
-    license: str
-    why_not_publish: str
-    look: Look | None
-    refusal: str
-    metadata: tuple[str, ...] | None
-
-
-def look_at_all(dataset: OpenDataset) -> list[Picture]:
-    """Reads every row, decodes every picture, several at once.
-
-    Raises:
-        DatasetError: The data can't be read.
-        HubError: The Hub, or the way to it, says no.
-    """
-    pictures: list[Picture] = []
-    bar = tqdm(total=dataset.rows, desc="Checking pictures", unit="picture")
-    # Threads suffice: Pillow decodes, and hashlib digests, without holding the interpreter's lock.
-    with bar, warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        # Pillow warns about large pictures and about damaged EXIF; both have checks of their own.
-        warnings.simplefilter("ignore")
-        for split, stream in dataset.splits.items():
-            numbered = enumerate(stream)
-            while True:
-                with readable(dataset.name, dataset.place):
-                    batch = list(itertools.islice(numbered, _ROWS_AT_ONCE))
-                if not batch:
-                    break
-                pictures += pool.map(lambda entry, split=split: _picture(dataset, split, *entry), batch)
-                bar.update(len(batch))
-    return pictures
-
-
-def _picture(dataset: OpenDataset, split: str, row: int, record: dict[str, Any]) -> Picture:
-    said = {column: (record[column] or "") if dataset.has_text(column) else "" for column in _TEXTS}
-    label, label_fault = _label(dataset, record)
-    content, refusal, look = b"", "", None
-    metadata: tuple[str, ...] | None = ()
-    image = record[dataset.image]
-    if image is None or (image["bytes"] is None and image["path"] is None):
-        refusal = "no picture"
-    elif (content := _content(dataset, image)) == b"":
-        refusal = "no file, or an empty one"
-    else:
-        try:
-            look = _look(content)
-        except RefusedError as refused:
-            refusal = refused.reason
-        try:
-            metadata = tuple(metadata_in(content))
-        except ValueError:
-            metadata = None
-    file = "/".join(image["path"].split("::")[0].split("/")[-2:]) if image and image["path"] else ""
-    name = said["sha256"][:12] or file or (hashlib.sha256(content).hexdigest()[:12] if content else "")
-    return Picture(
-        split=split,
-        where=f"{split} row {row} ({name})" if name else f"{split} row {row}",
-        label=label,
-        label_fault=label_fault,
-        sha256=said["sha256"],
-        group=said["group"],
-        license=said["license"],
-        why_not_publish=why_not_publish(said["license"], said["author"], said["source_url"]) or "",
-        look=look,
-        refusal=refusal,
-        metadata=metadata,
+def check_pictures(dataset: OpenDataset, table: pd.DataFrame) -> Iterator[Result]:
+    """Looks at whether pictures decode, at their sizes, modes and orientation tags."""
+    decoded, refused = table[table["reason"] == ""], table[table["reason"] != ""]
+    why = (
+        refused["row"] + ": " + refused["reason"] + (" (" + refused["detail"] + ")").where(refused["detail"] != "", "")
+    )
+    too_large = refused["reason"] == "too large"
+    yield judge(
+        "decoding",
+        "FOUND",
+        why[~too_large].tolist(),
+        what="pictures that nobody can see",
+        advice="replace these pictures or leave their rows out",
+        fine="every picture decodes to its end",
+    )
+    sides = decoded[["width", "height"]]
+    yield judge(
+        "size",
+        "FOUND",
+        why[too_large].tolist(),
+        what=f"more than {MAX_PIXELS:,} pixels, or as much work to decode",
+        advice="replace or scale these pictures",
+        fine=f"sides of {sides.min(axis=None)} to {sides.max(axis=None)} pixels" if len(sides) else "",
+    )
+    small = decoded[sides.min(axis=1) < MIN_SIDE]
+    yield judge(
+        "small",
+        "NOTE",
+        [f"{row} {width} x {height}" for row, width, height in small[["row", "width", "height"]].to_numpy()],
+        what=f"under {MIN_SIDE} pixels",
+        advice="look for larger ones: the demo refuses such pictures",
+        fine=f"no side under {MIN_SIDE} pixels",
+    )
+    other = decoded[decoded["mode"] != "RGB"]
+    yield judge(
+        "mode",
+        "NOTE",
+        (other["row"] + ": " + other["mode"]).tolist(),
+        what=", ".join(f"{mode} {count}" for mode, count in decoded["mode"].value_counts().items()),
+        advice='convert when loading: cast_column("image", Image(mode="RGB"))',
+        fine="RGB",
+    )
+    yield judge(
+        "orientation",
+        "FOUND",
+        decoded["row"][decoded["turned"]].tolist(),
+        what="pictures that lie on their side wherever the EXIF tag is not read",
+        advice="turn the pixels and remove the tag",
+        fine="no orientation tag is left",
     )
 
 
-def _label(dataset: OpenDataset, record: dict[str, Any]) -> tuple[str | None, str]:
-    """Returns the name of a row's class, and what is wrong with it."""
-    if dataset.label is None:
-        return None, ""
-    value, names = record[dataset.label], dataset.label_names
-    # -1 is how `datasets` writes that a label is not known.
-    if value is None or value in (-1, ""):
-        return None, "no label"
-    if names is None:
-        return str(value), ""
-    if not 0 <= value < len(names):
-        return None, f"label {value}, but there are {len(names)} classes"
-    return names[value], ""
-
-
-def _content(dataset: OpenDataset, image: dict[str, Any]) -> bytes:
-    """Returns a picture's file, which a dataset holds itself or only points to; nothing where that is missing."""
-    if image["bytes"] is not None:
-        return image["bytes"]
-    with readable(dataset.name, dataset.place), suppress(FileNotFoundError), xopen(image["path"], "rb") as file:
-        return file.read()
-    return b""
-
-
-def _look(content: bytes) -> Look:
-    picture = upright_rgb(content)
-    pixels_hash, perceptual_hash = hashes_of(picture)
-    with Image.open(io.BytesIO(content)) as stored:
-        turned = stored.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
-        return Look(pixels_hash, perceptual_hash, picture.size, stored.mode, turned)
+def check_privacy(dataset: OpenDataset, table: pd.DataFrame) -> Iterator[Result]:
+    """Looks for metadata that was left in the pictures' files."""
+    # A file that does not decode is to be replaced anyway.
+    decoded = table[table["reason"] == ""]
+    metadata = {row: names for row, names in zip(decoded["row"], decoded["metadata"], strict=True) if names}
+    counts = Counter(name for names in metadata.values() for name in names)
+    harmful = {row: names for row, names in metadata.items() if not _HARMLESS.issuperset(names)}
+    yield judge(
+        "metadata",
+        "FOUND" if harmful else "NOTE",
+        [f"{row}: {', '.join(names)}" for row, names in (harmful or metadata).items()],
+        what=", ".join(f"{name} {count}" for name, count in counts.most_common()),
+        advice="write these files anew, pixels only (`dataset_card build` does)"
+        if harmful
+        else "nothing, or convert the pictures to sRGB and leave the profile out",
+        fine="nothing but the pictures",
+    )
+    yield judge(
+        "containers",
+        "NOTE",
+        decoded["row"][decoded["metadata"].isna()].tolist(),
+        what="neither JPEG nor PNG nor WebP, so not looked into",
+        advice="store them as one of the three",
+        fine="JPEG, PNG or WebP",
+    )
