@@ -28,7 +28,7 @@ os.environ.setdefault("PILLOW_BLOCKS_MAX", "2")
 from demo.serving.loading import StartError, load, load_patiently, on_a_space
 from demo.serving.upload_folder import UploadFolder, upload_folder
 from demo.serving.waiting import WaitingPage
-from hub.malloc import tune_malloc
+from model_folder.malloc import tune_malloc
 
 if TYPE_CHECKING:
     from demo.models.model import ServedModel

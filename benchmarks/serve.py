@@ -28,7 +28,7 @@ from PIL import Image
 
 from benchmarks.evaluate import CLASSES, draw, write_model
 from benchmarks.sides import ROOT, fastai_python, memory, run_side
-from hub.model_folder import INT8_ONNX, ONNX
+from model_folder.folder import INT8_ONNX, ONNX
 
 _CALIBRATION_DRAWINGS = 16
 Round = dict[str, dict[str, Any]]

@@ -20,7 +20,7 @@ from benchmarks.serve import write_pictures, write_served_model
 from benchmarks.sides import ROOT
 from demo.answering import Answering
 from demo.models.model import load_model
-from hub.model_folder import INT8_ONNX, open_model_folder
+from model_folder.folder import INT8_ONNX, open_model_folder
 from tests.browser.files_server import FilesServer
 from train.static import Numbers, choose_network, write_site
 

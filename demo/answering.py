@@ -12,8 +12,8 @@ from demo.telling.examples import jpeg_uri
 from demo.telling.many import Row
 from demo.telling.verdict import Verdict, judge
 from demo.words import Words
-from hub.model_facts import read_threshold
-from hub.reference_features import Nearest
+from model_folder.facts import read_threshold
+from model_folder.reference_features import Nearest
 
 _THUMBNAIL = 200
 

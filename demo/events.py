@@ -17,7 +17,7 @@ from demo.telling.nearest import neighbourhood
 from demo.telling.showing import Heat, Showing, heat_over, note
 from demo.words import Words, words_for
 from files.atomic import BusyError, OutputFolderError
-from hub.model_facts import read_confusions, read_crop, read_dances
+from model_folder.facts import read_confusions, read_crop, read_dances
 
 _PREVIEW = 1024
 # How files begin that every browser shows by itself: JPEG, PNG, GIF, WebP, BMP.

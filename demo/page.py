@@ -16,7 +16,7 @@ from demo.telling.many import MOST
 from demo.telling.showing import about_model, drawings_banner, title
 from demo.theme import CSS, THEME
 from demo.words import LANGUAGES
-from hub.about import describe
+from model_folder.about import describe
 
 __all__ = ["CSS", "THEME", "build_page"]
 

@@ -10,7 +10,7 @@ from demo.reading.files import File, path_of
 from demo.reading.upload import UnreadableError
 from demo.telling.many import MOST, as_json
 from demo.words import ENGLISH, LANGUAGES
-from hub.model_facts import Dance
+from model_folder.facts import Dance
 
 _WORDS = LANGUAGES[ENGLISH]
 _ONE = (

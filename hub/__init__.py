@@ -1,1 +1,1 @@
-"""What all parts share: ids on the Hub, checked downloads, pushes, errors, and how a command ends on a mistake."""
+"""The Hugging Face Hub: ids with revisions, what may be published, errors of its clients in one line."""

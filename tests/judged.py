@@ -8,8 +8,8 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hub.reference_features import Nearest
-from hub.reference_pictures import ReferencePicture
+from model_folder.reference_features import Nearest
+from model_folder.reference_pictures import ReferencePicture
 from train.fitting.data import load_images
 from train.judging.metrics import compute_metrics, wilson_interval
 from train.judging.predict import Predictions, write_predictions

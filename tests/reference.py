@@ -4,9 +4,9 @@ import json
 import zipfile
 from pathlib import Path
 
-from hub.model_folder import PICTURES, REFERENCE
-from hub.reference_features import KEY
-from hub.reference_pictures import LIST
+from model_folder.folder import PICTURES, REFERENCE
+from model_folder.reference_features import KEY
+from model_folder.reference_pictures import LIST
 
 
 def change_pictures(folder: Path, told: dict[str, str | None]) -> None:

@@ -19,7 +19,7 @@ from demo.answering import Answering
 from demo.models.model import load_model
 from demo.telling.many import MOST
 from demo.words import LANGUAGES
-from hub.model_facts import read_dances
+from model_folder.facts import read_dances
 from tests.conftest import ROOT, serve
 
 

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from files.atomic import atomic_write_text, only_writer
 from files.errors import UserError
-from hub.reference_features import open_reference
-from hub.reference_pictures import open_pictures
+from model_folder.reference_features import open_reference
+from model_folder.reference_pictures import open_pictures
 from train.fitting.data import LabelledImages, fingerprint, load_images
 from train.judging.calibration import stated_temperature
 from train.judging.distance import judge_distance

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from files.errors import UserError
-from hub.model_folder import ModelFolder, open_model_folder
+from model_folder.folder import ModelFolder, open_model_folder
 from train.fitting.augment import Augmentation, Augmenter, square_side, square_transform
 from train.fitting.batches import PictureBatches, make_loader
 from train.fitting.data import LabelledImages

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from files.errors import UserError
-from hub.model_folder import INT8_ONNX, ONNX, PICTURES, REFERENCE, ModelFolder, ModelFolderError, open_model_folder
-from hub.onnx_model import open_onnx
 from hub.publish import Content, Policy, Published, PushOptions, Refusal, publish
-from hub.reference_features import open_reference
-from hub.reference_pictures import LIST, open_pictures
+from model_folder.folder import INT8_ONNX, ONNX, PICTURES, REFERENCE, ModelFolder, ModelFolderError, open_model_folder
+from model_folder.onnx_session import open_onnx
+from model_folder.reference_features import open_reference
+from model_folder.reference_pictures import LIST, open_pictures
 from train.exporting.formats import FORMATS
 from train.judging.reporting.credits import FOLDER, Credit, may_be_pushed
 from train.publishing.card import read_metrics, render_card

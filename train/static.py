@@ -8,9 +8,9 @@ from pathlib import Path
 
 from files.atomic import atomic_folder
 from files.paths import command_line
-from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
-from hub.onnx_model import open_onnx
-from hub.reference_features import open_reference
+from model_folder.folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
+from model_folder.onnx_session import open_onnx
+from model_folder.reference_features import open_reference
 from train.publishing.site_files import Files, site_files
 from train.publishing.site_reference import REFERENCE_FILE
 from train.publishing.web_operators import check_operators

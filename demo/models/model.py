@@ -15,10 +15,10 @@ from PIL import Image
 
 from demo.models.answer import Answer, NoNumbersError
 from demo.models.cores import usable_cores
-from hub.about import shown_name
-from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
-from hub.reference_features import Nearest, ReferenceFeatures, open_reference
-from hub.reference_pictures import ReferencePicture, open_pictures
+from model_folder.about import shown_name
+from model_folder.folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
+from model_folder.reference_features import Nearest, ReferenceFeatures, open_reference
+from model_folder.reference_pictures import ReferencePicture, open_pictures
 
 __all__ = ["Answer", "NoNumbersError", "ServedModel", "load_model"]
 

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from demo.models.answer import Answer, NoNumbersError
-from hub.model_folder import ModelFolder
-from hub.onnx_model import ANSWERING, ONNX_ERRORS, open_onnx
+from model_folder.folder import ModelFolder
+from model_folder.onnx_session import ANSWERING, ONNX_ERRORS, open_onnx
 
 
 def load_network(folder: ModelFolder, threads: int, name: str) -> Callable[[Image.Image], Answer]:

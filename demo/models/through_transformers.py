@@ -8,7 +8,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from transformers.utils import logging
 
 from demo.models.answer import Answer
-from hub.model_folder import REFERENCE, ModelFolder, ModelFolderError
+from model_folder.folder import REFERENCE, ModelFolder, ModelFolderError
 
 
 def load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:

@@ -42,7 +42,7 @@ def load(model_id: str) -> "ServedModel":
         raise StartError(_NOT_SET)
     from demo.models.model import load_model
     from hub.errors import HubError
-    from hub.model_folder import ModelFolderError
+    from model_folder.folder import ModelFolderError
 
     try:
         return load_model(model_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from demo.reading.upload import UnreadableError, read_upload
-from hub.model_facts import plain
+from model_folder.facts import plain
 
 _THUMBNAIL = 160
 _LONGEST_CREDIT = 80

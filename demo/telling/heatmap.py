@@ -9,7 +9,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from hub.model_facts import Crop
+from model_folder.facts import Crop
 
 # Pixels of the longer side: the browser makes it larger, as smoothly as this would be.
 _SIDE = 96

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from demo.telling.verdict import Verdict
 from demo.words import ENGLISH, LANGUAGES
-from hub.model_facts import Dance
+from model_folder.facts import Dance
 
 MOST = 100
 """Pictures at once."""

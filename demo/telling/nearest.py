@@ -4,9 +4,9 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hub.model_facts import Dance, plain
-from hub.reference_features import Nearest
-from hub.reference_pictures import ReferencePicture
+from model_folder.facts import Dance, plain
+from model_folder.reference_features import Nearest
+from model_folder.reference_pictures import ReferencePicture
 
 MOST = 3
 _LONGEST_CREDIT = 80

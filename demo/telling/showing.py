@@ -15,8 +15,8 @@ from demo.telling.many import Row, as_csv
 from demo.telling.nearest import Neighbourhood
 from demo.telling.verdict import Kind, Verdict, percent
 from demo.words import Words
-from hub.about import About
-from hub.model_facts import Confusions, Crop, Dance
+from model_folder.about import About
+from model_folder.facts import Confusions, Crop, Dance
 
 _MOST_BARS = 12
 _ENVIRONMENT = jinja2.Environment(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from demo.words import Words
-from hub.model_facts import Dance
+from model_folder.facts import Dance
 
 HALF = 0.5
 """Where a model folder names no threshold, an answer that is more likely wrong than right is none."""

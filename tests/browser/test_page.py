@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from demo.models.model import load_model
 from demo.reading.upload import read_upload
 from demo.telling.heatmap import colour, lay_over
-from hub.model_facts import read_crop
+from model_folder.facts import read_crop
 from tests.conftest import serve
 
 pytestmark = pytest.mark.browser

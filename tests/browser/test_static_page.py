@@ -25,9 +25,9 @@ from demo.telling.nearest import MOST, neighbourhood
 from demo.telling.verdict import judge, percent
 from demo.theme import THEME
 from demo.words import LANGUAGES
-from hub.model_facts import Crop, read_crop, read_dances
-from hub.model_folder import INT8_ONNX
-from hub.reference_features import scores_of
+from model_folder.facts import Crop, read_crop, read_dances
+from model_folder.folder import INT8_ONNX
+from model_folder.reference_features import scores_of
 from tests.browser.files_server import FilesServer
 from tests.conftest import SHARED, wait_for
 from tests.reference import change_pictures, forget_reference

@@ -13,7 +13,7 @@ from PIL import Image
 from demo.answering import Answering
 from demo.models.model import load_model
 from demo.telling.verdict import Kind
-from hub.model_folder import ModelFolderError
+from model_folder.folder import ModelFolderError
 from tests.conftest import serve
 
 

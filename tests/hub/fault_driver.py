@@ -102,7 +102,7 @@ def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
             data = {"id": None, "drawings": True}
             return push_space(repo_id, "alice/model", data, has_onnx=True, options=PushOptions(public=True))
 
-        needed = {"README.md", "app.py", "requirements.txt", "hub/model_folder.py"}
+        needed = {"README.md", "app.py", "requirements.txt", "model_folder/folder.py"}
 
     control = httpx.Client(base_url=os.environ["HF_ENDPOINT"], trust_env=False)
     api = HfApi()

@@ -115,7 +115,7 @@ print(open(hf_hub_download("alice/nritya", "requirements.txt", repo_type="space"
 """
     card, files, *requirements = ask(hub, code).splitlines()
     assert card == "gradio 6.31.0 app.py ['alice/shown'] ['alice/dances']"
-    expected = ["MODEL_ID", "README.md", "app.py", "demo/page.py", "hub/model_folder.py", "pictures/decoding.py"]
+    expected = ["MODEL_ID", "README.md", "app.py", "demo/page.py", "model_folder/folder.py", "pictures/decoding.py"]
     assert set(expected) <= set(eval(files))
     names = {line.split("==")[0] for line in requirements}
     assert {"gradio[mcp]", "onnxruntime", "huggingface-hub", "pillow"} <= names

@@ -67,7 +67,7 @@ def test_a_space_has_what_its_model_needs(has_onnx: bool) -> None:
         "app.py",
         "demo/page.py",
         "demo/models/through_onnx.py",
-        "hub/onnx_model.py",
+        "model_folder/onnx_session.py",
         "pictures/decoding.py",
     } <= set(files)
     assert ("demo/models/through_transformers.py" in files) is not has_onnx

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_card.reading.images import inspect_photo, published_bytes
 from PIL import Image, ImageCms
 
-from dataset_card.reading.images import inspect_photo, published_bytes
 from pictures.colour import srgb_on_white
 from pictures.refused import RefusedError
 

@@ -17,8 +17,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from demo.words import LANGUAGES
-from hub.model_folder import open_model_folder
-from hub.reference_pictures import open_pictures
+from model_folder.folder import open_model_folder
+from model_folder.reference_pictures import open_pictures
 from pictures.decoding import MAX_PIXELS, MIN_SIDE
 from tests.browser.files_server import FilesServer
 from tests.reference import change_pictures, forget_reference

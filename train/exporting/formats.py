@@ -14,8 +14,8 @@ import timm
 import torch
 from PIL import Image
 
-from hub.model_folder import INT8_ONNX, ONNX, WEIGHTS, ModelFolder
-from hub.onnx_model import ANSWERING, open_onnx
+from model_folder.folder import INT8_ONNX, ONNX, WEIGHTS, ModelFolder
+from model_folder.onnx_session import ANSWERING, open_onnx
 from train.fitting.data import LabelledImages
 from train.fitting.transforms import eval_transform
 

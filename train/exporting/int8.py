@@ -12,9 +12,9 @@ import torch
 from tqdm import tqdm
 
 from files.errors import first_line
-from hub.model_folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError
-from hub.onnx_model import ANSWERING, ONNX_ERRORS, open_onnx
-from hub.reference_features import ReferenceFeatures, open_reference, scores_of
+from model_folder.folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError
+from model_folder.onnx_session import ANSWERING, ONNX_ERRORS, open_onnx
+from model_folder.reference_features import ReferenceFeatures, open_reference, scores_of
 from train.exporting.export import write_parts
 from train.exporting.quantize import Attempt, NotQuantisableError, quantise
 from train.exporting.raw_pixels import raw_pixels_graph

@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from files.errors import first_line
 
 # First, for it says that nothing is to be reported.
-from hub.onnx_model import ONNX_ERRORS
+from model_folder.onnx_session import ONNX_ERRORS
 from train.exporting.export import quiet
 
 # What ONNX Runtime computes in whole numbers, from end to end, where all around it does.

@@ -14,7 +14,7 @@ from timm.data import resolve_data_config
 from torch import nn
 
 from files.errors import UserError, first_line
-from hub.model_folder import WEIGHTS, ModelFolder
+from model_folder.folder import WEIGHTS, ModelFolder
 
 
 class ModelError(UserError):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom
 
-from hub.reference_features import SCORE, Nearest, ReferenceFeatures, scores_of
+from model_folder.reference_features import SCORE, Nearest, ReferenceFeatures, scores_of
 from train.judging.intervals import wilson_interval
 
 FALSE_ALARMS = 0.05

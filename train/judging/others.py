@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from hub.reference_features import SCORE, ReferenceFeatures, scores_of
+from model_folder.reference_features import SCORE, ReferenceFeatures, scores_of
 from train.fitting.data import DatasetError, load_images
 from train.judging.intervals import auroc_interval, wilson_interval
 from train.judging.predictions import Predictions

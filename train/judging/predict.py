@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from files.errors import first_line
-from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
-from hub.reference_features import ReferenceFeatures
+from model_folder.folder import ModelFolder, ModelFolderError, open_model_folder
+from model_folder.reference_features import ReferenceFeatures
 from train.fitting.batches import make_loader
 from train.fitting.loop import validate
 from train.fitting.pictures import TransformedImages

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from files.atomic import atomic_write
 from files.errors import UserError, first_line
-from hub.reference_features import Nearest
+from model_folder.reference_features import Nearest
 
 _COLUMNS = ["sha256", "split", "label", "logits", "probs", "loss", "distances", "nearest"]
 _AGAIN = "python -m train evaluate writes it anew"

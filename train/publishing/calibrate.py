@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hub.reference_features import KEY
+from model_folder.reference_features import KEY
 from train.fitting.data import LabelledImages
 from train.judging.calibration import fit_temperature, fold_temperature
 from train.judging.distance import choose_unlike

@@ -8,7 +8,7 @@ import timm
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from hub.model_folder import ONNX
+from model_folder.folder import ONNX
 from train.exporting.formats import FORMATS
 
 TEMPLATE = Path(__file__).with_name("card_template.md")

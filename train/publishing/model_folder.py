@@ -14,7 +14,7 @@ from timm.models import save_for_hf
 from torch import nn
 
 from files.atomic import atomic_folder
-from hub.model_folder import CONFIG, ONNX, ModelFolder
+from model_folder.folder import CONFIG, ONNX, ModelFolder
 from train.exporting.export import write_onnx
 from train.exporting.formats import write_formats
 from train.exporting.int8 import write_int8

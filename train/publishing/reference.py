@@ -13,9 +13,9 @@ import torch
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from hub.model_folder import PICTURES, REFERENCE
-from hub.reference_features import MOST_PICTURES, ReferenceFeatures, unit_length
-from hub.reference_pictures import LIST
+from model_folder.folder import PICTURES, REFERENCE
+from model_folder.reference_features import MOST_PICTURES, ReferenceFeatures, unit_length
+from model_folder.reference_pictures import LIST
 from train.fitting.data import LabelledImages
 from train.judging.pixels import FromPixels, WithFeatures, gives_features, pixel_transform
 from train.judging.reporting.pictures import Pictures

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hub.model_folder import CONFIG, ModelFolder, ModelFolderError
-from hub.onnx_model import open_onnx
-from hub.reference_features import open_reference
-from hub.reference_pictures import open_pictures
+from model_folder.folder import CONFIG, ModelFolder, ModelFolderError
+from model_folder.onnx_session import open_onnx
+from model_folder.reference_features import open_reference
+from model_folder.reference_pictures import open_pictures
 from train.fitting.data import LabelledImages
 from train.fitting.transforms import eval_transform
 

@@ -9,10 +9,10 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from hub.about import describe, shown_name
-from hub.model_facts import plain, read_confusions, read_crop, read_dances, read_threshold
-from hub.model_folder import ModelFolder, ModelFolderError
-from hub.reference_features import ReferenceFeatures
+from model_folder.about import describe, shown_name
+from model_folder.facts import plain, read_confusions, read_crop, read_dances, read_threshold
+from model_folder.folder import ModelFolder, ModelFolderError
+from model_folder.reference_features import ReferenceFeatures
 from train.publishing.card import read_examples, read_metrics
 from train.publishing.site_reference import REFERENCE_FILE, reference_file
 from train.publishing.web_runtime import BINARY

@@ -9,10 +9,10 @@ import json
 import numpy as np
 from safetensors.numpy import save
 
-from hub.model_facts import plain, read_dances
-from hub.model_folder import ModelFolder
-from hub.reference_features import ReferenceFeatures
-from hub.reference_pictures import ReferencePicture, open_pictures
+from model_folder.facts import plain, read_dances
+from model_folder.folder import ModelFolder
+from model_folder.reference_features import ReferenceFeatures
+from model_folder.reference_pictures import ReferencePicture, open_pictures
 
 REFERENCE_FILE = "reference.safetensors"
 _LONGEST_CREDIT = 80

@@ -11,7 +11,7 @@ from huggingface_hub import SpaceCard, SpaceCardData
 
 ROOT = Path(__file__).parents[2]
 MODEL_ID_FILE = "MODEL_ID"
-PARTS = ("demo", "files", "hub", "pictures")
+PARTS = ("demo", "files", "hub", "model_folder", "pictures")
 # How a model without a model.onnx answers; transformers asks for timm and torchvision without our naming them.
 _THROUGH_TRANSFORMERS = "demo/models/through_transformers.py"
 _TORCH = {"timm", "torch", "torchvision", "transformers"}

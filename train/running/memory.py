@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from files.errors import UserError
-from hub.malloc import trim_malloc, tune_malloc
+from model_folder.malloc import trim_malloc, tune_malloc
 
 # torch has no class of its own for main memory: this is what its allocator says.
 _NO_MAIN_MEMORY = "can't allocate memory"

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from demo.models.model import NoNumbersError, ServedModel, load_model
-from hub.model_folder import ModelFolderError
+from model_folder.folder import ModelFolderError
 from tests.conftest import ROOT
 
 

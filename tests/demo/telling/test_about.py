@@ -7,7 +7,7 @@ import pytest
 from demo.models.model import ServedModel, load_model
 from demo.telling.showing import about_model
 from demo.words import LANGUAGES
-from hub.about import About, describe
+from model_folder.about import About, describe
 
 EN = LANGUAGES["en"]
 TEST = {"accuracy": 0.7917, "accuracy_interval": [0.684, 0.869], "pictures": 72, "date": "2026-11-24"}

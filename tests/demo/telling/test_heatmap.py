@@ -8,7 +8,7 @@ from PIL import Image
 from timm.data import create_transform
 
 from demo.telling.heatmap import _COLOURS, colour, lay_over
-from hub.model_facts import Crop, read_crop
+from model_folder.facts import Crop, read_crop
 
 
 def _crop(mode: str, pct: float = 1.0, size: int = 64) -> Crop:

@@ -5,7 +5,7 @@ import pytest
 
 from demo.telling.many import Row, as_csv, as_json
 from demo.telling.verdict import judge
-from hub.model_facts import read_dances
+from model_folder.facts import read_dances
 
 PROBS = {"kathak": 0.9, "=odissi": 0.1}
 DANCES = read_dances({"label_names": list(PROBS)})

@@ -4,9 +4,9 @@ from demo.telling.nearest import neighbourhood
 from demo.telling.showing import Showing
 from demo.telling.verdict import judge
 from demo.words import LANGUAGES
-from hub.model_facts import read_dances
-from hub.reference_features import Nearest
-from hub.reference_pictures import ReferencePicture
+from model_folder.facts import read_dances
+from model_folder.reference_features import Nearest
+from model_folder.reference_pictures import ReferencePicture
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 DANCES = read_dances({"label_names": ["kathak", "odissi"], "classes": {"kathak": {"name": "Kathak"}}})

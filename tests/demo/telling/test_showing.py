@@ -9,7 +9,7 @@ from demo.telling.many import Row
 from demo.telling.showing import Showing, heat_over
 from demo.telling.verdict import judge
 from demo.words import LANGUAGES
-from hub.model_facts import Confusions, Crop, read_dances
+from model_folder.facts import Confusions, Crop, read_dances
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">{{ 7 * 7 }}${7 * 7}"
 EN, HI = LANGUAGES["en"], LANGUAGES["hi"]

@@ -2,7 +2,7 @@ import pytest
 
 from demo.telling.verdict import Kind, judge, percent
 from demo.words import LANGUAGES
-from hub.model_facts import read_dances, read_threshold
+from model_folder.facts import read_dances, read_threshold
 
 PROBS = {"kathak": 0.05, "odissi": 0.52, "bharatanatyam": 0.43}
 DANCES = read_dances({"label_names": list(PROBS)})

@@ -12,8 +12,8 @@ import pytest
 import timm
 import torch
 
-from hub.model_folder import INT8_ONNX, ModelFolder, open_model_folder
-from hub.onnx_model import open_onnx
+from model_folder.folder import INT8_ONNX, ModelFolder, open_model_folder
+from model_folder.onnx_session import open_onnx
 from train.exporting import int8
 from train.exporting.export import write_onnx, write_parts
 from train.exporting.int8 import Answers, compare, write_int8

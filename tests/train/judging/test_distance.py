@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hub.reference_features import Nearest, ReferenceFeatures
+from model_folder.reference_features import Nearest, ReferenceFeatures
 from train.judging.distance import choose_distance, choose_unlike
 
 

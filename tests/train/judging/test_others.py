@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from drawings.places import PLACES, draw_place
-from hub.reference_features import Nearest, ReferenceFeatures
+from model_folder.reference_features import Nearest, ReferenceFeatures
 from train.fitting.data import DatasetError
 from train.judging.others import judge_others, load_others, title_of
 from train.judging.predictions import Predictions

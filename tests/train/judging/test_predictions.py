@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hub.reference_features import Nearest
+from model_folder.reference_features import Nearest
 from train.judging.predictions import (
     Predictions,
     PredictionsError,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from hub.reference_features import Nearest, ReferenceFeatures
+from model_folder.reference_features import Nearest, ReferenceFeatures
 from train.judging.distance import judge_distance
 from train.judging.metrics import compute_metrics
 from train.judging.others import judge_others

@@ -13,7 +13,7 @@ import timm
 from PIL import Image
 from sklearn.metrics.pairwise import cosine_distances
 
-from hub.reference_pictures import LIST
+from model_folder.reference_pictures import LIST
 from train.fitting.data import LabelledImages, load_images
 from train.fitting.model import model_data_config
 from train.fitting.transforms import eval_transform

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import datasets
 
-from hub.reference_features import Nearest
-from hub.reference_pictures import ReferencePicture
+from model_folder.reference_features import Nearest
+from model_folder.reference_pictures import ReferencePicture
 from train.judging.reporting.credits import Credit
 from train.judging.reporting.pictures import Pictures, data_uri
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from files.atomic import atomic_write_text
-from hub.reference_pictures import ReferencePicture
+from model_folder.reference_pictures import ReferencePicture
 from train.judging import plots
 from train.judging.figure_style import caption, captions
 from train.judging.metrics import wilson_interval

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hub.reference_features import Nearest
-from hub.reference_pictures import ReferencePicture
+from model_folder.reference_features import Nearest
+from model_folder.reference_pictures import ReferencePicture
 from tests.judged import some_rows
 from train.judging.reporting.neighbours import Neighbours
 

@@ -6,7 +6,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import Any
 
-from hub.model_folder import PICTURES, ModelFolder, ModelFolderError
+from model_folder.folder import PICTURES, ModelFolder, ModelFolderError
 
 LIST = "pictures.json"
 """In the archive, an object per picture, in the order of the features: label, sha256, license, author, source_url and

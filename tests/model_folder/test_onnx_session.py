@@ -12,8 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, compose, helper, parser
 
-from hub.model_folder import ModelFolder, ModelFolderError, open_model_folder
-from hub.onnx_model import open_onnx
+from model_folder.folder import ModelFolder, ModelFolderError, open_model_folder
+from model_folder.onnx_session import open_onnx
 from tests.conftest import ROOT
 
 
@@ -31,9 +31,9 @@ def test_a_good_one_is_opened_and_needs_its_file_no_more(folder: ModelFolder) ->
 MEMORY = """
 import resource, sys
 import numpy as np, psutil
-from hub.malloc import tune_malloc
-from hub.model_folder import open_model_folder
-from hub.onnx_model import ANSWERING, open_onnx
+from model_folder.malloc import tune_malloc
+from model_folder.folder import open_model_folder
+from model_folder.onnx_session import ANSWERING, open_onnx
 
 # As app.py does; else the C library learns by itself to keep what is asked for again and again.
 tune_malloc(trim_threshold=2**22, mmap_threshold=2**20)

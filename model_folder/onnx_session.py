@@ -11,8 +11,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from hub.malloc import trim_malloc
-from hub.model_folder import ONNX, ModelFolder, ModelFolderError
+from model_folder.folder import ONNX, ModelFolder, ModelFolderError
+from model_folder.malloc import trim_malloc
 
 # They have no base of their own.
 ONNX_ERRORS = (

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from huggingface_hub.constants import ENDPOINT
 
-from hub.model_facts import number, plain
-from hub.model_folder import ModelFolder
+from model_folder.facts import number, plain
+from model_folder.folder import ModelFolder
 
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _MOST_LICENSES = 6

@@ -10,8 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from sklearn.neighbors import NearestNeighbors
 
-from hub.model_folder import REFERENCE, ModelFolder, ModelFolderError, open_model_folder
-from hub.reference_features import ReferenceFeatures, open_reference, scores_of, unit_length
+from model_folder.folder import REFERENCE, ModelFolder, ModelFolderError, open_model_folder
+from model_folder.reference_features import ReferenceFeatures, open_reference, scores_of, unit_length
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.model_folder import ModelFolderError, open_model_folder
+from model_folder.folder import ModelFolderError, open_model_folder
 from tests.conftest import ROOT
 
 
@@ -69,7 +69,7 @@ def test_a_good_folder_is_opened(model_folder: Path) -> None:
 
 
 def test_nothing_pickled_and_no_remote_code() -> None:
-    parts = (ROOT / part for part in ("hub", "train", "dataset_card"))
+    parts = (ROOT / part for part in ("files", "hub", "model_folder", "train", "dataset_card"))
     files = [ROOT / "app.py", *(path for part in parts for path in sorted(part.rglob("*.py")))]
     assert len(files) > 40
     for file in files:

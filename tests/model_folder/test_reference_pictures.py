@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hub.model_folder import PICTURES, ModelFolder, ModelFolderError, open_model_folder
-from hub.reference_pictures import LIST, open_pictures
+from model_folder.folder import PICTURES, ModelFolder, ModelFolderError, open_model_folder
+from model_folder.reference_pictures import LIST, open_pictures
 
 Content = tuple[list[dict[str, Any]], dict[str, bytes]]
 

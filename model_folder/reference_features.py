@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from hub.model_folder import REFERENCE, WEIGHTS, ModelFolder, ModelFolderError
+from model_folder.folder import REFERENCE, WEIGHTS, ModelFolder, ModelFolderError
 
 KEY = "unlike"
 SCORE = "mean_cosine_distance"

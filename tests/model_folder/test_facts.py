@@ -1,7 +1,7 @@
 import pytest
 
 from dataset_card.dances import DANCES
-from hub.model_facts import Confusions, number, plain, read_confusions, read_dances
+from model_folder.facts import Confusions, number, plain, read_confusions, read_dances
 
 TOLD = ("name", "native", "region", "fact", "look_for")
 
