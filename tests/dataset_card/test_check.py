@@ -196,6 +196,10 @@ def _forbid_changes(rows: dict[str, Rows]) -> None:
     rows["train"][3] |= {"license": "cc-by-nd-4.0", "source_url": "https://example.org/3"}
 
 
+def _ask_for_a_page(rows: dict[str, Rows]) -> None:
+    rows["train"][3] |= {"license": "cc-by-4.0", "author": "Anna", "source_url": ""}
+
+
 def _ask_for_a_name(rows: dict[str, Rows]) -> None:
     rows["train"][3] |= {"license": "cc-by-4.0", "author": "", "source_url": "https://example.org/3"}
 
@@ -225,6 +229,7 @@ def _ask_for_a_name(rows: dict[str, Rows]) -> None:
         (_lose_a_licence, {"licences: licence", "licences: in the card"}, "train row 3 (SHA): licence unknown"),
         (_forbid_changes, {"licences: licence", "licences: in the card"}, "train row 3 (SHA): licence cc-by-nd-4.0"),
         (_ask_for_a_name, {"licences: attribution", "licences: in the card"}, "train row 3 (SHA): cc-by-4.0 without"),
+        (_ask_for_a_page, {"licences: attribution", "licences: in the card"}, "train row 3 (SHA): cc-by-4.0 without"),
     ],
 )  # fmt: skip
 def test_a_fault_in_the_data_is_found_and_nothing_else(

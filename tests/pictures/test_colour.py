@@ -1,12 +1,11 @@
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_card.reading.images import inspect_photo, published_bytes
 from PIL import Image, ImageCms
 
 from pictures.colour import srgb_on_white
+from pictures.decoding import decode
 from pictures.refused import RefusedError
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -96,8 +95,6 @@ def test_brightness_without_a_scale_is_refused(mode: str, value: float) -> None:
 def test_an_inverted_cmyk_jpeg_of_adobe_shows_its_colours(tmp_path: Path) -> None:
     _plain("CMYK", (0, 200, 200, 20)).save(tmp_path / "adobe.jpg", quality=95)
     assert b"Adobe" in (tmp_path / "adobe.jpg").read_bytes()
-    photo = inspect_photo(tmp_path / "adobe.jpg", "kathak", 1024)
-    with Image.open(io.BytesIO(published_bytes(photo, 1024))) as image:
-        red, green, blue = _colour(image)
+    red, green, blue = _colour(decode((tmp_path / "adobe.jpg").read_bytes()).image)
     assert red > 220
     assert max(green, blue) < 70
