@@ -18,7 +18,7 @@ from dataset_card.sources.photo_folder import STAGING, Download, download_photo,
 from dataset_card.sources.plan import SOURCES, SourceName, make_plan, search
 from dataset_card.sources.search_hit import SearchHit, SkippedHit
 from files.errors import UserError
-from pictures.refused import RefusedError
+from pictures import RefusedError
 
 PARALLEL_DOWNLOADS = 2
 """What Wikimedia allows."""

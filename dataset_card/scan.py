@@ -17,9 +17,9 @@ from tqdm import tqdm
 from dataset_card.curate.duplicates import HASH_BYTES, image_hashes
 from files.atomic import atomic_write
 from files.errors import UserError
+from pictures import RefusedError
 from pictures.decoding import decode
 from pictures.metadata import metadata_in
-from pictures.refused import RefusedError
 
 MAX_FILE_BYTES = 200_000_000
 """A larger file is refused before it is read."""

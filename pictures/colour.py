@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageCms
 
-from pictures.refused import RefusedError
+from pictures import RefusedError
 
 # Levels of 255. A profile that moves no colour further than this is sRGB under one of its many names.
 _INVISIBLE = 2

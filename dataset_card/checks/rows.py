@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dataset_card.checks.opening import OpenDataset, readable
 from dataset_card.scan import inspect_image
-from pictures.refused import RefusedError
+from pictures import RefusedError
 
 # Enough to keep every core busy, few enough that their bytes do not matter.
 _ROWS_AT_ONCE = 64

@@ -7,7 +7,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
-from pictures.refused import RefusedError
+from pictures import RefusedError
 
 
 class ForbiddenAddressError(RefusedError):

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from dataset_card.sources.allowed_hosts import AllowedHosts, ForbiddenAddressError, netloc
 from files.errors import UserError
-from pictures.refused import RefusedError
+from pictures import RefusedError
 
 VERSION = "0.1.0"
 PAUSE = 1.0

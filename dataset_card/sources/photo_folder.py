@@ -20,8 +20,8 @@ from dataset_card.sources.http import HttpClient, NotDeliveredError
 from dataset_card.sources.search_hit import MIN_SIDE, SearchHit
 from files.atomic import fsync_folder, only_writer
 from files.errors import UserError
+from pictures import RefusedError
 from pictures.decoding import decode
-from pictures.refused import RefusedError
 
 STAGING = ".collecting"
 REFUSED = ".collect_refused.csv"

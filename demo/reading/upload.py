@@ -6,8 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from demo.words import ENGLISH, LANGUAGES
+from pictures import RefusedError
 from pictures.decoding import decode
-from pictures.refused import RefusedError
 
 MAX_BYTES = 20 * 2**20
 """Of one file. A photograph of 50 megapixels has about fifteen million."""

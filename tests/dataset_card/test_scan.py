@@ -14,7 +14,7 @@ from PIL import Image
 from dataset_card import scan as scanning
 from dataset_card.listing import list_photos
 from dataset_card.scan import ChangedFileError, inspect_image, read_again, read_file, scan
-from pictures.refused import RefusedError
+from pictures import RefusedError
 from tests.conftest import ROOT, wait_for
 
 

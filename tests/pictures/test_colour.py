@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from pictures import RefusedError
 from pictures.colour import srgb_on_white
 from pictures.decoding import decode
-from pictures.refused import RefusedError
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 # What it calls red is the green of sRGB.

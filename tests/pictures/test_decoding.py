@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from pictures import RefusedError
 from pictures.decoding import decode
-from pictures.refused import RefusedError
 
 
 @pytest.fixture

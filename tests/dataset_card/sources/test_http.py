@@ -16,7 +16,7 @@ from dataset_card.sources.allowed_hosts import AllowedHosts, ForbiddenAddressErr
 from dataset_card.sources.http import HttpClient, NotDeliveredError, StoppedError, no_ai_rule, user_agent
 from dataset_card.sources.photo_folder import download_photo
 from dataset_card.sources.search_hit import SearchHit
-from pictures.refused import RefusedError
+from pictures import RefusedError
 from tests.conftest import ROOT
 from tests.openweb.commons import Commons, File
 from tests.openweb.pictures import picture
