@@ -28,12 +28,14 @@ def test_resample_spaces_points_evenly():
 
 
 def test_a_turned_frame_moves_features_and_keeps_them_on_the_head():
-    assert Frame(0, 0).point(2.4, 0.0) == pytest.approx((2.4, 0.0))
-    assert 2.4 < Frame(0, 0, turn=0.8).point(2.4, 0.0)[0] < 6.2
+    assert np.allclose(Frame(0, 0).at([(2.4, 0.0)]), [(2.4, 0.0)])
+    assert 2.4 < Frame(0, 0, turn=0.8).at([(2.4, 0.0)])[0, 0] < 6.2
 
 
 def test_a_flipped_frame_changes_sides_and_keeps_heights():
-    assert Frame(1.0, 2.0, flip=-1).point(3.0, 4.0) == pytest.approx((-2.0, 6.0))
+    frame = Frame(1.0, 2.0, 0.0, flip=-1)
+    assert frame.point(3.0, 4.0) == pytest.approx((-2.0, 6.0))
+    assert np.allclose(frame.at([(3.0, 4.0)]), [(-2.0, 6.0)])
 
 
 def test_a_mirrored_canvas_draws_on_the_other_side():
