@@ -8,7 +8,7 @@ from PIL import Image
 
 from drawings.canvas import Canvas, Frame, arc, resample, smooth
 from drawings.costumes import COLOURS, COSTUMES, Costume
-from drawings.dancer import dress, tone
+from drawings.dancer import dress, paint_marks, tone
 from drawings.figure import ANKLE, SHIN, SIGNS, THIGH, draw_hand, knee_between
 from drawings.ornaments import MARKS, both
 from drawings.places import PLACES, draw_place, light
@@ -112,12 +112,12 @@ def test_dancers_stay_inside_their_box(dance):
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_the_side_bun_is_on_the_dancers_left_in_every_picture(mirrored):
-    # Her left is the picture's right: white jasmine there, none on the other side.
+    # Her left is the picture's right.
     dancer = dress("mohiniyattam", random.Random(5))
     image = Image.new("RGB", (400, 400), (90, 90, 90))
     canvas = Canvas(image, 3.0, (200.0, 360.0), mirrored)
     (bun,) = dancer.frames(mirrored)["side"]
-    dancer._marks(canvas, "side")
+    paint_marks(canvas, bun, MARKS["side bun"], dancer.colours)
     _, columns = np.nonzero((np.asarray(image) != 90).any(axis=-1))
     assert columns.mean() > canvas.pixels([(bun.x, bun.y)])[0]
 
