@@ -89,13 +89,14 @@ class Frame:
         if self.turn:
             angle = np.arcsin(np.clip(x / BALL, -1, 1)) + self.turn * 0.5
             x = BALL * np.sin(np.clip(angle, -1.5, 1.5))
-        c, s = math.cos(self.angle), math.sin(self.angle)
-        return np.stack([self.x + x * c - y * s, self.y + x * s + y * c], axis=1)
+        c, s, mapped = math.cos(self.angle), math.sin(self.angle), np.empty_like(p)
+        mapped[:, 0], mapped[:, 1] = self.x + x * c - y * s, self.y + x * s + y * c
+        return mapped
 
     def point(self, x: float, y: float) -> Point:
-        """Maps one local point to figure units."""
-        px, py = self.at([(x, y)])[0].tolist()
-        return px, py
+        """Maps one local point to figure units, as if the face looked straight ahead."""
+        c, s, x = math.cos(self.angle) * self.size, math.sin(self.angle) * self.size, x * self.flip
+        return self.x + x * c - y * s, self.y + x * s + y * c
 
     @classmethod
     def along(cls, a: Point, b: Point) -> "Frame":
@@ -165,16 +166,17 @@ class Canvas:
             side = [(0.0, ra), (length * 0.3, rm), (length * 0.7, (rm + 2 * rb) / 3), (length, rb)]
             shape = [*side, (length + rb, 0.0), *((x, -y) for x, y in reversed(side)), (-ra, 0.0)]
             outlines.append(smooth(frame.at(shape), closed=True))
-            # The light falls from the upper left of the figure.
-            s = 1.0 if math.cos(frame.angle) * 0.8 + math.sin(frame.angle) * 0.6 < 0 else -1.0
-            band = [*((x, s * y * 0.95) for x, y in side), *((x, s * y * 0.25) for x, y in reversed(side))]
-            shadows.append(frame.at(band))
+            if shade:
+                # The light falls from the upper left of the figure.
+                s = 1.0 if math.cos(frame.angle) * 0.8 + math.sin(frame.angle) * 0.6 < 0 else -1.0
+                band = [*((x, s * y * 0.95) for x, y in side), *((x, s * y * 0.25) for x, y in reversed(side))]
+                shadows.append(frame.at(band))
         for outline in outlines:
             self.polygon(outline, fill, 0.45)
         # Filled again, so that no outline crosses the joint of two segments.
         for outline in outlines:
             self.polygon(outline, fill)
-        for shadow in shadows if shade else ():
+        for shadow in shadows:
             self.polygon(shadow, (*darker(fill, 0.6), shade))
 
     def pleats(self, top: Points, hem: Points, colour: Colour, count: int, bands: Sequence[Band] = ()) -> None:

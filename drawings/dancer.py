@@ -69,9 +69,8 @@ class Dancer:
         return min(min(x) - 7, j.pelvis.x - half), low, max(max(x) + 7, j.pelvis.x + half), top
 
     def frames(self, mirrored: bool) -> dict[str, list[Frame]]:
-        """Returns where marks are drawn, by the name of their frame; what is worn on the arms is not among them."""
+        """Returns where marks are drawn, by the name of their frame. `paint` places those on arms and legs."""
         j, head, turn = self.joints, self.joints.head, self.joints.pose.turn
-        ears = [Frame(*head.point(s * (5.2 - 0.5 * abs(turn)), -1.7)) for s in (-1, 1) if s * turn < 0.6]
         return {
             "floor": [Frame(0, 0)],
             "disc": [Frame(*head.point(0, 6.5), head.angle)],
@@ -84,7 +83,7 @@ class Dancer:
             "jaw": [head],
             "face": [replace(head, turn=turn)],
             "head": [head],
-            "ear": ears,
+            "ear": [Frame(*head.point(s * (5.2 - 0.5 * abs(turn)), -1.7)) for s in (-1, 1) if s * turn < 0.6],
             "drum": [Frame(*j.pelvis.point(0, 10.0), self.drum_angle)],
             "flute": [Frame.along(between(*j.wrists, 0.5), j.wrists[1])],
             "over": [head],

@@ -70,10 +70,9 @@ def strike(poses: tuple[Pose, ...], rng: random.Random) -> Pose:
     arms = [rng.choice(poses).arms[i] if rng.random() < 0.25 else pose.arms[i] for i in (0, 1)]
     if rng.random() < 0.25:
         arms.reverse()
-    arms = [
-        replace(a, upper=a.upper + rng.gauss(0, 7), fore=a.fore + rng.gauss(0, 9), wrist=a.wrist + rng.gauss(0, 8))
-        for a in arms
-    ]
+    for i, a in enumerate(arms):
+        upper, fore, wrist = a.upper + rng.gauss(0, 7), a.fore + rng.gauss(0, 9), a.wrist + rng.gauss(0, 8)
+        arms[i] = replace(a, upper=upper, fore=fore, wrist=wrist)
     legs = [replace(leg, x=leg.x + rng.gauss(0, 0.8), toe=leg.toe + rng.gauss(0, 0.08)) for leg in pose.legs]
     turn = pose.turn + rng.gauss(0, 0.25) if rng.random() > 0.12 else rng.choice((-1.25, 1.25))
     return replace(

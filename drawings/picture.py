@@ -71,24 +71,21 @@ def _frame(rng: random.Random, size: tuple[int, int], dancer: Dancer, mirrored: 
         scale = min(h * rng.uniform(0.9, 0.98) / (top - cut), w * 1.25 / (right - left))
         floor = h + cut * scale
     spare = w - (right - left) * scale
-    return (
-        scale,
-        w / 2 - (left + right) / 2 * scale + abs(spare) * rng.uniform(-0.45, 0.45) * (1 if spare > 0 else 0.5),
-        floor,
-    )
+    shift = abs(spare) * rng.uniform(-0.45, 0.45) * (1 if spare > 0 else 0.5)
+    return scale, w / 2 - (left + right) / 2 * scale + shift, floor
 
 
 def _draw_company(image: Image.Image, rng: random.Random, dance: str, frame: tuple[float, float, float]) -> None:
     """Draws who else is there, further back: a second dancer, or musicians; and a lamp."""
     scale, x, floor = frame
     side = 1 if x < image.width / 2 else -1
-    back, chance = floor - rng.uniform(2, 8) * scale, rng.random()
-    if chance < 0.2:
+    back, who = floor - rng.uniform(2, 8) * scale, rng.random()
+    if who < 0.2:
         canvas = Canvas(image, scale * rng.uniform(0.6, 0.8), (x + side * 44 * scale, back), rng.random() < 0.5)
         other = dress(dance, rng)
         draw_shadow(canvas, other.joints.pelvis.x, 16, 12)
         other.paint(canvas)
-    elif chance < 0.42 and floor < image.height * 1.05:
+    elif who < 0.42 and floor < image.height * 1.05:
         size = scale * rng.uniform(0.7, 0.9)
         for k in range(rng.randint(1, 3)):
             draw_musician(Canvas(image, size, (x + side * (38 + 28 * k) * scale, back), side > 0), rng)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from drawings.canvas import Canvas, Frame, arc, resample, smooth
 from drawings.costumes import COLOURS, COSTUMES, Costume
-from drawings.dancer import dress, tone
+from drawings.dancer import dress, paint_marks, tone
 from drawings.figure import ANKLE, SHIN, SIGNS, THIGH, draw_hand, knee_between
 from drawings.ornaments import MARKS, both
 from drawings.places import PLACES, draw_place, light
@@ -28,12 +28,14 @@ def test_resample_spaces_points_evenly():
 
 
 def test_a_turned_frame_moves_features_and_keeps_them_on_the_head():
-    assert Frame(0, 0).point(2.4, 0.0) == pytest.approx((2.4, 0.0))
-    assert 2.4 < Frame(0, 0, turn=0.8).point(2.4, 0.0)[0] < 6.2
+    assert np.allclose(Frame(0, 0).at([(2.4, 0.0)]), [(2.4, 0.0)])
+    assert 2.4 < Frame(0, 0, turn=0.8).at([(2.4, 0.0)])[0, 0] < 6.2
 
 
 def test_a_flipped_frame_changes_sides_and_keeps_heights():
-    assert Frame(1.0, 2.0, flip=-1).point(3.0, 4.0) == pytest.approx((-2.0, 6.0))
+    frame = Frame(1.0, 2.0, 0.0, flip=-1)
+    assert frame.point(3.0, 4.0) == pytest.approx((-2.0, 6.0))
+    assert np.allclose(frame.at([(3.0, 4.0)]), [(-2.0, 6.0)])
 
 
 def test_a_mirrored_canvas_draws_on_the_other_side():
@@ -110,12 +112,12 @@ def test_dancers_stay_inside_their_box(dance):
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_the_side_bun_is_on_the_dancers_left_in_every_picture(mirrored):
-    # Her left is the picture's right: white jasmine there, none on the other side.
+    # Her left is the picture's right.
     dancer = dress("mohiniyattam", random.Random(5))
     image = Image.new("RGB", (400, 400), (90, 90, 90))
     canvas = Canvas(image, 3.0, (200.0, 360.0), mirrored)
     (bun,) = dancer.frames(mirrored)["side"]
-    dancer._marks(canvas, "side")
+    paint_marks(canvas, bun, MARKS["side bun"], dancer.colours)
     _, columns = np.nonzero((np.asarray(image) != 90).any(axis=-1))
     assert columns.mean() > canvas.pixels([(bun.x, bun.y)])[0]
 
