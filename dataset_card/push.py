@@ -104,8 +104,11 @@ def not_for_everybody(path: str, open_file: Callable[[], BinaryIO]) -> list[Refu
         if rows_of is None:
             return [(path, "a parquet file that can't be read")]
         judged = [
-            (row["sha256"] or path, why_not_publish(row["license"], row["author"], row["source_url"]))
-            for row in rows_of
+            (
+                row["sha256"] or f"{path} row {number}",
+                why_not_publish(row["license"], row["author"], row["source_url"]),
+            )
+            for number, row in enumerate(rows_of)
         ]
         return [(name, why) for name, why in judged if why]
     suffix = Path(path).suffix.lower()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeGuard
 
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -71,16 +72,20 @@ def explain(error: BaseException) -> str:
         return _explain_status(error)
     if isinstance(error, httpx.TransportError):
         return f"the connection to the Hub broke ({type(error).__name__}): {_AGAIN}"
-    if isinstance(error, RuntimeError) and isinstance(error.__cause__, CLIENT_ERRORS):
-        # The clients wrap what stops an upload, and say of which file.
-        return f"{_said(error).rstrip('.')}: {explain(error.__cause__)}"
-    if isinstance(error, OSError) and error.errno and not isinstance(error, (ConnectionError, TimeoutError)):
+    if _is_local(error):
         return _explain_local(error)
+    if isinstance(error, RuntimeError) and error.__cause__ is not None and _is_local(error.__cause__):
+        # The clients wrap what stops an upload, and say of which file.
+        return f"{_said(error).rstrip('.')}: {_explain_local(error.__cause__)}"
     return f"{_said(error)}: {_AGAIN}"
 
 
+def _is_local(error: BaseException) -> TypeGuard[OSError]:
+    """Tells what this machine's files refused from what the way to the Hub did, which Python calls `OSError`, too."""
+    return isinstance(error, OSError) and bool(error.errno) and not isinstance(error, (ConnectionError, TimeoutError))
+
+
 def _explain_local(error: OSError) -> str:
-    """Explains what this machine's files refused."""
     if error.filename:
         return f"{error.filename} can't be used ({error.strerror}): see to this file, then run the same command again"
     return f"{error.strerror}: see to this machine's files and disk, then run the same command again"

@@ -47,9 +47,10 @@ _ATTEMPTS = 5
 # The Hub counts requests in windows of five minutes.
 _LONGEST_WAIT = 330.0
 _SILENT_WAIT = 5.0
+_BLOCK = 64 << 10
 _NAMED = 3
 # Enough of a SHA-256 to find the picture.
-_NAME_LENGTH = 40
+_NAME_LENGTH = 48
 
 T = TypeVar("T")
 Content = Path | bytes
@@ -297,7 +298,8 @@ class _Remote:
     def open(self, path: str, commit: str) -> BinaryIO:
         """Opens a file of a commit; what is read of it is fetched, not the whole."""
         prefix = "" if self.repo_type == "model" else f"{self.repo_type}s/"
-        return self.files.open(f"{prefix}{self.repo_id}@{commit}/{path}", "rb")
+        # Small blocks: of a row group only some columns are wanted, and its pictures lie between them.
+        return self.files.open(f"{prefix}{self.repo_id}@{commit}/{path}", "rb", block_size=_BLOCK)
 
     def read_file(self, path: str, commit: str) -> bytes:
         """Reads a small file of a commit."""

@@ -111,6 +111,8 @@ def test_unusable_files_are_listed_with_a_reason(photos: Path, tmp_path: Path) -
 def test_an_earlier_dataset_is_replaced_and_nothing_is_left_behind(photos: Path, tmp_path: Path) -> None:
     build(photos, tmp_path / "out", seed=8)
     (tmp_path / "out" / "data" / "stale.parquet").touch()
+    # It does not tell a dataset folder from others.
+    (tmp_path / "out" / "rejected.csv").unlink()
     build(photos, tmp_path / "out", seed=9)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "LICENSE.md", "README.md", "classes.json", "data", "figures", "rejected.csv", "splits.csv",

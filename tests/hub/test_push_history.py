@@ -1,9 +1,12 @@
 """What a repository has held stays to be seen in its history: before everybody sees it, and when a picture must go."""
 
 import json
+import random
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dataset_card.build import build
@@ -103,6 +106,28 @@ HfApi().delete_file(path_in_repo={path!r}, **of)
         ask(hub, code)
         assert f"1 x {why}: {path}" in refused(hub, "dataset_card", dataset_folder, name, "--public")
 
+    def test_of_a_large_shard_only_licences_are_fetched(
+        self, hub: RunningHub, dataset_folder: Path, tmp_path: Path
+    ) -> None:
+        path, noise = tmp_path / "rows.parquet", random.Random(8)
+        row = {"license": "unknown", "author": "A", "source_url": "https://example.org/1"}
+        columns = pa.schema([("image", pa.binary()), *((name, pa.string()) for name in row)])
+        with pq.ParquetWriter(path, columns, compression="none") as writer:
+            for _ in range(20):
+                writer.write_table(pa.Table.from_pylist([{"image": noise.randbytes(1 << 20), **row}], columns))
+        code = f"""
+from huggingface_hub import HfApi
+of = dict(repo_id="alice/large", repo_type="dataset")
+HfApi().create_repo(**of, private=True)
+HfApi().upload_file(path_or_fileobj={str(path)!r}, path_in_repo="data/rows.parquet", **of)
+"""
+        ask(hub, code)
+        hub.clear_log()
+        message = refused(hub, "dataset_card", dataset_folder, "alice/large", "--public")
+        assert "20 x licence unknown" in message
+        fetched = [entry["bytes"] for entry in hub.log() if entry["port"] == "store"]
+        assert 0 < sum(fetched) < path.stat().st_size / 10
+
     def test_other_branches_and_pull_requests(self, hub: RunningHub, dataset_folder: Path, unlicensed: Path) -> None:
         push(hub, "dataset_card", dataset_folder, "alice/branched")
         push(hub, "dataset_card", unlicensed, "alice/branched", "--revision", "next")
@@ -199,7 +224,7 @@ print(open(hf_hub_download("alice/taken", "removed.csv", repo_type="dataset")).r
         push(hub, "dataset_card", dataset_folder, "alice/twice", "--revision", "old")
         message = refused(hub, "dataset_card", without[0], "alice/twice", "--takedown")
         assert (
-            f"branch old of alice/twice holds what must go (1 pictures or files (1 x taken down: {without[1][:40]}"
+            f"branch old of alice/twice holds what must go (1 pictures or files (1 x taken down: {without[1][:48]}"
             in message
         )
 
