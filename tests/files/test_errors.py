@@ -130,3 +130,22 @@ def test_a_stream_without_an_encoding_is_left_alone(monkeypatch: pytest.MonkeyPa
     with one_line_exit():
         print("नृत्य")
     assert said.getvalue() == "नृत्य\n"
+
+
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_long_name_is_one_line(
+    refused: Callable[..., str], photos: Path, dataset_folder: Path, tmp_path: Path, length: int
+) -> None:
+    long = tmp_path / ("a" * length)
+    for words in (
+        ("dataset_card", "sample", long),
+        ("dataset_card", "build", photos, "--out", long),
+        ("dataset_card", "check", tmp_path / ("a" * 300)),
+        ("train", "fit", "recipes/debug.yaml", f"dataset={dataset_folder}", f"output_dir={tmp_path / ('a' * 300)}"),
+        ("train", "evaluate", tmp_path / ("a" * 300), f"dataset={dataset_folder}"),
+        ("train", "static", tmp_path, f"--out={long}"),
+    ):
+        message = refused(*words)
+        assert "aaaaaaaaaaaaaaaaaaa... of " in message
+        assert message.endswith(": choose a shorter one")
+    assert list(tmp_path.iterdir()) == []
