@@ -79,7 +79,8 @@ def _explain(error: OSError, path: Path | None) -> str | None:
         return None
     match error.errno:
         case errno.EACCES | errno.EPERM:
-            if path.exists() and not os.access(path, os.R_OK):
+            # `Path.exists` raises in a folder that may not be entered.
+            if os.access(path, os.F_OK) and not os.access(path, os.R_OK):
                 return f"{path} may not be read: change its permissions"
             return f"{path} may not be written: choose another folder or change its permissions"
         case errno.EROFS:

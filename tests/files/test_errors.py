@@ -60,6 +60,27 @@ def test_the_variable_that_says_where_is_named(monkeypatch: pytest.MonkeyPatch, 
     assert str(explain(of(errno.EACCES, Path("/.cache/huggingface/hub")))).endswith("(HF_HOME says where)")
 
 
+@pytest.mark.parametrize(("mode", "said"), [(0o000, "written: choose another folder or"), (0o755, "read:")])
+def test_what_a_user_may_not_touch(tmp_path: Path, mode: int, said: str) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "file").touch(0o000)
+    folder.chmod(mode)
+    for parent in list(tmp_path.parents)[: 2 if os.geteuid() == 0 else 0]:
+        parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    code = f"""
+import os
+from files.errors import one_line_exit
+if os.geteuid() == 0:
+    os.setuid(54321)
+with one_line_exit():
+    open({str(folder / "file")!r}, "rb")
+"""
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.stderr == f"error: {folder / 'file'} may not be {said} change its permissions\n"
+
+
 def test_no_place_for_temporary_files(tmp_path: Path) -> None:
     code = f"""
 import os, tempfile
