@@ -28,6 +28,7 @@ os.environ.setdefault("PILLOW_BLOCKS_MAX", "2")
 from demo.serving.loading import StartError, load, load_patiently, on_a_space
 from demo.serving.upload_folder import UploadFolder, upload_folder
 from demo.serving.waiting import WaitingPage
+from files.errors import UserError, escape_unprintable, explain
 from model_folder.malloc import tune_malloc
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ FIRST_PORT = 7860
 
 def main() -> int:
     """Serves MODEL_ID until stopped; returns the exit code."""
+    escape_unprintable()
     # Dozens of threads decode pictures: each would have a heap of its own, with holes where these have been.
     tune_malloc(trim_threshold=2**22, mmap_threshold=2**20, arena_max=2)
     # A Space has its model's id in a file beside this one.
@@ -58,8 +60,9 @@ def main() -> int:
             serving.start()
             gc.freeze()
             gc.enable()
-        except (StartError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
+        except (UserError, OSError) as error:
+            reason = explain(error) if isinstance(error, OSError) else None
+            print(f"error: {reason or error}", file=sys.stderr)
             return 2
         serving.until_stopped()
     return 0

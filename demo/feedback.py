@@ -31,7 +31,7 @@ _SECONDS = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class FeedbackError(OSError):
+class FeedbackError(UserError):
     """A FEEDBACK_DIR that can't be used."""
 
 

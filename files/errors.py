@@ -1,6 +1,7 @@
 """Mistakes that a user can fix end a command with one line and exit code 2; everything else is a bug."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -19,16 +20,12 @@ class UserError(ValueError):
 def one_line_exit() -> Iterator[None]:
     """Ends the process with one line on stderr and exit code 2 when the block raises what the user can fix.
 
-    That is a `UserError`, or an `OSError` that `explain` knows. Standard output and error also take characters that
-    the terminal's encoding lacks from here on: they print as escapes, and not as a traceback.
+    That is a `UserError`, or an `OSError` that `explain` knows.
 
     Raises:
         SystemExit: In place of such an error. Any other exception passes as it is.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # What replaces them in a notebook or a test need not have an encoding.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    escape_unprintable()
     try:
         yield
     except UserError as error:
@@ -41,6 +38,14 @@ def one_line_exit() -> Iterator[None]:
         return
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def escape_unprintable() -> None:
+    """Lets standard output and error take letters that the terminal's encoding lacks: they print as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        # What replaces them in a notebook or a test need not have an encoding.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def explain(error: OSError) -> str | None:
@@ -74,7 +79,8 @@ def _explain(error: OSError, path: Path | None) -> str | None:
         return None
     match error.errno:
         case errno.EACCES | errno.EPERM:
-            if path.exists() and not os.access(path, os.R_OK):
+            # `Path.exists` raises in a folder that may not be entered.
+            if os.access(path, os.F_OK) and not os.access(path, os.R_OK):
                 return f"{path} may not be read: change its permissions"
             return f"{path} may not be written: choose another folder or change its permissions"
         case errno.EROFS:

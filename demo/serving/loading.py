@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo.serving.waiting import Status, WaitingPage, megabytes_below
+from files.errors import UserError
 
 if TYPE_CHECKING:
     from demo.models.model import ServedModel
@@ -23,7 +24,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5, 60
 _PATH = re.compile(r"(?<![\w:/.-])/[\w.~-]+(?:/[\w.~-]+)+")
 
 
-class StartError(ValueError):
+class StartError(UserError):
     """What keeps the page from starting and its owner can mend; the message says what was found and what to do."""
 
 
@@ -41,12 +42,10 @@ def load(model_id: str) -> "ServedModel":
     if not model_id:
         raise StartError(_NOT_SET)
     from demo.models.model import load_model
-    from hub.errors import HubError
-    from model_folder.folder import ModelFolderError
 
     try:
         return load_model(model_id)
-    except (HubError, ModelFolderError) as error:
+    except UserError as error:
         raise StartError(f"MODEL_ID={error}") from None
 
 

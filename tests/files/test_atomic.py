@@ -6,10 +6,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from files import atomic
 from files.atomic import (
@@ -290,6 +291,21 @@ def test_a_lock_is_never_taken_from_its_holder(tmp_path: Path) -> None:
         thread.join()
     assert (tmp_path / "count").read_text() == "400"
     assert names(tmp_path) == ["count"]
+
+
+def test_a_released_lock_is_not_removed_under_the_next_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, following = FileLock.release, ExitStack()
+
+    def release_and_let_another_in(lock: FileLock) -> None:
+        monkeypatch.undo()
+        release(lock)
+        following.enter_context(only_writer(tmp_path / "out"))
+
+    monkeypatch.setattr(FileLock, "release", release_and_let_another_in)
+    with only_writer(tmp_path / "out"):
+        pass
+    with following, pytest.raises(BusyError, match="is being written"), only_writer(tmp_path / "out"):
+        pass
 
 
 def test_a_file_system_without_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,27 @@ def test_the_variable_that_says_where_is_named(monkeypatch: pytest.MonkeyPatch, 
     assert str(explain(of(errno.EACCES, Path("/.cache/huggingface/hub")))).endswith("(HF_HOME says where)")
 
 
+@pytest.mark.parametrize(("mode", "said"), [(0o000, "written: choose another folder or"), (0o755, "read:")])
+def test_what_a_user_may_not_touch(tmp_path: Path, mode: int, said: str) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "file").touch(0o000)
+    folder.chmod(mode)
+    for parent in list(tmp_path.parents)[: 2 if os.geteuid() == 0 else 0]:
+        parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    code = f"""
+import os
+from files.errors import one_line_exit
+if os.geteuid() == 0:
+    os.setuid(54321)
+with one_line_exit():
+    open({str(folder / "file")!r}, "rb")
+"""
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.stderr == f"error: {folder / 'file'} may not be {said} change its permissions\n"
+
+
 def test_no_place_for_temporary_files(tmp_path: Path) -> None:
     code = f"""
 import os, tempfile
@@ -130,3 +151,22 @@ def test_a_stream_without_an_encoding_is_left_alone(monkeypatch: pytest.MonkeyPa
     with one_line_exit():
         print("नृत्य")
     assert said.getvalue() == "नृत्य\n"
+
+
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_long_name_is_one_line(
+    refused: Callable[..., str], photos: Path, dataset_folder: Path, tmp_path: Path, length: int
+) -> None:
+    long = tmp_path / ("a" * length)
+    for words in (
+        ("dataset_card", "sample", long),
+        ("dataset_card", "build", photos, "--out", long),
+        ("dataset_card", "check", tmp_path / ("a" * 300)),
+        ("train", "fit", "recipes/debug.yaml", f"dataset={dataset_folder}", f"output_dir={tmp_path / ('a' * 300)}"),
+        ("train", "evaluate", tmp_path / ("a" * 300), f"dataset={dataset_folder}"),
+        ("train", "static", tmp_path, f"--out={long}"),
+    ):
+        message = refused(*words)
+        assert "aaaaaaaaaaaaaaaaaaa... of " in message
+        assert message.endswith(": choose a shorter one")
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT
@@ -55,3 +56,27 @@ def test_memory_of_decoded_pictures_is_used_again() -> None:
     code = "import app; from PIL import Image; print(Image.core.get_blocks_max())"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == "2\n"
+
+
+def test_a_notebooks_backend_and_a_locale_without_letters(model_folder: Path, tmp_path: Path, free_port: int) -> None:
+    picture = next((model_folder / "examples").glob("*.jpg"))
+    environment = {
+        "MODEL_ID": str(model_folder),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONIOENCODING": "cp1252",
+    }
+    with started(tmp_path, free_port, **environment) as server:
+        assert server.predict(server.upload(picture.read_bytes()))[0] == "complete"
+        page = httpx.get(server.address, headers={"Accept-Language": "hi"})
+        assert "तस्वीर" in page.text
+        assert "Traceback" not in server.said()
+
+
+def test_a_model_that_is_nowhere_is_one_line_in_any_locale(tmp_path: Path, free_port: int) -> None:
+    environment = {"MODEL_ID": "नृत्य", "PYTHONIOENCODING": "ascii"}
+    with started(tmp_path, free_port, wait=False, **environment) as server:
+        assert server.process.wait(60) == 2
+    (line,) = server.said().splitlines()
+    assert line.startswith(r"error: MODEL_ID=\u0928")
