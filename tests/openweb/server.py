@@ -84,6 +84,8 @@ class OpenWeb:
 
         class Handles(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Otherwise the body waits 40 ms for the acknowledgement of the headers.
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 web.serve(self)
