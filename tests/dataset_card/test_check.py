@@ -249,6 +249,8 @@ def test_a_fault_in_the_data_is_found_and_nothing_else(
         ("num_examples: 12", "num_examples: 13", {"card: counts"}),
         ("'1': odissi", "'1': kathakali", {"card: class names"}),
         ("'0': kathak\n          '1': odissi", "'0': odissi\n          '1': kathak", {"card: class names"}),
+        # What `dataset_info` says is not read from our Markdown again.
+        ("| kathak | 6 |", "| kathak | 7 |", set()),
         ("figures/contact_sheet.jpg", "figures/sheet.jpg", {"card: links"}),
         ("license: cc0-1.0", "license: mit", {"licences: in the card"}),
         ("license: cc0-1.0", "license: [cc0-1.0, mit]", {"licences: in the card"}),
@@ -359,6 +361,8 @@ def test_a_card_that_is_none(copy: Path, content: str | None, fault: str) -> Non
 
 def test_a_broken_card_is_one_fault(copy: Path) -> None:
     _edit_card(copy, "license: cc0-1.0", "license: [")
+    # Without metadata nobody knows whose table this is.
+    _edit_card(copy, "| kathak | 6 |", "| kathak | 7 |")
     assert _ended(copy) == {"card: README.md"}
 
 
