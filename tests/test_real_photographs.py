@@ -20,11 +20,11 @@ pytestmark = pytest.mark.shared
 
 def test_from_photographs_to_an_answer(tmp_path: Path) -> None:
     report = build(SHARED / "data" / "dances", tmp_path / "dances", seed=8)
-    assert report.contents.rejected == []
-    rows = [row for split in report.contents.rows.values() for row in split]
+    rows = report.curated.rows
+    assert report.curated.rejected.empty
     assert len(rows) == 291
-    groups = Counter(row.group for row in rows)
-    assert Counter(groups.values()) == {1: 205, 2: 43}
+    assert Counter(rows["group"].value_counts()) == {1: 205, 2: 43}
+    tested = rows[rows["split"] == "test"]
     # What is built has no fault but licences that nobody knows.
     found = check(str(tmp_path / "dances")).ended("FOUND")
     assert [(area, result.name, result.count) for area, result in found] == [("licences", "licence", 291)]
@@ -38,10 +38,10 @@ def test_from_photographs_to_an_answer(tmp_path: Path) -> None:
     # Nobody knows their licences: none of them goes along with the model.
     assert not (run.model / "examples").exists()
     metrics = evaluate(str(run.model), Evaluation(dataset=str(tmp_path / "dances")))
-    assert metrics["pictures"] == len(report.contents.rows["test"])
+    assert metrics["pictures"] == len(tested)
 
     model = load_model(str(run.model))
     assert not model.drawings
-    with Image.open(report.contents.rows["test"][0].photo.path) as picture:
+    with Image.open(SHARED / "data" / "dances" / tested["file"].iloc[0]) as picture:
         probs = model.answer(picture.convert("RGB")).probs
     assert probs.sum() == pytest.approx(1)

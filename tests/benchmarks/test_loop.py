@@ -13,19 +13,20 @@ from train.fitting.data import load_images
 
 def test_planted_labels_are_wrong_everywhere_but_in_test(photos: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(photos, tmp_path / "photos")
-    before = build(copied, tmp_path / "dances", seed=8).contents.rows
+    before = build(copied, tmp_path / "dances", seed=8).curated.rows
     truth = plant(copied, tmp_path / "dances", share=0.25, seed=8)
-    after = build(copied, tmp_path / "dances", seed=8).contents.rows
+    after = build(copied, tmp_path / "dances", seed=8).curated.rows
     label_of = {
-        when: {row.photo.sha256: row.photo.label for rows in split.values() for row in rows}
-        for when, split in (("before", before), ("after", after))
+        when: dict(zip(rows["sha256"], rows["label"], strict=True))
+        for when, rows in (("before", before), ("after", after))
     }
     changed = {name for name, label in label_of["before"].items() if label_of["after"][name] != label}
     assert changed == set(truth)
     assert len(changed) == round(0.25 * 56)
     assert truth == {name: label_of["before"][name] for name in changed}
-    assert [row.photo.sha256 for row in after["test"]] == [row.photo.sha256 for row in before["test"]]
-    assert not changed & {row.photo.sha256 for row in after["test"]}
+    tested = [list(rows["sha256"][rows["split"] == "test"]) for rows in (before, after)]
+    assert tested[0] == tested[1]
+    assert not changed & set(tested[1])
     # Where they come from is still known.
     assert set(load_images(str(tmp_path / "dances")).splits["train"]["source"]) == {"drawing"}
 

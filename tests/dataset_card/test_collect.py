@@ -76,8 +76,8 @@ def test_build_reads_what_was_collected(openweb: OpenWeb, tmp_path: Path, cli: C
         code, out, _ = cli("dataset_card", "collect", tmp_path / "photos", "--dance", dance)
         assert code == 0
     assert out.splitlines()[-1] == f"Next: python -m dataset_card build {tmp_path / 'photos'} --out DATASET"
-    rows = build(tmp_path / "photos", tmp_path / "dances", seed=8).contents.everything
-    licenses = Counter(row.provenance.license for row in rows)
+    rows = build(tmp_path / "photos", tmp_path / "dances", seed=8).curated.rows
+    licenses = Counter(rows["license"])
     assert licenses == {"cc-by-sa-4.0": 4, "cc-by-3.0": 4}
     assert not (tmp_path / "photos" / ".collecting").exists()
 

@@ -135,7 +135,7 @@ def test_validation_is_drawn_where_no_folder_gives_it(split_pile: Path, tmp_path
     assert "but for validation, which was drawn from their train" in (out / "README.md").read_text()
 
 
-def test_leaks_between_given_splits_are_told_and_mended(split_pile: Path, tmp_path: Path, cli: Cli) -> None:
+def test_leaks_between_given_splits_are_reported_and_left_out(split_pile: Path, tmp_path: Path, cli: Cli) -> None:
     shutil.copy(split_pile / "test" / "kathak" / "0.jpg", split_pile / "train" / "kathak" / "copy.jpg")
     with Image.open(split_pile / "test" / "odissi" / "1.jpg") as picture:
         picture.resize((192, 160)).save(split_pile / "valid" / "odissi" / "larger.jpg")
@@ -184,7 +184,9 @@ def test_folders_that_are_no_splits(split_pile: Path, pile: Path, tmp_path: Path
     out = tmp_path / "out"
     # `pile` and `split_pile` lie in one folder.
     said = refused("dataset_card", "build", pile, "--out", out, "--splits", "folders")
-    assert "has the sub-folder kathak, which is no split: with --splits folders they are train, validation" in said
+    assert (
+        "has the sub-folder kathak, which is no split: with --splits folders they are called train, training" in said
+    )
     for label in ("kathak", "odissi"):
         shutil.rmtree(pile / label)
     said = refused("dataset_card", "build", split_pile, "--out", out)
@@ -203,7 +205,7 @@ def test_folders_that_are_no_splits(split_pile: Path, pile: Path, tmp_path: Path
     [
         (("--splits", "folders", "--ratios", "0.7,0.15,0.15"), "leave --ratios away"),
         (("--splits", "folders", "--keep-splits", "user/dances"), "leave --keep-splits away"),
-        (("--move-leaks",), "--move-leaks mends splits that folders give"),
+        (("--move-leaks",), "--move-leaks is for splits that folders give"),
     ],
 )
 def test_options_that_do_not_go_together(
