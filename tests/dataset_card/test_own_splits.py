@@ -185,7 +185,7 @@ def test_folders_that_are_no_splits(split_pile: Path, pile: Path, tmp_path: Path
     # `pile` and `split_pile` lie in one folder.
     said = refused("dataset_card", "build", pile, "--out", out, "--splits", "folders")
     assert (
-        "has the sub-folder kathak, which is no split: with --splits folders they are called train, training" in said
+        "has the sub-folder kathak, which is no split: with --splits folders they are called train" in said
     )
     for label in ("kathak", "odissi"):
         shutil.rmtree(pile / label)
