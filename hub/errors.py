@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx, parse_ratelimit_headers
 
 from files.errors import UserError
+from files.errors import explain as explain_on_disk
 
 _TOKEN = re.compile(r"hf_[A-Za-z0-9_]+")
 _AGAIN = "run the same command again: what has arrived is not sent twice"
@@ -86,6 +87,8 @@ def _is_local(error: BaseException) -> TypeGuard[OSError]:
 
 
 def _explain_local(error: OSError) -> str:
+    if explained := explain_on_disk(error):
+        return explained
     if error.filename:
         return f"{error.filename} can't be used ({error.strerror}): see to this file, then run the same command again"
     return f"{error.strerror}: see to this machine's files and disk, then run the same command again"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pictures.figures import subplots  # isort: skip - before matplotlib
+from figures import subplots  # isort: skip - before matplotlib
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator

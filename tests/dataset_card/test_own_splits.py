@@ -184,9 +184,7 @@ def test_folders_that_are_no_splits(split_pile: Path, pile: Path, tmp_path: Path
     out = tmp_path / "out"
     # `pile` and `split_pile` lie in one folder.
     said = refused("dataset_card", "build", pile, "--out", out, "--splits", "folders")
-    assert (
-        "has the sub-folder kathak, which is no split: with --splits folders they are called train" in said
-    )
+    assert "has the sub-folder kathak, which is no split: with --splits folders they are called train" in said
     for label in ("kathak", "odissi"):
         shutil.rmtree(pile / label)
     said = refused("dataset_card", "build", split_pile, "--out", out)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pictures.figures import mpl, subplots
+from figures import mpl, subplots
 from train.judging.figure_style import BLUE, GREY, ORANGE, STYLE, captions, save
 
 _MOST_NUMBERED, _MOST_NAMED = 40, 60

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pictures.figures import mpl, subplots
+from figures import mpl, subplots
 from train.fitting.lr_finder import LRFinderResult
 from train.fitting.progress import Progress
 from train.judging.figure_style import BLUE, GREY, ORANGE, STYLE, captions, save

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pictures.figures import mpl
+from figures import mpl
 
 _COLORS = mpl.colormaps["inferno"]
 
@@ -32,7 +32,7 @@ def grad_cam(model: Any, pixel_values: torch.Tensor, classes: torch.Tensor) -> n
     Raises:
         NoMapError: The last layer's output is no map.
     """
-    # Not before matplotlib, which it imports as well and which asks for more care (see `pictures.figures`).
+    # Not before matplotlib, which it imports as well and which asks for more care (see `figures`).
     from captum.attr import LayerAttribution, LayerGradCam
 
     height, width = pixel_values.shape[2:]
