@@ -64,11 +64,11 @@ def collect(
 
 @app.command()
 def build(
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with a sub-folder per dance.")],
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with a sub-folder per class.")],
     out: Annotated[Path, typer.Option(help="The dataset folder to write; an earlier one is replaced.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws every split anew.")] = 8,
     splits: Annotated[
-        Literal["draw", "folders"], typer.Option(help="folders: PHOTOS/{train,validation,test}/DANCE says the split.")
+        Literal["draw", "folders"], typer.Option(help="folders: PHOTOS/{train,validation,test}/CLASS says the split.")
     ] = "draw",
     ratios: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Shares of train, validation, test; 0.7,0.15,0.15 by default.")
@@ -100,7 +100,7 @@ def build(
     """Turns PHOTOS into a dataset folder: parquet, card, figures.
 
     Pictures that an earlier folder at --out has stay in their split, so that nothing ever moves from test to train.
-    --ratios 0.85,0.15,0 makes no test split; a later build keeps to that unless it is told otherwise.
+    --ratios 0.85,0.15,0 makes no test split; a later build keeps to that unless --ratios is given again.
     PHOTOS/provenance.jsonl says where files come from, PHOTOS/removed.csv which must never come back.
 
     Example: python -m dataset_card build photos --out dances
@@ -144,7 +144,7 @@ def check(
     from dataset_card.check import check as check_dataset
     from dataset_card.check import table
 
-    # What these two log is told by the table, or by the one line of an error.
+    # The table, or the one line of an error, says what these two would log.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     huggingface_hub.logging.set_verbosity_error()
     report = check_dataset(dataset, config)

@@ -97,8 +97,8 @@ def not_for_everybody(path: str, open_file: Callable[[], BinaryIO]) -> list[Refu
     if path == REMOVED_FILE:
         with open_file() as content:
             rows = csv.DictReader(io.StringIO(content.read().decode("utf-8", "replace")))
-            told = any(value for row in rows for key, value in row.items() if key not in _PUBLISHED_COLUMNS)
-        return [(path, "more than hashes of what people asked to remove")] if told else []
+            holds_more = any(value for row in rows for key, value in row.items() if key not in _PUBLISHED_COLUMNS)
+        return [(path, "more than hashes of what people asked to remove")] if holds_more else []
     if path.endswith(".parquet"):
         rows_of = _rows(open_file, _JUDGED_COLUMNS)
         if rows_of is None:

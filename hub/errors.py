@@ -54,7 +54,7 @@ def one_line_errors(doing: str) -> Iterator[None]:
 def explain(error: BaseException) -> str:
     """Returns what an error of a Hub client means and what to do, on one line, without tokens."""
     if isinstance(error, HFValidationError):
-        return f"the Hub does not allow this name ({_said(error)}): letters, digits, - _ . and one / are allowed"
+        return f"the Hub does not allow this name ({_reason(error)}): letters, digits, - _ . and one / are allowed"
     if isinstance(error, LocalTokenNotFoundError):
         return "no token: run `hf auth login`, or set HF_TOKEN"
     if isinstance(error, OfflineModeIsEnabled):
@@ -77,8 +77,8 @@ def explain(error: BaseException) -> str:
         return _explain_local(error)
     if isinstance(error, RuntimeError) and error.__cause__ is not None and _is_local(error.__cause__):
         # The clients wrap what stops an upload, and say of which file.
-        return f"{_said(error).rstrip('.')}: {_explain_local(error.__cause__)}"
-    return f"{_said(error)}: {_AGAIN}"
+        return f"{_reason(error).rstrip('.')}: {_explain_local(error.__cause__)}"
+    return f"{_reason(error)}: {_AGAIN}"
 
 
 def _is_local(error: BaseException) -> TypeGuard[OSError]:
@@ -109,13 +109,13 @@ def named_wait(error: HfHubHTTPError) -> float | None:
 
 def _explain_status(error: HfHubHTTPError) -> str:
     status = error.response.status_code
-    said = _said(error)
+    reason = _reason(error)
     if status == 401:
         return "the Hub does not accept the token: run `hf auth login` with a valid one, or set HF_TOKEN"
     if status == 403:
-        return f"the token may not do this ({said}): use one that may (write access to this namespace, for a push)"
+        return f"the token may not do this ({reason}): use one that may (write access to this namespace, for a push)"
     if status == 409:
-        return f"it collides with what is there ({said}): choose another name"
+        return f"it collides with what is there ({reason}): choose another name"
     if status == 412:
         return "somebody else changed the repository meanwhile: look at their change, then run the same command again"
     if status == 429:
@@ -123,14 +123,14 @@ def _explain_status(error: HfHubHTTPError) -> str:
         return f"the Hub asks to slow down: wait {f'{seconds:.0f} s' if seconds else 'a little'}, then {_AGAIN}"
     if status >= 500:
         return f"the Hub has trouble of its own (status {status}): wait a little, then {_AGAIN}"
-    return f"the Hub refuses it (status {status}: {said})"
+    return f"the Hub refuses it (status {status}: {reason})"
 
 
-def _said(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     text = getattr(error, "server_message", None) or str(error) or type(error).__name__
     return redact(text.strip().splitlines()[0])
 
 
 def redact(text: str) -> str:
-    """Returns the text with everything that looks like a token blotted out."""
+    """Returns the text with everything that looks like a token erased."""
     return _TOKEN.sub("hf_***", text)

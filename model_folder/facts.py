@@ -85,9 +85,9 @@ class Crop:
 
 def read_dances(config: dict[str, Any]) -> dict[str, Dance]:
     """Reads what a model folder's config.json tells about its classes, by label."""
-    told = config.get("classes")
-    told = told if isinstance(told, dict) else {}
-    return {label: _dance(label, told.get(label)) for label in config["label_names"]}
+    classes = config.get("classes")
+    classes = classes if isinstance(classes, dict) else {}
+    return {label: _dance(label, classes.get(label)) for label in config["label_names"]}
 
 
 def read_confusions(test: dict[str, Any], label_names: list[str]) -> dict[str, Confusions]:
@@ -128,9 +128,9 @@ def read_threshold(config: dict[str, Any]) -> float | None:
 
 def read_crop(config: dict[str, Any]) -> Crop:
     """Reads a model folder's config.json, with timm's defaults where it says nothing."""
-    told = config["pretrained_cfg"]
-    height, width = told["input_size"][1:]
-    return Crop(height, width, float(told.get("crop_pct") or 0.875), str(told.get("crop_mode") or "center"))
+    stated = config["pretrained_cfg"]
+    height, width = stated["input_size"][1:]
+    return Crop(height, width, float(stated.get("crop_pct") or 0.875), str(stated.get("crop_mode") or "center"))
 
 
 def plain(text: object, longest: int = LONGEST_FACT) -> str:
@@ -147,10 +147,10 @@ def number(value: object) -> float | None:
     return float(value) if is_number else None  # type: ignore[arg-type]
 
 
-def _dance(label: str, told: Any) -> Dance:
-    told = told if isinstance(told, dict) else {}
+def _dance(label: str, facts: Any) -> Dance:
+    facts = facts if isinstance(facts, dict) else {}
     name, native, region, fact, look_for = (
-        plain(told.get(key)) for key in ("name", "native", "region", "fact", "look_for")
+        plain(facts.get(key)) for key in ("name", "native", "region", "fact", "look_for")
     )
     shown = plain(label)
     return Dance(label, name or shown[:1].upper() + shown[1:], native, _language(native), region, fact, look_for)

@@ -95,11 +95,11 @@ def _takes_from_elsewhere(content: bytes) -> bool:
 
 def _fault(session: onnxruntime.InferenceSession, label_names: list[str]) -> str | None:
     try:
-        told = json.loads(session.get_modelmeta().custom_metadata_map["label_names"])
+        names = json.loads(session.get_modelmeta().custom_metadata_map["label_names"])
     except (KeyError, ValueError):
         return "does not tell its label_names"
-    if told != label_names:
-        return f"has other label_names than config.json: {str(told)[:60]}"
+    if names != label_names:
+        return f"has other label_names than config.json: {str(names)[:60]}"
     inputs = [(value.name, value.type, len(value.shape), value.shape[-1:]) for value in session.get_inputs()]
     if inputs != [("image", "tensor(uint8)", 3, [3])]:
         return f"takes {_described(session.get_inputs())}: image, uint8 of shape (height, width, 3), is allowed"

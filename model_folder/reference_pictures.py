@@ -67,13 +67,13 @@ def open_pictures(folder: ModelFolder, count: int) -> list[ReferencePicture]:
 def _picture(archive: zipfile.ZipFile, entry: Any) -> ReferencePicture:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in _TEXTS):
         raise ValueError(f"{LIST} has an entry without {', '.join(_TEXTS)}")
-    told = {key: " ".join(entry[key].split())[:_LONGEST] for key in _TEXTS}
+    texts = {key: " ".join(entry[key].split())[:_LONGEST] for key in _TEXTS}
     # A link of another kind may run something.
-    told["source_url"] = told["source_url"] if re.match(r"https?://", told["source_url"]) else ""
+    texts["source_url"] = texts["source_url"] if re.match(r"https?://", texts["source_url"]) else ""
     jpeg = None if entry.get("file") is None else _read(archive, str(entry["file"]), _LARGEST_PICTURE)
     if jpeg is not None and not jpeg.startswith(b"\xff\xd8\xff"):
         raise ValueError(f"{str(entry['file'])[:60]} is no JPEG")
-    return ReferencePicture(**told, jpeg=jpeg)
+    return ReferencePicture(**texts, jpeg=jpeg)
 
 
 def _read(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:

@@ -2,7 +2,7 @@
 
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +177,12 @@ class _PreviousRows:
             self._row = next(self._rows, None)
         return self._row[1] if self._row and self._row[0] == sha256 else None
 
+    def close(self) -> None:
+        """Closes the file that is being read: Windows renames no folder with an open file in it."""
+        self._rows.close()
+
     @staticmethod
-    def _read(dataset: Path, split: str, encoding: Encoding) -> Iterator[tuple[str, bytes]]:
+    def _read(dataset: Path, split: str, encoding: Encoding) -> Generator[tuple[str, bytes]]:
         for file in sorted(dataset.glob(f"data/{split}-*.parquet")):
             with pq.ParquetFile(file) as content:
                 if (content.schema_arrow.metadata or {}).get(ENCODING_KEY) != _encoding_word(encoding):
@@ -220,6 +224,7 @@ def _records(
                 yield _record(*ahead.popleft(), number_of)
         finally:
             pool.shutdown(cancel_futures=True)
+            previous.close()
 
 
 def _record(row: Any, content: bytes | Future[bytes], number_of: dict[str, int]) -> dict[str, Any]:

@@ -80,10 +80,10 @@ def test_more_than_one_shard_reads_back(pile: Path, tmp_path: Path, monkeypatch:
     for shard in trains:
         table = pq.read_table(tmp_path / "shards" / "data" / shard)
         assert sum(len(image["bytes"]) for image in table["image"].to_pylist()) <= 3 * largest
-    whole, parted = load_dataset(str(tmp_path / "whole")), load_dataset(str(tmp_path / "shards"))
+    whole, divided = load_dataset(str(tmp_path / "whole")), load_dataset(str(tmp_path / "shards"))
     for split in ("train", "validation", "test"):
-        assert whole[split]["sha256"] == parted[split]["sha256"]
-        assert whole[split][0]["image"].tobytes() == parted[split][0]["image"].tobytes()
+        assert whole[split]["sha256"] == divided[split]["sha256"]
+        assert whole[split][0]["image"].tobytes() == divided[split][0]["image"].tobytes()
 
 
 def test_a_large_picture_is_scaled_to_the_side_asked_for(
@@ -117,10 +117,10 @@ def test_killed_at_any_moment_it_leaves_the_old_folder_or_none(pile: Path, tmp_p
     status, seconds = run("-")
     old = _content(out)
     (pile / "kathak" / "0.jpg").unlink()
-    chance = random.Random(8)
+    rng = random.Random(8)
     killed = 0
     for _ in range(20):
-        status, _ = run(f"{chance.random() * seconds}")
+        status, _ = run(f"{rng.random() * seconds}")
         killed += status == -signal.SIGKILL
         if out.exists():
             found = _content(out)

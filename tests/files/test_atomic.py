@@ -247,31 +247,28 @@ def test_a_second_build_of_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "first").exists()
 
 
-def test_the_lock_goes_with_a_killed_process_and_is_the_same_for_every_job(tmp_path: Path) -> None:
+def test_the_lock_goes_with_a_killed_process_and_is_the_same_for_every_job(open_folder: Path) -> None:
     code = f"""
 import os, time
 from pathlib import Path
 from files.atomic import atomic_folder
 if os.geteuid() == 0:
     os.setuid(54321)
-with atomic_folder(Path({str(tmp_path / "out")!r}), lambda _: True) as folder:
+with atomic_folder(Path({str(open_folder / "out")!r}), lambda _: True) as folder:
     (folder / "half").touch()
     time.sleep(60)
 """
     # A temporary folder of its own and, as in a container, a user without a name or a home.
-    environment = {"TMPDIR": str(tmp_path / "job")}
-    tmp_path.chmod(0o777)
-    for folder in list(tmp_path.parents)[: 2 if os.geteuid() == 0 else 0]:
-        folder.chmod(0o755)
+    environment = {"TMPDIR": str(open_folder / "job")}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment)
-    wait_for((tmp_path / ".out.draft" / "half").exists, 30)
+    wait_for((open_folder / ".out.draft" / "half").exists, 30)
     with pytest.raises(BusyError, match="is being written by another process"):
-        write(tmp_path / "out", "new")
+        write(open_folder / "out", "new")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    with atomic_folder(tmp_path / "out", lambda _: True) as folder:
+    with atomic_folder(open_folder / "out", lambda _: True) as folder:
         assert not list(folder.iterdir())
-    assert names(tmp_path) == ["out"]
+    assert names(open_folder) == ["out"]
 
 
 def test_a_lock_is_never_taken_from_its_holder(tmp_path: Path) -> None:

@@ -61,14 +61,11 @@ def test_the_variable_that_says_where_is_named(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(("mode", "said"), [(0o000, "written: choose another folder or"), (0o755, "read:")])
-def test_what_a_user_may_not_touch(tmp_path: Path, mode: int, said: str) -> None:
-    folder = tmp_path / "closed"
+def test_what_a_user_may_not_touch(open_folder: Path, mode: int, said: str) -> None:
+    folder = open_folder / "closed"
     folder.mkdir()
     (folder / "file").touch(0o000)
     folder.chmod(mode)
-    for parent in list(tmp_path.parents)[: 2 if os.geteuid() == 0 else 0]:
-        parent.chmod(0o755)
-    tmp_path.chmod(0o755)
     code = f"""
 import os
 from files.errors import one_line_exit
