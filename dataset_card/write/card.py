@@ -58,8 +58,12 @@ def write_card(folder: Path, name: str, curated: Curated, encoding: Encoding, se
     metadata = DatasetCardData(
         pretty_name=name,
         language=["en"],
-        # Labels are those of folders, which are named by whoever found the pictures.
-        annotations_creators=["machine-generated" if drawings else "found"],
+        # Labels are those of folders: of what was collected, the words that it was found by. Of others nobody knows.
+        annotations_creators=["machine-generated"]
+        if drawings
+        else ["found"]
+        if (rows["source"] != "").all()
+        else None,
         source_datasets=["original"],
         task_categories=["image-classification"],
         size_categories=[size_category(len(rows))],

@@ -235,7 +235,7 @@ def test_the_card_tells_datasets_what_is_inside(pile: Path, tmp_path: Path) -> N
     assert [(split["name"], split["num_examples"]) for split in card.dataset_info["splits"]] == [
         ("train", 14), ("validation", 4), ("test", 2),
     ]  # fmt: skip
-    assert (card.language, card.annotations_creators, card.source_datasets) == (["en"], ["found"], ["original"])
+    assert (card.language, card.annotations_creators, card.source_datasets) == (["en"], None, ["original"])
     assert load_dataset(str(tmp_path / "out"))["train"].features["label"].names == ["kathak", "odissi"]
 
 
