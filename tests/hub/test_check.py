@@ -17,7 +17,9 @@ def checked(hub: RunningHub, dataset_folder: Path, tmp_path_factory: pytest.Temp
     push(hub, "dataset_card", dataset_folder, "alice/checked", "--tag", "v1")
     faulty = shutil.copytree(dataset_folder, tmp_path_factory.mktemp("faulty") / "dances")
     card = (faulty / "README.md").read_text()
-    card = card.replace("| odissi | 6 |", "| odissi | 60 |").replace("figures/contact_sheet.jpg", "figures/sheet.jpg")
+    card = card.replace("num_examples: 48", "num_examples: 480").replace(
+        "figures/contact_sheet.jpg", "figures/sheet.jpg"
+    )
     (faulty / "README.md").write_text(card)
     push(hub, "dataset_card", faulty, "alice/checked")
     return "alice/checked"
@@ -47,7 +49,7 @@ def test_a_revision_without_a_fault_is_read_without_being_kept(hub: RunningHub, 
 def test_faults_of_the_main_branch(hub: RunningHub, checked: str) -> None:
     answer = _check(hub, checked)
     assert answer.returncode == 1, answer.stderr
-    assert "the card says: odissi, train: 60, but there are 6" in answer.stdout
+    assert "all, train: 480, but there are 48" in answer.stdout
     assert "pictures in the card that are not there: figures/sheet.jpg" in answer.stdout
     assert answer.stdout.splitlines()[-1] == "alice/checked: 64 pictures, 2 found, 1 noted"
 

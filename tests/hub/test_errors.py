@@ -31,7 +31,7 @@ def test_tokens_never_show() -> None:
         (httpx.ReadTimeout("slow"), "the connection to the Hub broke (ReadTimeout): run the same command again"),
         # As the clients' own errors come: without a number of the system's.
         (OSError("not to be had"), "not to be had: run the same command again"),
-        (OSError(errno.ENOSPC, "No space left"), "No space left: see to this machine's files and disk, then run"),
+        (OSError(errno.ENOSPC, "No space left"), "no space left on the disk: free some"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), "reset: run the same command again"),
         (HfHubHTTPError("slow", response=_refusal({"Retry-After": "7"})), "the Hub asks to slow down: wait 7 s, then"),
     ],
@@ -43,14 +43,14 @@ def test_each_family_of_errors_says_what_to_do(error: Exception, message: str) -
 
 def test_a_local_file_is_named() -> None:
     with (
-        pytest.raises(HubError, match=r"^pushing: /no/such can't be used \(No such file.*\): see to this file"),
+        pytest.raises(HubError, match=r"^pushing: /no/such is not there, nor is its folder: check the path"),
         one_line_errors("pushing"),
     ):
         Path("/no/such").read_bytes()
     # The clients wrap what happens while they upload.
     error = RuntimeError("Error while uploading 'a' to the Hub.")
     error.__cause__ = FileNotFoundError(errno.ENOENT, "No such file or directory", "/no/such")
-    assert explain(error).startswith("Error while uploading 'a' to the Hub: /no/such can't be used (No such file")
+    assert explain(error).startswith("Error while uploading 'a' to the Hub: /no/such is not there, nor is its folder")
 
 
 @pytest.mark.parametrize(
