@@ -184,7 +184,7 @@ class _PreviousRows:
     @staticmethod
     def _read(dataset: Path, split: str, encoding: Encoding) -> Generator[tuple[str, bytes]]:
         for file in sorted(dataset.glob(f"data/{split}-*.parquet")):
-            with pq.ParquetFile(file) as content:
+            with pq.ParquetFile(file, pre_buffer=False) as content:
                 if (content.schema_arrow.metadata or {}).get(ENCODING_KEY) != _encoding_word(encoding):
                     return
                 for batch in content.iter_batches(_ROWS_PER_READ, columns=["sha256", "image.bytes"]):
