@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from dataset_card.curate import Curated, Options, curate
-from dataset_card.curate.lists import REJECTED, read_corrections, read_removed, write_removed
 from dataset_card.curate.previous import Previous, read_previous, seed_of, write_previous
 from dataset_card.curate.splits import DRAWN, SplitPlan, check_same_classes
 from dataset_card.dances import write_class_facts
 from dataset_card.listing import list_photos
+from dataset_card.lists import REJECTED, read_corrections, read_removed, write_removed
 from dataset_card.provenance import match_provenance, read_provenance
 from dataset_card.scan import ChangedFileError, scan
 from dataset_card.write.card import group_sizes, write_card
@@ -97,7 +97,8 @@ def build(
         previous = previous_splits(out, seed, keep_splits)
         cache = out.resolve().with_name(f".{out.resolve().name}.scan.parquet")
         table = scan(photos, listing.files, cache, num_proc)
-        provenance, unmatched = match_provenance(table["file"], records)
+        matched, unmatched = match_provenance(table["file"], records)
+        provenance = pd.DataFrame(map(vars, matched), index=table.index, dtype=object).drop(columns="file")
         curated = curate(
             photos,
             table.join(provenance),
@@ -117,7 +118,7 @@ def build(
         write_previous(folder, previous, curated.rows)
         write_rejected(folder, curated.rejected)
         if removed.sha256s or removed.pages:
-            write_removed(folder, removed, curated.taken_down)
+            write_removed(folder, removed, curated.taken_down["sha256"])
         write_class_facts(folder, curated.label_names)
         write_class_balance(folder, curated)
         write_card(folder, dataset_name(out), curated, encoding, seed)

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import pandas as pd
-
 from files.errors import UserError
 
 FILE_NAME = "provenance.jsonl"
@@ -90,7 +88,7 @@ def read_provenance(photos: Path) -> dict[str, Provenance]:
     return table
 
 
-def match_provenance(files: pd.Series, records: dict[str, Provenance]) -> tuple[pd.DataFrame, list[str]]:
+def match_provenance(files: Iterable[str], records: dict[str, Provenance]) -> tuple[list[Provenance], list[str]]:
     """Finds the record of every file, also where the record spells the path as another system does.
 
     Unicode in composed or decomposed form (macOS), backslashes (Windows) and a leading "./" make no difference.
@@ -100,15 +98,12 @@ def match_provenance(files: pd.Series, records: dict[str, Provenance]) -> tuple[
         records: As `read_provenance` gives them.
 
     Returns:
-        The fields of `Provenance` but `file`, a row per file with the index of `files`, and the paths of the records
-        that match no file.
+        A record per file, an empty one where nothing is known, and the paths of the records that match no file.
     """
     by_key = {_key(name): record for name, record in records.items()}
     matched = [records.get(file) or by_key.get(_key(file)) or Provenance(file) for file in files]
-    known = {id(record) for record in matched}
-    fields_of = {name: [getattr(record, name) for record in matched] for name in _FIELDS if name != "file"}
-    unmatched = [name for name, record in records.items() if id(record) not in known]
-    return pd.DataFrame(fields_of, index=files.index, dtype=object), unmatched
+    known = set(map(id, matched))
+    return matched, [name for name, record in records.items() if id(record) not in known]
 
 
 def write_provenance(photos: Path, records: Iterable[Provenance]) -> None:

@@ -9,11 +9,11 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_card.curate.lists import REJECTED as REJECTED_FILE
-from dataset_card.curate.lists import REMOVED as REMOVED_FILE
 from dataset_card.curate.previous import FILE_NAME as SPLITS_FILE
 from dataset_card.curate.splits import SPLITS
 from dataset_card.licenses import why_not_publish
+from dataset_card.lists import REJECTED as REJECTED_FILE
+from dataset_card.lists import REMOVED as REMOVED_FILE
 from files.errors import UserError
 from hub.errors import PublishError
 from hub.publish import Content, Policy, Published, PushOptions, Refusal, publish
@@ -23,10 +23,6 @@ _PUBLISHED_COLUMNS = ("sha256", "date")
 _JUDGED_COLUMNS = ("sha256", "license", "author", "source_url")
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".zst", ".7z", ".arrow")
-
-
-class DatasetFolderError(UserError):
-    """A folder that is no dataset folder."""
 
 
 def push_dataset(folder: Path, repo_id: str, options: PushOptions) -> Published:
@@ -40,14 +36,14 @@ def push_dataset(folder: Path, repo_id: str, options: PushOptions) -> Published:
         options: What is asked for; public needs a licence of every picture that allows it, in history, too.
 
     Raises:
-        DatasetFolderError: Not a dataset folder.
+        UserError: Not a dataset folder.
         PublishError: Something must not be published, or would move pictures from test to train; nothing was sent.
         HubError: The Hub, or the way to it, says no.
     """
     found = {split: sorted((folder / "data").glob(f"{split}-*.parquet")) for split in SPLITS}
     shards = {split: files for split, files in found.items() if files or split != "test"}
     if not all((folder / name).is_file() for name in ("README.md", SPLITS_FILE)) or not all(shards.values()):
-        raise DatasetFolderError(f"{folder} is no dataset folder: make one with python -m dataset_card build")
+        raise UserError(f"{folder} is no dataset folder: make one with python -m dataset_card build")
     files: dict[str, Content] = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))

@@ -17,7 +17,6 @@ from dataset_card.curate.duplicates import (
     near_groups,
     near_pairs,
 )
-from dataset_card.curate.lists import Correction, Removed, same_page
 from dataset_card.curate.previous import Previous
 from dataset_card.curate.splits import (
     SPLITS,
@@ -28,6 +27,7 @@ from dataset_card.curate.splits import (
     with_validation,
 )
 from dataset_card.licenses import why_not_publish
+from dataset_card.lists import Correction, Removed, same_page
 from files.errors import UserError
 
 

@@ -16,10 +16,6 @@ SPLITS = tuple(RATIOS)
 _VALIDATION_OF_TRAIN = {split: RATIOS[split] / (1 - RATIOS["test"]) for split in ("train", "validation")}
 
 
-class TooFewGroupsError(UserError):
-    """A class has fewer groups of pictures than there are splits."""
-
-
 @dataclass(frozen=True)
 class SplitPlan:
     """Where the splits come from.
@@ -119,7 +115,7 @@ def with_validation(labels: Sequence[str], groups: Sequence[str], given: Sequenc
     """Draws validation from train, by whole groups, where no folder gave it; else returns the splits as they are.
 
     Raises:
-        TooFewGroupsError: A class has one group only.
+        UserError: A class has one group only.
     """
     splits = list(given)
     if "validation" not in splits:
@@ -158,7 +154,7 @@ def assign_splits(
         For every picture the name of its split; within each class, their shares are near `ratios`.
 
     Raises:
-        TooFewGroupsError: A class has too few groups, so that one split would miss it.
+        UserError: A class has too few groups, so that one split would miss it.
         UserError: An earlier dataset has pictures in a split that shall not be any more.
     """
     members: dict[str, list[str]] = defaultdict(list)
@@ -181,7 +177,7 @@ def _check_enough(labels: list[str], by_class: dict[str, list[str]], splits: tup
     too_few = {label: len(by_class.get(label, ())) for label in labels if len(by_class.get(label, ())) < len(splits)}
     if too_few:
         found = ", ".join(f"{label} has {count}" for label, count in too_few.items())
-        raise TooFewGroupsError(
+        raise UserError(
             f"every class needs at least {len(splits)} different pictures (one each for {', '.join(splits)}; "
             f"near-duplicates and one photographer's pictures of one event count as one), but {found}: "
             "add pictures, remove the class, or leave such classes out with --min-per-class"
@@ -231,7 +227,7 @@ def _fill(
             takers = [name for giver in givers for name in reversed(new) if split_of[name] == giver]
             takers += sorted(name for name in names if split_of[name] in set(givers) - {"test"})
             if not takers:
-                raise TooFewGroupsError(
+                raise UserError(
                     f"new pictures join what {label} had in several splits, and none is left for {empty}: add more "
                     f"different pictures of {label}, or another --seed, which draws every split anew"
                 )

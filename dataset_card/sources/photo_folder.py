@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dataset_card.curate.lists import read_removed, same_page
+from dataset_card.lists import read_removed, same_page
 from dataset_card.provenance import DRAWING, Provenance, append_provenance, read_provenance
 from dataset_card.sources.http import HttpClient, NotDeliveredError
 from dataset_card.sources.search_hit import MIN_SIDE, SearchHit

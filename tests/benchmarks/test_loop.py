@@ -7,7 +7,7 @@ import pytest
 from benchmarks.label_noise import plant
 from benchmarks.loop import Answers, difference, review, table
 from dataset_card.build import build
-from dataset_card.curate.lists import read_corrections
+from dataset_card.lists import read_corrections
 from train.fitting.data import load_images
 
 

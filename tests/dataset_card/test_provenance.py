@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from dataset_card.provenance import (
@@ -84,22 +83,22 @@ def test_a_line_without_an_end_is_finished_or_removed(tmp_path: Path, left: str,
     ],
 )
 def test_a_path_is_matched_as_another_system_spells_it(written: str, found: str) -> None:
-    table, unmatched = match_provenance(pd.Series([found]), {written: Provenance(written, author="Ravi")})
-    assert list(table["author"]) == ["Ravi"]
+    matched, unmatched = match_provenance([found], {written: Provenance(written, author="Ravi")})
+    assert [record.author for record in matched] == ["Ravi"]
     assert unmatched == []
 
 
 def test_a_file_whose_own_name_is_written_is_not_taken_for_another() -> None:
     records = {name: Provenance(name, author=name) for name in ("k/a\\b.jpg", "k/a/b.jpg")}
-    table, unmatched = match_provenance(pd.Series(list(records)), records)
-    assert list(table["author"]) == list(records)
+    matched, unmatched = match_provenance(list(records), records)
+    assert [record.author for record in matched] == list(records)
     assert unmatched == []
 
 
 def test_lines_that_match_no_file_are_returned(tmp_path: Path) -> None:
     lines = '{"file": "kathak/a.jpg", "author": "Ravi"}\n{"file": "katak/b.jpg", "author": "Uma"}\n'
     (tmp_path / "provenance.jsonl").write_bytes(b"\xef\xbb\xbf" + lines.encode())
-    table, unmatched = match_provenance(pd.Series(["kathak/a.jpg", "kathak/b.jpg"]), read_provenance(tmp_path))
-    assert list(table["author"]) == ["Ravi", ""]
-    assert list(table["license"]) == ["unknown", "unknown"]
+    matched, unmatched = match_provenance(["kathak/a.jpg", "kathak/b.jpg"], read_provenance(tmp_path))
+    assert [record.author for record in matched] == ["Ravi", ""]
+    assert [record.license for record in matched] == ["unknown", "unknown"]
     assert unmatched == ["katak/b.jpg"]

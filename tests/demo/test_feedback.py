@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dataset_card.build import build
-from dataset_card.curate.lists import read_corrections
+from dataset_card.lists import read_corrections
 from dataset_card.provenance import read_provenance
 from demo.feedback import COLUMNS, Feedback, FeedbackError, FullError, Subject, open_feedback
 from demo.reading.upload import UnreadableError

@@ -9,9 +9,9 @@ import pytest
 
 from dataset_card.curate import Curated, Options, curate
 from dataset_card.curate.duplicates import HASH_BYTES, SAME_DISTANCE, SPLIT_DISTANCE
-from dataset_card.curate.lists import Correction, Removed
 from dataset_card.curate.previous import Previous
 from dataset_card.curate.splits import DRAWN, SplitPlan
+from dataset_card.lists import Correction, Removed
 from files.errors import UserError
 
 CLOSE, LOOSE = SAME_DISTANCE - 4, SPLIT_DISTANCE - 4

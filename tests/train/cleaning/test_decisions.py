@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_card.curate.lists import read_corrections
+from dataset_card.lists import read_corrections
 from tests.conftest import wait_for
 from train.cleaning.decisions import CorrectionsError, Decision, DecisionLog
 

@@ -130,10 +130,11 @@ class TestHolding:
 
 
 def test_a_sample_is_spread_over_the_split(dataset_folder: Path) -> None:
-    sample = _batches(_images(dataset_folder)).sample(24)
-    assert len(sample) == 24
-    # Every second of 48 in an order that mixes the classes; the first 24 of a sorted split would show four.
-    assert len({label for _, label in sample}) >= 6
+    batches = _batches(_images(dataset_folder))
+    sample = batches.sample(24)
+    every_second = [*range(0, 46, 2), 47]
+    assert spread(48, 24) == pytest.approx(every_second, abs=1)
+    assert [label for _, label in sample] == [batches.images[index][1] for index in spread(48, 24)]
     assert sample[0][0].shape == (3, 32, 32)
     assert spread(5, 24) == [0, 1, 2, 3, 4]
 

@@ -3,12 +3,10 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
-
-import pandas as pd
 
 from files.errors import UserError
 
@@ -105,7 +103,7 @@ def read_removed(photos: Path) -> Removed:
     return Removed(frozenset(dates), frozenset(pages), tuple(dates.items()))
 
 
-def write_removed(folder: Path, removed: Removed, taken_down: pd.DataFrame) -> None:
+def write_removed(folder: Path, removed: Removed, taken_down: Iterable[str]) -> None:
     """Writes `folder/removed.csv`, so that whoever builds on the dataset does not bring a picture back.
 
     It holds hashes alone: addresses and reasons would make it a directory of what people asked to hide.
@@ -113,9 +111,9 @@ def write_removed(folder: Path, removed: Removed, taken_down: pd.DataFrame) -> N
     Args:
         folder: The dataset folder.
         removed: The list.
-        taken_down: The pictures that it kept out, with their `sha256`, also those that it names by their page.
+        taken_down: SHA-256 of the pictures that it kept out, also of those that it names by their page.
     """
-    dates = dict.fromkeys(sorted(taken_down["sha256"]), "") | dict(removed.dates)
+    dates = dict.fromkeys(sorted(taken_down), "") | dict(removed.dates)
     with (folder / REMOVED).open("w", newline="", encoding="utf-8") as target:
         writer = csv.writer(target)
         writer.writerow(("sha256", "date"))

@@ -1,9 +1,8 @@
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from dataset_card.curate.lists import (
+from dataset_card.lists import (
     Correction,
     Removed,
     read_corrections,
@@ -135,7 +134,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 def test_hashes_alone_are_published(tmp_path: Path) -> None:
     removed = Removed(frozenset({A}), frozenset({"https://x/anna"}), ((A, "2026-11-01"),))
-    write_removed(tmp_path, removed, pd.DataFrame({"sha256": [B]}))
+    write_removed(tmp_path, removed, [B])
     assert (tmp_path / "removed.csv").read_text().splitlines() == ["sha256,date", f"{A},2026-11-01", f"{B},"]
     # Whoever builds on it reads what was written.
     assert read_removed(tmp_path).sha256s == {A, B}
