@@ -19,7 +19,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from huggingface_hub import DatasetCard, HfApi
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-from files.errors import UserError, first_line
+from files.errors import UserError, explain, first_line
 from files.paths import check_no_glob
 from hub.errors import HubError, one_line_errors, redact
 from hub.repo import RepoId, parse
@@ -178,6 +178,9 @@ def readable(name: str, place: Path | RepoId) -> Iterator[None]:
         except (UserError, HubError):
             raise
         except unreadable as error:
+            # Not the dataset, but what reads it: a cache that can't be written, a full disk.
+            if isinstance(error, OSError) and (explained := explain(error)):
+                raise UserError(f"reading {name}: {explained}") from None
             message = redact(textwrap.shorten(str(error) or type(error).__name__, _MESSAGE_LENGTH))
             raise UserError(f"{name} can't be read as a dataset ({message}): check what it holds") from None
 

@@ -1,8 +1,11 @@
 import io
 import itertools
+import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +22,7 @@ from dataset_card.check import CheckReport, check, table
 from dataset_card.checks.card import read_class_table
 from dataset_card.licenses import why_not_publish
 from dataset_card.write.card import size_category
-from tests.conftest import restamp
+from tests.conftest import ROOT, restamp
 
 Rows = list[dict[str, Any]]
 Cli = Callable[..., tuple[int, str, str]]
@@ -574,3 +577,18 @@ def test_a_local_folder_is_never_looked_up_on_the_hub(
             hub.accept()
     # Any other name is looked up, at a port that is closed by now.
     assert "the connection to the Hub broke" in refused("dataset_card", "check", "alice/others")
+
+
+def test_a_cache_that_can_not_be_written_names_itself(copy: Path, tmp_path: Path) -> None:
+    # Read by the Hub's clients at import: a process of its own.
+    (tmp_path / "file").touch()
+    answer = subprocess.run(
+        [sys.executable, "-m", "dataset_card", "check", copy],
+        cwd=ROOT,
+        env={**os.environ, "HF_HOME": str(tmp_path / "file")},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 2
+    said = f"{tmp_path / 'file'} is a file, and not a folder: choose another path (HF_HOME says where)"
+    assert answer.stderr.splitlines()[-1] == f"error: reading {copy}: {said}"
