@@ -155,8 +155,8 @@ def write_model(folder: Path, architecture: str, size: int) -> None:
     import timm
     from timm.models import save_for_hf
 
-    from train.fitting.model import model_data_config
-    from train.publishing.model_folder import drop_model_args
+    from train.export.model_folder import drop_model_args
+    from train.model import model_data_config
 
     model = timm.create_model(architecture, num_classes=len(CLASSES))
     data_config = model_data_config(model, size, "squash")

@@ -17,7 +17,7 @@ from typing import Any
 import datasets
 
 from benchmarks.sides import ROOT, export_images, fastai_python, run_side
-from train.running.precision import native_precision
+from train.hardware import native_precision
 
 Round = dict[str, dict[str, Any]]
 

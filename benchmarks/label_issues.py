@@ -18,12 +18,12 @@ from scipy.stats import binomtest
 from benchmarks.label_noise import noisy_sample, run
 from benchmarks.sides import ROOT
 from train.clean import in_order
-from train.fitting.data import load_images
-from train.fitting.pool import pool
-from train.judging.label_issues import label_quality
-from train.judging.out_of_fold import read_out_of_fold
-from train.judging.predict import Predictions, load_model, predict
-from train.running.processes import make_accelerator
+from train.cleaner.label_issues import label_quality
+from train.data import load_images
+from train.folds import pool
+from train.predict import load_model, predict
+from train.predictions import Predictions, read_out_of_fold
+from train.processes import make_accelerator
 
 # Without turns and changes of light a model learns the drawings in half the time.
 _QUICK = ["p_affine=0", "p_lighting=0", "epochs=14"]

@@ -28,13 +28,11 @@ from sklearn.metrics import f1_score
 
 from benchmarks.regression import regression
 from benchmarks.sides import ROOT, export_images, fastai_python, run_side
-from train.fitting.data import load_images
-from train.fitting.folds import Fold, deal_folds
-from train.fitting.pool import Pool, pool
-from train.fitting.recipe import Recipe
-from train.judging.intervals import wilson_interval
-from train.judging.out_of_fold import read_out_of_fold
-from train.settings import load_settings
+from train.data import load_images
+from train.folds import Fold, Pool, deal_folds, pool
+from train.intervals import wilson_interval
+from train.predictions import read_out_of_fold
+from train.recipe import Recipe, load_settings
 
 RESAMPLES = 2000
 _NOT_FASTAIS = {"work", "recipe", "set", "sides"}

@@ -7,16 +7,13 @@ import numpy as np
 from accelerate.utils import set_seed
 from sklearn.linear_model import LogisticRegression
 
-from train.fitting.features import Features, feature_sets
-from train.fitting.folds import Fold
-from train.fitting.penalty import choose_l2
-from train.fitting.pool import Pool
-from train.fitting.recipe import Recipe
-from train.judging.predict import predict_alone
-from train.judging.split import groups_of
-from train.parts import make_parts, recipe_accelerator
-from train.plan import set_learning, stages
-from train.running.stopping import StopRequest
+from train.data import groups_of
+from train.features import Features, choose_l2, feature_sets
+from train.folds import Fold, Pool
+from train.predict import predict_alone
+from train.recipe import Recipe
+from train.stopping import StopRequest
+from train.trainer import make_parts, recipe_accelerator, set_learning, stages
 
 
 def regression(recipe: Recipe, pictures: Pool, folds: list[Fold]) -> list[list[int]]:

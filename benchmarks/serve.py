@@ -107,11 +107,9 @@ def write_served_model(options: argparse.Namespace) -> Path:
     """Writes a model folder with random weights that also has a model.onnx and a model.int8.onnx."""
     import timm
 
-    from train.exporting.export import write_onnx, write_parts
-    from train.exporting.int8 import ATTEMPTS
-    from train.exporting.quantize import quantise
-    from train.exporting.raw_pixels import raw_pixels_graph
-    from train.fitting.transforms import eval_transform
+    from train.export.int8 import ATTEMPTS, quantise
+    from train.export.onnx_graph import raw_pixels_graph, write_onnx, write_parts
+    from train.loaders import eval_transform
 
     folder, properties = options.work / "model", {"label_names": CLASSES}
     write_model(folder, options.architecture, options.size)

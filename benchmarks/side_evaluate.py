@@ -10,7 +10,7 @@ from typing import Any
 def evaluate(model_id: str, words: list[str]) -> dict[str, float]:
     """Runs `train evaluate MODEL KEY=VALUE ...`; the rate is that of everything from the first picture's file on."""
     from train import evaluate as story
-    from train.settings import load_settings
+    from train.recipe import load_settings
 
     seconds = 0.0
     predict = story.predict
@@ -33,7 +33,7 @@ def bare(model_id: str, batch_size: int, steps: int) -> dict[str, float]:
     import timm
     import torch
 
-    from train.judging.predict import load_model
+    from train.predict import load_model
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model, _ = load_model(model_id)

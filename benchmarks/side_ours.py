@@ -22,8 +22,7 @@ def main() -> None:
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     from train import finetune
-    from train.fitting.recipe import Recipe
-    from train.settings import load_settings
+    from train.recipe import Recipe, load_settings
 
     steps: list[float] = []
     register_optimizer_step_post_hook(lambda *_: steps.append(time.time()))

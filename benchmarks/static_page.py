@@ -20,9 +20,9 @@ from benchmarks.serve import write_pictures, write_served_model
 from benchmarks.sides import ROOT
 from demo.answering import Answering
 from demo.models.model import load_model
+from demo.static_page.site import Numbers, choose_network, write_site
 from model_folder.folder import INT8_ONNX, open_model_folder
 from tests.browser.files_server import FilesServer
-from train.static import Numbers, choose_network, write_site
 
 _WATCHING = """
 window.said = [];

@@ -34,15 +34,12 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from drawings.places import PLACES, draw_place
-from train.fitting.data import load_images
-from train.fitting.frozen import FrozenBackbone
-from train.fitting.model import build_model, model_data_config
-from train.fitting.transforms import eval_transform
-from train.judging.distance import choose_distance
-from train.judging.intervals import wilson_interval
-from train.judging.others import load_others
-from train.judging.predict import load_model
-from train.judging.split import groups_of
+from train.data import groups_of, load_images
+from train.intervals import wilson_interval
+from train.loaders import eval_transform
+from train.model import FrozenBackbone, build_model, model_data_config
+from train.ood import choose_distance, load_others
+from train.predict import load_model
 
 FOLDS = 7
 BATCH = 16

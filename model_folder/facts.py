@@ -1,8 +1,10 @@
 """What a model folder tells of its dances, mistakes and itself; anybody may have written it, so it is only read."""
 
+import json
 import math
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeGuard
 
 LONGEST_FACT = 500
@@ -111,6 +113,17 @@ def read_confusions(test: dict[str, Any], label_names: list[str]) -> dict[str, C
             most = sorted(others, key=lambda other: -other[1])[:2]
             found[label] = Confusions(sum(count for _, count in counts), tuple(most))
     return found
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Returns metrics.json, a table by split, or an empty one."""
+    return json.loads(path.read_text(encoding="utf-8")) if (path := folder / "metrics.json").exists() else {}
+
+
+def read_examples(folder: Path) -> list[dict[str, str]]:
+    """Returns file, label, licence, author and source of every example picture."""
+    path = folder / "examples" / "examples.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def read_threshold(config: dict[str, Any]) -> float | None:

@@ -98,9 +98,8 @@ def dataset_folder(photos: Path) -> Path:
 def run_folder(dataset_folder: Path) -> Path:
     """A finished run by recipes/debug.yaml, its model judged on the test split."""
     from train.evaluate import Evaluation, evaluate
-    from train.finetune import fit
-    from train.fitting.recipe import Recipe
-    from train.settings import load_settings
+    from train.fit import fit
+    from train.recipe import Recipe, load_settings
 
     folder = dataset_folder.parent / "run"
     words = [f"dataset={dataset_folder}", f"output_dir={folder}"]
@@ -127,9 +126,8 @@ def comparing_folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     from dataset_card.build import build
     from dataset_card.curate.splits import SplitPlan
     from train.evaluate import Evaluation, evaluate
-    from train.finetune import fit
-    from train.fitting.recipe import Recipe
-    from train.settings import load_settings
+    from train.fit import fit
+    from train.recipe import Recipe, load_settings
 
     folder = tmp_path_factory.mktemp("comparing")
     ratios = {"train": 0.5, "validation": 0.375, "test": 0.125}
@@ -150,10 +148,9 @@ def write_doubts(dataset: Path, run: Path) -> list[str]:
     """
     import numpy as np
 
-    from train.fitting.data import load_images
-    from train.fitting.pool import pool
-    from train.judging.out_of_fold import OutOfFold, write_out_of_fold
-    from train.judging.predict import Predictions
+    from train.data import load_images
+    from train.folds import pool
+    from train.predictions import OutOfFold, Predictions, write_out_of_fold
 
     pictures = pool(load_images(str(dataset)))
     labels, names = np.array(pictures.labels), pictures.images.label_names

@@ -10,10 +10,10 @@ import numpy as np
 
 from model_folder.reference_features import Nearest
 from model_folder.reference_pictures import ReferencePicture
-from train.fitting.data import load_images
-from train.judging.metrics import compute_metrics, wilson_interval
-from train.judging.predict import Predictions, write_predictions
-from train.judging.reporting.report import write_report
+from train.data import load_images
+from train.metrics import compute_metrics, wilson_interval
+from train.predictions import Predictions, write_predictions
+from train.report.report import write_report
 
 TEMPERATURE = 1.6
 

@@ -11,9 +11,8 @@ from dataset_card.check import check
 from demo.models.model import load_model
 from tests.conftest import ROOT, SHARED
 from train.evaluate import Evaluation, evaluate
-from train.finetune import fit
-from train.fitting.recipe import Recipe
-from train.settings import load_settings
+from train.fit import fit
+from train.recipe import Recipe, load_settings
 
 pytestmark = pytest.mark.shared
 

@@ -29,18 +29,17 @@ def lr_find(recipe: RecipeFile, words: Words = None) -> None:
 
     Example: python -m train lr-find recipes/resnet34.yaml dataset=dances output_dir=runs/first
     """
-    from train.fitting.recipe import Recipe
-    from train.settings import load_settings
+    from train.recipe import Recipe, load_settings
 
     settings = load_settings(Recipe, recipe, words or [])
-    from train.running.stopping import stopping_at_once
+    from train.stopping import stopping_at_once
 
     with stopping_at_once(), _quiet_about_lost_processes():
         from accelerate import PartialState
 
-        from train.find_lr import find
-        from train.fitting.run_folder import RunFolder
-        from train.rates import figure_path
+        from train.fit import find
+        from train.run_folder import RunFolder
+        from train.trainer import figure_path
 
         stage, result = find(settings)
     if PartialState().is_main_process:
@@ -56,17 +55,16 @@ def fit(recipe: RecipeFile, words: Words = None) -> None:
 
     Example: python -m train fit recipes/sample.yaml dataset=dances output_dir=runs/first
     """
-    from train.fitting.recipe import Recipe
-    from train.settings import load_settings
+    from train.recipe import Recipe, load_settings
 
     settings = load_settings(Recipe, recipe, words or [])
-    from train.running.stopping import Stopped, stopping_at_once
+    from train.stopping import Stopped, stopping_at_once
 
     try:
         with stopping_at_once(), _quiet_about_lost_processes():
             from accelerate import PartialState
 
-            from train.finetune import fit as run_fit
+            from train.fit import fit as run_fit
 
             run = run_fit(settings)
     except Stopped:
@@ -85,7 +83,7 @@ def _quiet_about_lost_processes() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        from train.running.processes import is_lost_process
+        from train.processes import is_lost_process
 
         if not is_lost_process(error):
             raise
@@ -111,9 +109,9 @@ def cross_validate(
     # Imported first: a recipe with folds is a recipe.
     from train.cross_validate import CrossValidation
     from train.cross_validate import cross_validate as run_cross_validate
-    from train.judging.fold_scores import summary
-    from train.running.stopping import Stopped, stopping_at_once
-    from train.settings import load_settings
+    from train.metrics import summary
+    from train.recipe import load_settings
+    from train.stopping import Stopped, stopping_at_once
 
     settings = load_settings(CrossValidation, recipe, words)
     try:
@@ -153,10 +151,9 @@ def evaluate(
         return
     from accelerate import PartialState
 
-    from train.evaluate import Evaluation
+    from train.evaluate import Evaluation, summary
     from train.evaluate import evaluate as run_evaluate
-    from train.judging.summary import summary
-    from train.settings import load_settings
+    from train.recipe import load_settings
 
     settings = load_settings(Evaluation, None, words or [])
     with _quiet_about_lost_processes():
@@ -167,7 +164,7 @@ def evaluate(
 
 def _compare(first: str, words: list[str]) -> None:
     from train.compare import Comparison, compare
-    from train.settings import load_settings
+    from train.recipe import load_settings
 
     if not words or "=" in words[0]:
         raise UserError("--compare takes two runs: python -m train evaluate --compare RUN_A RUN_B")
@@ -189,8 +186,8 @@ def clean(
     Example: python -m train clean runs/first dataset=dances
     """
     from train.clean import Cleaning, find_doubts, open_cleaner, summary
-    from train.fitting.run_folder import RunFolder
-    from train.settings import load_settings
+    from train.recipe import load_settings
+    from train.run_folder import RunFolder
 
     settings = load_settings(Cleaning, None, words or [])
     doubts = find_doubts(run, settings)
@@ -215,7 +212,7 @@ def static(
 
     Example: python -m train static runs/first/model --out site
     """
-    from train.static import Numbers, write_site
+    from demo.static_page.site import Numbers, write_site
 
     if numbers not in (None, *Numbers):
         raise UserError(f"--model is {numbers!r}: {' and '.join(Numbers)} are allowed")
@@ -248,11 +245,13 @@ def push(
 
     Example: python -m train push runs/first/model user/dances-resnet34 --space user/nritya
     """
+    # The page is written by the room that shows it; only this door knows both.
+    from demo.static_page.site import make_site
     from hub.publish import PushOptions
     from train.push import push_model
 
     options = PushOptions(public, revision, tag, squash, delete_tags=delete_tags)
-    for done in push_model(model, repo_id, space, static_space, dataset, options):
+    for done in push_model(model, repo_id, space, static_space, dataset, options, make_site):
         print(done)
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from files.errors import UserError
-from train.cleaning.decisions import CorrectionsError, DecisionLog
-from train.cleaning.review import Review
-from train.fitting.data import LabelledImages, load_images
-from train.fitting.pool import Pool, pool
-from train.fitting.run_folder import RunFolder
-from train.judging.label_issues import LabelIssue, expected_issues, rank_label_issues, write_label_issues
-from train.judging.out_of_fold import OutOfFold, read_out_of_fold
-from train.judging.predict import Predictions
-from train.settings import Settings
+from train.cleaner.decisions import CorrectionsError, DecisionLog
+from train.cleaner.label_issues import LabelIssue, expected_issues, rank_label_issues, write_label_issues
+from train.cleaner.review import Review
+from train.data import LabelledImages, load_images
+from train.folds import Pool, pool
+from train.predictions import OutOfFold, Predictions, read_out_of_fold
+from train.recipe import Settings
+from train.run_folder import RunFolder
 
 _SHOWN = 10
 # Files of a dataset folder that name pictures which are not, or no longer, among its rows.
@@ -148,8 +147,7 @@ def open_cleaner(folder: Path, settings: Cleaning, doubts: Doubts) -> None:
         CleaningError: The port that GRADIO_SERVER_PORT asks for is taken.
     """
     # Not before it is needed: without a browser nobody should wait for it.
-    from train.cleaning.page import Cleaner, serve
-    from train.cleaning.showing import Showing
+    from train.cleaner.page import Cleaner, Showing, serve
 
     pictures = doubts.pictures
     review = Review(doubts.issues, pictures.groups, doubts.expected)

@@ -1,30 +1,119 @@
 """The story of `train push`: a model folder goes to the Hub, and the Spaces that show it."""
 
+import ast
 import json
 import re
+import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from huggingface_hub import SpaceCard, SpaceCardData
+
 from files.errors import UserError
 from hub.publish import Content, Policy, Published, PushOptions, Refusal, publish
+from model_folder.facts import read_metrics
 from model_folder.folder import INT8_ONNX, ONNX, PICTURES, REFERENCE, ModelFolder, ModelFolderError, open_model_folder
 from model_folder.onnx_session import open_onnx
 from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import LIST, open_pictures
-from train.exporting.formats import FORMATS
-from train.judging.reporting.credits import FOLDER, Credit, may_be_pushed
-from train.publishing.card import read_metrics, render_card
-from train.publishing.site_files import Files
-from train.publishing.space import PARTS, space_files, static_space_card
-from train.static import BUILD, make_site
+from train.export.card import render_card
+from train.export.formats import FORMATS
+from train.report.pictures import FOLDER, Credit, may_be_pushed
+
+ROOT = Path(__file__).parents[1]
+MODEL_ID_FILE = "MODEL_ID"
+PARTS = ("demo", "files", "hub", "model_folder", "pictures")
+# How a model without a model.onnx answers; transformers asks for timm and torchvision without our naming them.
+_THROUGH_TRANSFORMERS = "demo/models/through_transformers.py"
+_TORCH = {"timm", "torch", "torchvision", "transformers"}
+
+
+def space_files(model_id: str, training_data: dict[str, Any], has_onnx: bool) -> dict[str, Path | bytes]:
+    """Returns the content of a Space by path.
+
+    Args:
+        model_id: The model on the Hub that it shows.
+        training_data: As in the model folder's config.json.
+        has_onnx: The model answers without torch, which does not go along.
+    """
+    parts = sorted(
+        path for part in PARTS for path in (ROOT / part).rglob("*") if path.is_file() and path.suffix != ".pyc"
+    )
+    files = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "app.py", *parts)}
+    if has_onnx:
+        del files[_THROUGH_TRANSFORMERS]
+    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    modules = [path for path in files.values() if path.suffix == ".py"]
+    requirements = cut_requirements(pinned, modules, has_onnx)
+    versions = {_canonical(pin): pin.split("==")[1] for pin in requirements.split()}
+    program = {"sdk": "gradio", "sdk_version": versions["gradio"], "python_version": "3.11", "app_file": "app.py"}
+    return {
+        **files,
+        "requirements.txt": requirements.encode(),
+        "README.md": _card(model_id, training_data, **program).encode(),
+        MODEL_ID_FILE: f"{model_id}\n".encode(),
+    }
+
+
+def cut_requirements(requirements: str, modules: list[Path], has_onnx: bool) -> str:
+    """Returns the pinned lines of a requirements file that some modules need.
+
+    Args:
+        requirements: Text with lines such as `pillow==12.3.0   # why`.
+        modules: Python files, whose imports decide.
+        has_onnx: What has to do with torch is not needed, whoever imports it.
+    """
+    imported: set[str] = set()
+    for module in modules:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    imported = imported - _TORCH if has_onnx else imported | _TORCH
+    of_import = packages_distributions()
+    needed = {_canonical(d) for name in imported - sys.stdlib_module_names for d in of_import.get(name, [])}
+    pins = [line.split("#")[0].strip() for line in requirements.splitlines() if "==" in line]
+    return "\n".join(pin for pin in pins if _canonical(pin) in needed) + "\n"
+
+
+def _canonical(pin: str) -> str:
+    """Returns the name of a package, without its extras and version, as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[=]", pin)[0]).lower()
+
+
+def static_space_card(model_id: str, training_data: dict[str, Any]) -> str:
+    """Returns the card, README.md, of a static Space, whose other files are a site."""
+    return _card(model_id, training_data, sdk="static", app_file="index.html")
+
+
+def _card(model_id: str, training_data: dict[str, Any], **program: Any) -> str:
+    data = SpaceCardData(
+        title="Nritya",
+        emoji="💃",
+        colorFrom="red",
+        colorTo="yellow",
+        **program,
+        models=[model_id],
+        datasets=[training_data["id"]] if training_data["id"] else None,
+        license="apache-2.0",
+        short_description="Which classical dance of India is this?",
+    )
+    kind = "drawings of dancers, not photographs" if training_data["drawings"] else "photographs of dancers"
+    text = f"Shows what [{model_id}](https://huggingface.co/{model_id}) sees in a picture. It was trained on {kind}."
+    return str(SpaceCard(f"---\n{data.to_yaml()}\n---\n\n# Nritya\n\n{text}\n"))
+
 
 _OURS = ("figures/", "examples/", f"{FOLDER}/")
 _OPTIONAL = {ONNX, INT8_ONNX, FORMATS, REFERENCE, PICTURES, "metrics.json", "predictions.parquet", "system.json"}
 _RECIPE = "recipe.yaml"
 _PATHS = re.compile(r"^(dataset|output_dir|weights|init_from): (.+)$", re.MULTILINE)
+# What a site of an earlier build lies in.
+_BUILD = re.compile(r"build-[0-9a-f]{16}/")
 _CREDIT = ("license", "author", "source_url")
 
 
@@ -35,6 +124,7 @@ def push_model(
     static_space_id: str | None,
     dataset_id: str | None,
     options: PushOptions,
+    make_site: Callable[[ModelFolder], Mapping[str, Content]],
 ) -> list[Published]:
     """Pushes a model folder in one commit, and then the Spaces that are wanted.
 
@@ -47,6 +137,7 @@ def push_model(
         static_space_id: A static Space, where the model answers in the visitor's browser.
         dataset_id: The dataset on the Hub, for a model that was trained on a folder; the cards link to it.
         options: What is asked for; branch and tag are the model's alone.
+        make_site: Gives the content of a static Space by path.
 
     Returns:
         What was done to the model, and to each Space.
@@ -66,7 +157,7 @@ def push_model(
         if (folder / name).is_file():
             open_onnx(model, 1, name)
     # Whatever is against it is said before anything is sent.
-    site = make_site(model, None, None) if static_space_id else {}
+    site = make_site(model) if static_space_id else {}
     if reference := open_reference(model):
         open_pictures(model, len(reference.features))
     left_out = () if may_be_pushed(folder) else (FOLDER,)
@@ -146,10 +237,10 @@ def push_space(
 
 
 def push_static_space(
-    space_id: str, model_id: str, training_data: dict[str, Any], site: Files, options: PushOptions
+    space_id: str, model_id: str, training_data: dict[str, Any], site: Mapping[str, Content], options: PushOptions
 ) -> Published:
     """Pushes a site as a Space; an earlier build leaves in the same commit, files of others stay."""
-    policy = Policy("space", lambda path: BUILD.fullmatch(path.partition("/")[0]) is not None, space_sdk="static")
+    policy = Policy("space", lambda path: _BUILD.match(path) is not None, space_sdk="static")
     files = {**site, "README.md": static_space_card(model_id, training_data).encode()}
     return publish(space_id, policy, files, f"Show {model_id}", options)
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.fit import parse, sides, table
 from benchmarks.sides import export_images, run_side
 from tests.conftest import ROOT
-from train.fitting.data import image_bytes, load_images
+from train.data import image_bytes, load_images
 
 
 def _side(stage1: float, epoch: float, rate: float, peak: float, accuracy: float) -> dict[str, Any]:

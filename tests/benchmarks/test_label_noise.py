@@ -1,7 +1,7 @@
 import numpy as np
 
 from benchmarks.label_issues import table
-from train.judging.predict import Predictions
+from train.predictions import Predictions
 
 
 def test_the_table_counts_planted_labels_among_the_worst() -> None:

@@ -8,7 +8,7 @@ from benchmarks.label_noise import plant
 from benchmarks.loop import Answers, difference, review, table
 from dataset_card.build import build
 from dataset_card.lists import read_corrections
-from train.fitting.data import load_images
+from train.data import load_images
 
 
 def test_planted_labels_are_wrong_everywhere_but_in_test(photos: Path, tmp_path: Path) -> None:

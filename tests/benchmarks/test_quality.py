@@ -7,11 +7,9 @@ import pytest
 
 from benchmarks.quality import ours, parse, pooled_dataset, read, table, words_of
 from benchmarks.regression import regression
-from train.fitting.data import load_images
-from train.fitting.folds import deal_folds
-from train.fitting.pool import pool
-from train.fitting.recipe import Recipe
-from train.settings import load_settings
+from train.data import load_images
+from train.folds import deal_folds, pool
+from train.recipe import Recipe, load_settings
 
 
 def test_the_table_has_every_side_and_what_ours_is_ahead() -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from demo.static_page.site import write_site
 from model_folder.folder import open_model_folder
 from tests.browser.files_server import FilesServer
 from tests.conftest import ROOT, serve
-from train.static import write_site
 
 DANCE = "manipuri"
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from dataset_card.build import build
 from dataset_card.lists import read_corrections
 from tests.conftest import ROOT, write_doubts
-from train.fitting.data import load_images
+from train.data import load_images
 
 pytestmark = pytest.mark.browser
 

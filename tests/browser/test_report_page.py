@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.judged import some_rows, write_page
-from train.judging.predict import load_model
+from train.predict import load_model
 
 pytestmark = pytest.mark.browser
 

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from demo.answering import Answering
 from demo.models.model import load_model
+from demo.static_page.site import write_site
 from demo.telling.heatmap import _COLOURS, colour, lay_over
 from demo.telling.nearest import MOST, neighbourhood
 from demo.telling.verdict import judge, percent
@@ -31,13 +32,10 @@ from model_folder.reference_features import scores_of
 from tests.browser.files_server import FilesServer
 from tests.conftest import SHARED, wait_for
 from tests.reference import change_pictures, forget_reference
-from train.exporting.export import write_parts
-from train.exporting.int8 import ATTEMPTS
-from train.exporting.quantize import quantise
-from train.exporting.raw_pixels import raw_pixels_graph
-from train.fitting.transforms import eval_transform
-from train.publishing.model_folder import add_onnx
-from train.static import write_site
+from train.export.int8 import ATTEMPTS, quantise
+from train.export.model_folder import add_onnx
+from train.export.onnx_graph import raw_pixels_graph, write_parts
+from train.loaders import eval_transform
 
 pytestmark = pytest.mark.browser
 

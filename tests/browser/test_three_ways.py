@@ -12,9 +12,9 @@ from playwright.sync_api import Browser
 
 from demo.models.model import load_model
 from demo.reading.upload import read_upload
+from demo.static_page.runtime import BINARY, runtime_files
 from tests.browser.files_server import FilesServer
 from tests.conftest import ROOT, wait_for
-from train.publishing.web_runtime import BINARY, runtime_files
 
 
 def _code(language: str) -> str:

@@ -11,9 +11,10 @@ DRAW = """
 import sys
 from pathlib import Path
 import numpy as np
-from train.judging import plots, training_plots
-from train.judging.reporting import gradcam
-from train.fitting.lr_finder import LRFinderResult
+from train.report import plots
+from train.report import plots as training_plots
+from train.report import grad_cam as gradcam
+from train.lr_finder import LRFinderResult
 import torch, timm
 folder, row = Path(sys.argv[1]), {"pictures": 5, "recall": 0.8, "recall_interval": (0.38, 0.96), "precision": 0.5}
 bin = {"low": 0.5, "high": 0.6, "pictures": 5, "confidence": 0.55, "accuracy": 0.6, "accuracy_interval": (0.4, 0.8)}

@@ -92,7 +92,7 @@ def main(kind: str, folder: Path, namespace: str, fault: str) -> None:
         from train.push import push_model
 
         def push(repo_id: str) -> object:
-            return push_model(folder, repo_id, None, None, None, PushOptions(public=True, tag="v1"))
+            return push_model(folder, repo_id, None, None, None, PushOptions(public=True, tag="v1"), lambda model: {})
 
         needed = {"README.md", "config.json", "model.safetensors"}
     else:

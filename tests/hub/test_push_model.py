@@ -16,8 +16,8 @@ from demo.telling.verdict import Kind
 from tests.conftest import serve
 from tests.hub.conftest import ask, push, refused, run, state_of
 from tests.minihub.fixture import RunningHub
-from train.judging.reporting.credits import FOLDER, Credit, write_credits
 from train.push import not_for_everybody, without_local_paths
+from train.report.pictures import FOLDER, Credit, write_credits
 
 STATE = """
 import json

@@ -98,9 +98,8 @@ def test_a_stream_breaks_with_one_line(hub: RunningHub, sharded: str, tmp_path: 
 
 
 def test_a_resumed_stream_begins_its_epoch_again(sharded_folder: Path, tmp_path: Path) -> None:
-    from train.finetune import fit
-    from train.fitting.recipe import Recipe
-    from train.settings import load_settings
+    from train.fit import fit
+    from train.recipe import Recipe, load_settings
 
     # Six batches an epoch: its last step has two.
     words = [
@@ -121,7 +120,7 @@ def test_a_resumed_stream_begins_its_epoch_again(sharded_folder: Path, tmp_path:
 
 
 def test_what_is_no_parquet_can_not_be_streamed(photos: Path, tmp_path: Path) -> None:
-    from train.fitting.data import DatasetError, load_images
+    from train.data import DatasetError, load_images
 
     for split in ("train", "validation"):
         shutil.copytree(photos, tmp_path / "images" / split)

@@ -10,7 +10,7 @@ from gradio_client import Client, handle_file
 from tests.conftest import serve
 from tests.hub.conftest import ask, push
 from tests.minihub.fixture import RunningHub
-from train.publishing.space import cut_requirements, space_files
+from train.push import cut_requirements, space_files
 
 
 def test_the_space_runs_in_an_environment_of_its_own(hub: RunningHub, model_folder: Path, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ import json
 import re
 from pathlib import Path
 
+from demo.static_page.runtime import runtime_files
+from demo.static_page.site import write_site
 from tests.hub.conftest import ask, push, refused, run
 from tests.minihub.fixture import RunningHub
-from train.publishing.web_runtime import runtime_files
-from train.static import write_site
 
 STATE = """
 import json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from train.running import keeper
+from train import trainer as keeper
 
 
 @contextmanager

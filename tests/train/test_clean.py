@@ -9,7 +9,7 @@ import pytest
 
 from dataset_card.build import build
 from tests.conftest import write_doubts
-from train.fitting.data import load_images
+from train.data import load_images
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.judging.predictions import Predictions, read_split, write_predictions
+from train.predictions import Predictions, read_split, write_predictions
 
 Refused = Callable[..., str]
 NAMES = ["kathak", "odissi"]

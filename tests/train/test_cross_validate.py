@@ -15,10 +15,10 @@ import pytest
 from tests.conftest import ROOT, wait_for
 from tests.train.conftest import interrupted_after
 from train.cross_validate import CrossValidation, cross_validate
-from train.fitting.data import load_images
-from train.judging.fold_scores import summary
-from train.judging.out_of_fold import read_out_of_fold
-from train.settings import load_settings
+from train.data import load_images
+from train.metrics import summary
+from train.predictions import read_out_of_fold
+from train.recipe import load_settings
 
 # Stage 1 is judged, too: two epochs in all.
 WORDS = ["folds=2", "epochs=1", "image_size=32"]
@@ -69,9 +69,8 @@ def test_every_picture_but_those_of_test_is_answered_once(straight: Path, blind:
 
 def test_no_model_answers_for_what_it_learned_from(straight: Path, blind: Path) -> None:
     # A fold's run notes the fingerprints of what it saw.
-    from train.fitting.data import fingerprint
-    from train.fitting.folds import deal_folds
-    from train.fitting.pool import pool
+    from train.data import fingerprint
+    from train.folds import deal_folds, pool
 
     pictures = pool(load_images(str(blind)))
     folds = deal_folds(pictures.labels, pictures.groups, pictures.images.label_names, 2, 8)

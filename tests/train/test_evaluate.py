@@ -13,11 +13,10 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
+from train.data import EmptySplitError, as_numbered, fingerprint, load_images, split_for_model
 from train.evaluate import Evaluation, evaluate
-from train.fitting.data import fingerprint, load_images
-from train.fitting.transforms import eval_transform
-from train.judging.predict import load_model
-from train.judging.split import EmptySplitError, as_numbered, split_for_model
+from train.loaders import eval_transform
+from train.predict import load_model
 
 
 def test_metrics_and_predictions_agree(model_folder: Path) -> None:

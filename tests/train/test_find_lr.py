@@ -9,9 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from train.finetune import fit
-from train.fitting.recipe import Recipe
-from train.settings import load_settings
+from train.fit import fit
+from train.recipe import Recipe, load_settings
 
 DEBUG = Path(__file__).parents[2] / "recipes" / "debug.yaml"
 
@@ -130,7 +129,7 @@ class TestAuto:
     def test_the_rate_that_was_found_is_the_one_that_is_used(
         self, two_colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from train.running import keeper
+        from train import trainer as keeper
 
         words = ("freeze_max_lr=auto", "max_lr=auto", "freeze_epochs=2", "batch_size=8", "image_size=32")
         whole = fit(self._recipe(two_colours, tmp_path / "whole", *words))

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import ROOT, wait_for
 from train.__main__ import main
-from train.fitting.run_folder import RunFolder
+from train.run_folder import RunFolder
 
 KILLS = 20
 # Long enough for all kills. Dropout, because its chance must be the same again.
@@ -68,7 +68,7 @@ def straight(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_killed_at_twenty_random_moments(dataset_folder: Path, straight: Path, tmp_path: Path) -> None:
     # The processes are forked from one that has imported torch; what is killed is `main`, the whole command line.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train.finetune", "transformers"])
+    context.set_forkserver_preload(["train.fit", "transformers"])
     chance, run = random.Random(8), tmp_path / "run"
     # After nearly every step, so that some kills hit a checkpoint that is being written.
     often = "checkpoint_minutes=0.0003"
@@ -126,8 +126,8 @@ def test_a_signal_saves_and_says_how_to_go_on(dataset_folder: Path, straight: Pa
 
 def test_a_signal_before_the_first_step_leaves_nothing(dataset_folder: Path, tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys\nimport train.finetune\n"
-        "train.finetune.fit = lambda recipe: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "import os, signal, sys\nimport train.fit\n"
+        "train.fit.fit = lambda recipe: os.kill(os.getpid(), signal.SIGTERM)\n"
         "from train.__main__ import main\nmain(sys.argv[1:])"
     )
     words = _words(dataset_folder, tmp_path / "run")
@@ -140,7 +140,7 @@ def test_a_signal_before_the_first_step_leaves_nothing(dataset_folder: Path, tmp
 WAIT = """
 import time
 from accelerate import Accelerator
-from train.running.stopping import stop_requests
+from train.stopping import stop_requests
 with stop_requests(Accelerator(cpu=True)) as stop:
     print("on", flush=True)
     while not stop.number:

@@ -8,9 +8,8 @@ import pytest
 
 from dataset_card.build import build
 from dataset_card.curate.splits import SplitPlan
-from train.finetune import fit
-from train.fitting.recipe import Recipe
-from train.settings import load_settings
+from train.fit import fit
+from train.recipe import Recipe, load_settings
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "debug.yaml"
 Cli = Callable[..., tuple[int, str, str]]

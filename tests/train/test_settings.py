@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from train.fitting.recipe import Recipe
-from train.settings import SettingsError, load_settings
+from train.recipe import Recipe, SettingsError, load_settings
 
 NEEDED = ["dataset=d", "output_dir=o"]
 

@@ -16,11 +16,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT, wait_for
+from train.checkpoint import load_newest_checkpoint
 from train.evaluate import Evaluation, evaluate
-from train.finetune import fit
-from train.fitting.checkpoint import load_newest_checkpoint
-from train.fitting.recipe import Recipe
-from train.settings import load_settings
+from train.fit import fit
+from train.recipe import Recipe, load_settings
 
 # With --cpu, accelerate starts more than one process through MPI alone; like this it does so with or without GPUs.
 LAUNCH = [

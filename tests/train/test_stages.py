@@ -19,19 +19,17 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import ROOT, wait_for
 from tests.train.conftest import interrupted_after
-from train import stages
+from train import trainer as stages
+from train.checkpoint import load_newest_checkpoint
+from train.data import load_images
 from train.evaluate import Evaluation, evaluate
-from train.finetune import fit
-from train.fitting.checkpoint import load_newest_checkpoint
-from train.fitting.data import load_images
-from train.fitting.features import Features
-from train.fitting.frozen import FrozenBackbone
-from train.fitting.progress import Progress
-from train.fitting.recipe import Recipe
-from train.fitting.stepper import BatchResult, Stepper
-from train.plan import Stage
-from train.running.stopping import Stopped
-from train.settings import load_settings
+from train.features import Features
+from train.fit import fit
+from train.history import Progress
+from train.model import FrozenBackbone
+from train.recipe import Recipe, load_settings
+from train.stopping import Stopped
+from train.trainer import BatchResult, Stage, Stepper
 
 DEBUG = ROOT / "recipes" / "debug.yaml"
 WORDS = ("feature_views=3", "freeze_epochs=20", "epochs=1", "drop_rate=0.2")
@@ -78,7 +76,7 @@ def test_the_classifier_learns_from_the_passes(cached_run: Path) -> None:
 def test_it_ends_where_logistic_regression_does(
     dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.finetune.shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr("train.fit.shutil.rmtree", lambda *_, **__: None)
     words = ("epochs=0", "drop_rate=0", "freeze_epochs=300", "freeze_max_lr=1e-2", "feature_l2=100")
     run = _fit(dataset_folder, tmp_path / "run", *words)
     [file] = (run / "features").glob("train-*.npy")

@@ -1,0 +1,161 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import timm
+import torch
+from datasets import ClassLabel, Dataset, Features, Image, Value
+from PIL import Image as PilImage
+from safetensors.torch import load_file
+
+from train.abstention import SCORE
+from train.calibration import calibrate
+from train.data import LabelledImages, load_images
+from train.export.model_folder import drop_model_args, write_examples
+from train.loaders import eval_transform
+from train.metrics import compute_metrics
+from train.predict import predict_alone
+from train.predictions import PredictionsError
+from train.run_folder import RunFolder
+
+FEATURES = {"image": Image(), "label": ClassLabel(names=["kathak", "odissi"]), "license": Value("string")}
+
+
+def _images(licenses: list[str], features: dict[str, object] = FEATURES) -> LabelledImages:
+    columns = {
+        "image": [np.full((900, 700, 3), i, np.uint8) for i in range(len(licenses))],
+        "label": [i % 2 for i in range(len(licenses))],
+        "license": licenses,
+    }
+    rows = Dataset.from_dict({name: columns[name] for name in features}, features=Features(features))
+    return LabelledImages(
+        "dances", "Dances", None, ["kathak", "odissi"], {"validation": rows, "test": rows}, drawings=False
+    )
+
+
+def test_config_says_what_the_model_learned_from(model_folder: Path, dataset_folder: Path) -> None:
+    config = json.loads((model_folder / "config.json").read_text())
+    assert "model_args" not in config
+    assert config["label_names"] == load_images(str(dataset_folder)).label_names
+    assert config["training_data"]["drawings"] is True
+    assert config["training_data"]["pictures"] == 48
+    assert config["pretrained_cfg"]["input_size"] == [3, 64, 64]
+
+
+def test_the_weights_are_calibrated_and_the_config_says_by_what(
+    run_folder: Path, model_folder: Path, dataset_folder: Path
+) -> None:
+    config = json.loads((model_folder / "config.json").read_text())
+    stated = config["calibration"]
+    assert (stated["split"], stated["pictures"]) == ("validation", 8)
+    assert 0.25 <= stated["temperature"] <= 8
+    best = RunFolder(run_folder).load_best()
+    published = load_file(model_folder / "model.safetensors")
+    for name, tensor in published.items():
+        by = stated["temperature"] if name.startswith("fc.") else 1
+        torch.testing.assert_close(tensor.float(), best[name].float() / by)
+    model = timm.create_model(f"local-dir:{model_folder}", pretrained=True)
+    rows = load_images(str(dataset_folder)).split("validation")
+    data_config = timm.data.resolve_model_data_config(model)
+    answers = predict_alone(model, data_config, rows, config["label_names"], "Predicting")
+    metrics = compute_metrics(answers, temperature=stated["temperature"])
+    assert metrics["nll"] == pytest.approx(stated["nll_after"], abs=1e-4)
+    assert metrics["calibrated_from"]["nll"] == pytest.approx(stated["nll_before"], abs=1e-4)
+    assert metrics["ece"] == pytest.approx(stated["ece_after"], abs=1e-4)
+    assert metrics["nll"] <= metrics["calibrated_from"]["nll"]
+
+
+def test_eight_pictures_promise_no_threshold(model_folder: Path) -> None:
+    config = json.loads((model_folder / "config.json").read_text())
+    assert config["reject_threshold"] == {
+        "score": SCORE,
+        "value": None,
+        "target_accuracy": 0.95,
+        "split": "validation",
+        "pictures": 8,
+        "answered": 0,
+        "coverage": 0,
+        "accuracy": None,
+    }
+    assert (
+        "its answers on the 8 validation pictures 95 % right: it has none" in (model_folder / "README.md").read_text()
+    )
+
+
+def test_a_model_that_gives_no_numbers_is_not_published(dataset_folder: Path) -> None:
+    images = load_images(str(dataset_folder))
+    model = timm.create_model("test_resnet", num_classes=len(images.label_names))
+    torch.nn.init.constant_(model.fc.weight, float("nan"))
+    data_config = {**timm.data.resolve_model_data_config(model), "input_size": (3, 32, 32)}
+    with pytest.raises(PredictionsError, match=r"validation: no numbers .* for 8 of 8 pictures, first for row 0, sha"):
+        calibrate(model, data_config, images, 0.95)
+
+
+def test_a_good_model_gets_a_threshold(dataset_folder: Path) -> None:
+    images = load_images(str(dataset_folder))
+    rows = images.split("validation")
+    many = datasets.concatenate_datasets([rows] * 4)
+    model = timm.create_model("test_resnet", num_classes=len(images.label_names)).eval()
+    data_config = {**timm.data.resolve_model_data_config(model), "input_size": (3, 32, 32)}
+    features = predict_features(model, data_config, rows)
+    # A classifier that knows these eight pictures by heart, and is far too sure of them.
+    with torch.no_grad():
+        centred = features - features.mean(0)
+        model.fc.weight.copy_((30 * torch.linalg.pinv(centred) @ torch.eye(8)[torch.tensor(rows["label"])]).T)
+        model.fc.bias.copy_(-model.fc.weight @ features.mean(0))
+    before = model.fc.weight.clone()
+    calibrated = calibrate(model, data_config, dataclasses.replace(images, splits={"validation": many}), 0.9)
+    assert calibrated["calibration"]["temperature"] == 1
+    assert calibrated["calibration"]["bound"] == "lowest"
+    torch.testing.assert_close(model.fc.weight.data, before)
+    assert all(parameter.is_contiguous() for parameter in model.parameters())
+    reject = calibrated["reject_threshold"]
+    assert (reject["pictures"], reject["answered"], reject["accuracy"], reject["coverage"]) == (32, 32, 1, 1)
+    assert 0 < reject["value"] < 1
+    assert reject["target_accuracy"] == 0.9
+
+
+def predict_features(model: torch.nn.Module, data_config: dict, rows: datasets.Dataset) -> torch.Tensor:
+    transform = eval_transform(data_config)
+    with torch.inference_mode():
+        images = torch.stack([transform(row["image"]) for row in rows])
+        return model.forward_head(model.forward_features(images), pre_logits=True).clone()
+
+
+def test_model_args_are_dropped_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"architecture": "resnet34", "model_args": {"num_classes": 8}, "label_names": ["ಕಥಕ್"]}')
+    drop_model_args(path)
+    assert json.loads(path.read_text()) == {"architecture": "resnet34", "label_names": ["ಕಥಕ್"]}
+    path.write_text('{"model_args": {"num_classes": 8, "img_size": 64}}')
+    drop_model_args(path)
+    assert json.loads(path.read_text()) == {"model_args": {"img_size": 64}}
+
+
+def test_one_example_per_class_with_its_licence(tmp_path: Path) -> None:
+    written = write_examples(tmp_path / "examples", _images(["unknown", "cc0-1.0", "cc-by-4.0", "cc0-1.0"]))
+    assert [path.name for path in written] == ["odissi.jpg", "kathak.jpg"]
+    entries = json.loads((tmp_path / "examples" / "examples.json").read_text())
+    assert [(e["file"], e["license"]) for e in entries] == [("kathak.jpg", "cc-by-4.0"), ("odissi.jpg", "cc0-1.0")]
+    with PilImage.open(tmp_path / "examples" / "kathak.jpg") as image:
+        assert image.size == (498, 640)
+
+
+def test_no_two_examples_are_called_alike_and_none_leaves_the_folder(tmp_path: Path) -> None:
+    features = {**FEATURES, "label": ClassLabel(names=["../a/b", "..-a:b"])}
+    images = dataclasses.replace(_images(["cc0-1.0"] * 2, features), label_names=["../a/b", "..-a:b"])
+    written = write_examples(tmp_path / "examples", images)
+    assert [path.name for path in written] == ["-a-b.jpg", "--a-b.jpg"]
+    assert {path.parent for path in tmp_path.rglob("*.jpg")} == {tmp_path / "examples"}
+    images = dataclasses.replace(images, label_names=["a.b", "a:b"])
+    assert [path.name for path in write_examples(tmp_path / "more", images)] == ["a-b.jpg", "a-b-1.jpg"]
+
+
+def test_pictures_without_a_known_licence_stay_behind(tmp_path: Path) -> None:
+    assert write_examples(tmp_path / "one", _images(["unknown", "", "other", "unknown"])) == []
+    bare = {name: kind for name, kind in FEATURES.items() if name != "license"}
+    assert write_examples(tmp_path / "two", _images(["cc0-1.0"] * 2, bare)) == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,95 @@
+import json
+import shutil
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+import timm
+from safetensors.torch import load_file, save_file
+
+from train.data import load_images
+from train.export.onnx_graph import write_onnx
+from train.export.self_check import LARGEST_TOLERANCE, TOLERANCE, SelfCheckError, check_loaders, check_onnx
+
+
+def _check(folder: Path, original: Path, dataset_folder: Path) -> float:
+    model = timm.create_model(f"local-dir:{original}", pretrained=True)
+    return check_loaders(folder, model, timm.data.resolve_model_data_config(model), load_images(str(dataset_folder)))
+
+
+def test_every_loader_agrees(model_folder: Path, dataset_folder: Path) -> None:
+    assert _check(model_folder, model_folder, dataset_folder) <= TOLERANCE
+
+
+def test_no_pickle_is_written(model_folder: Path) -> None:
+    suffixes = {path.suffix for path in model_folder.rglob("*") if path.is_file()}
+    plain = {".html", ".json", ".jpg", ".md", ".onnx", ".parquet", ".png", ".safetensors", ".yaml"}
+    assert suffixes == plain | {".zip"}
+    # A checkpoint of torch is a zip, too.
+    [packed] = model_folder.rglob("*.zip")
+    with ZipFile(packed) as file:
+        assert {Path(name).suffix for name in file.namelist()} == {".jpg", ".json"}
+
+
+@pytest.mark.parametrize("fault", ["weights", "label order", "mean", "model_args"])
+def test_each_difference_is_noticed(model_folder: Path, dataset_folder: Path, tmp_path: Path, fault: str) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    if fault == "weights":
+        state = load_file(folder / "model.safetensors")
+        save_file(
+            {**state, "fc.bias": state["fc.bias"] + 0.01 * state["fc.bias"].new_tensor(range(8))},
+            folder / "model.safetensors",
+        )
+    elif fault == "label order":
+        config["label_names"].reverse()
+    elif fault == "mean":
+        config["pretrained_cfg"]["mean"] = [0.4, 0.5, 0.5]
+    else:
+        config["model_args"] = {"num_classes": 8}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises((SelfCheckError, TypeError)):
+        _check(folder, model_folder, dataset_folder)
+
+
+def _check_onnx(folder: Path, dataset_folder: Path, **preparation: object) -> float:
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    data_config = {**timm.data.resolve_model_data_config(model), **preparation}
+    return check_onnx(folder, model, data_config, load_images(str(dataset_folder)))
+
+
+def test_model_onnx_agrees(model_folder: Path, dataset_folder: Path) -> None:
+    assert _check_onnx(model_folder, dataset_folder) <= LARGEST_TOLERANCE
+
+
+@pytest.mark.parametrize("crop_mode", ["center", "border"])
+def test_model_onnx_agrees_in_every_crop_mode(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, crop_mode: str
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    data_config = {**timm.data.resolve_model_data_config(model), "crop_mode": crop_mode}
+    config = json.loads((folder / "config.json").read_text())
+    write_onnx(folder / "model.onnx", model, data_config, {"label_names": config["label_names"]})
+    assert _check_onnx(folder, dataset_folder, crop_mode=crop_mode) <= LARGEST_TOLERANCE
+
+
+@pytest.mark.parametrize("fault", ["weights", "mean", "label order"])
+def test_each_difference_of_model_onnx_is_noticed(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, fault: str
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    preparation, said = {}, "model.onnx gives other probabilities"
+    if fault == "weights":
+        state = load_file(folder / "model.safetensors")
+        state["fc.bias"] += 0.02 * state["fc.bias"].new_tensor(range(8))
+        save_file(state, folder / "model.safetensors")
+    elif fault == "mean":
+        preparation = {"mean": (0.2, 0.2, 0.2)}
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        config["label_names"].reverse()
+        (folder / "config.json").write_text(json.dumps(config))
+        said = "has other label_names than config.json"
+    with pytest.raises(SelfCheckError, match=said):
+        _check_onnx(folder, dataset_folder, **preparation)

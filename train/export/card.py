@@ -1,0 +1,132 @@
+"""The model card: README.md of a model folder, rendered from what the folder holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import timm
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from model_folder.facts import read_examples, read_metrics
+from model_folder.folder import ONNX
+from train.export.formats import FORMATS
+
+TEMPLATE = Path(__file__).with_name("card_template.md")
+PLACEHOLDER = "PATH_OR_HUB_ID"
+
+
+def render_card(
+    folder: Path, repo_id: str | None = None, space_id: str | None = None, dataset_id: str | None = None
+) -> str:
+    """Returns the card of a model folder: config.json, recipe.yaml and, once there, metrics.json, in words.
+
+    Args:
+        folder: The model folder.
+        repo_id: Where it will lie on the Hub, so that the snippets can be copied as they are.
+        space_id: The Space that shows it.
+        dataset_id: Where the dataset lies on the Hub, for a model that was trained on a folder.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    data, test = config["training_data"], read_metrics(folder).get("test")
+    data["id"] = data["id"] or dataset_id
+    name = card_name(config)
+    base_model = _base_model(recipe)
+    examples = read_examples(folder)
+    metadata = ModelCardData(
+        model_name=name,
+        library_name="timm",
+        pipeline_tag="image-classification",
+        license=license_of(data["licenses"]),
+        base_model=base_model,
+        datasets=[data["id"]] if data["id"] else None,
+        tags=["timm", "transformers", "image-classification", "nritya", *(["drawings"] if data["drawings"] else [])],
+        metrics=["accuracy", "f1"] if test else None,
+        eval_results=_eval_results(test) if test else None,
+        widget=[
+            {"src": f"https://huggingface.co/{repo_id}/resolve/main/examples/{e['file']}", "example_title": e["label"]}
+            for e in examples
+        ]
+        if repo_id and examples
+        else None,
+    )
+    card = ModelCard.from_template(
+        metadata,
+        template_path=str(TEMPLATE),
+        name=name,
+        repo_id=repo_id,
+        model_id=repo_id or PLACEHOLDER,
+        timm_id=f"hf-hub:{repo_id}" if repo_id else f"local-dir:{PLACEHOLDER}",
+        space_id=space_id or "SPACE_ID_OR_ADDRESS",
+        has_onnx=(folder / ONNX).is_file(),
+        formats=_read_formats(folder),
+        config=config,
+        data=data,
+        recipe=recipe,
+        base_model=base_model,
+        test=test,
+        validation=config["validation"],
+        examples=examples,
+        figures=sorted(path.name for path in (folder / "figures").glob("*.png")),
+    )
+    return str(card)
+
+
+def write_card(folder: Path) -> None:
+    """Writes `folder/README.md`."""
+    (folder / "README.md").write_text(render_card(folder), encoding="utf-8")
+
+
+def card_name(config: dict[str, Any]) -> str:
+    """Returns what a model is called, from its config.json."""
+    return f"{config['architecture']} for {config['training_data']['name']}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _read_formats(folder: Path) -> dict[str, Any]:
+    """Returns what was measured of the files that are there, or nothing."""
+    told = _read_json(folder / FORMATS)
+    if told:
+        told["files"] = {file: of for file, of in told["files"].items() if (folder / file).is_file()}
+    return told
+
+
+def _base_model(recipe: dict[str, Any]) -> str | None:
+    former = recipe.get("init_from")
+    if former:
+        # A folder's name says nothing to others.
+        return None if Path(former).is_dir() else former.partition("@")[0]
+    if not recipe["pretrained"] or recipe["weights"]:
+        return None
+    return timm.get_pretrained_cfg(recipe["architecture"]).hf_hub_id
+
+
+def license_of(pictures: dict[str, int]) -> str:
+    """Returns the licence of a model from those of its training pictures, as counted in config.json."""
+    # Weights follow from the pictures: where somebody's rights are unknown, no free licence can be promised.
+    return "other" if {"unknown", "other"} & pictures.keys() else "apache-2.0"
+
+
+def _eval_results(test: dict[str, Any]) -> list[EvalResult]:
+    low, high = test["accuracy_interval"]
+    common = {
+        "task_type": "image-classification",
+        "dataset_type": test["dataset_id"] or "imagefolder",
+        "dataset_name": test["dataset"],
+        "dataset_split": "test",
+    }
+    interval = {"interval_95": [round(low, 4), round(high, 4)], "pictures": test["pictures"]}
+    return [
+        EvalResult(
+            **common,
+            metric_type="accuracy",
+            metric_name=f"accuracy (95 % interval {low:.1%} – {high:.1%}, {test['pictures']} pictures)",
+            metric_value=round(test["accuracy"], 4),
+            metric_args=interval,
+        ),
+        EvalResult(**common, metric_type="f1", metric_name="macro F1", metric_value=round(test["macro_f1"], 4)),
+    ]

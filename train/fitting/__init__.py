@@ -1,1 +1,0 @@
-"""Fine-tuning: recipe, pictures, model, optimizer, loop, checkpoints."""

@@ -1,1 +1,0 @@
-"""Judging a model: predictions, metrics, figures."""

@@ -1,0 +1,204 @@
+"""Batches that every process has before any goes on: a fault, a stop, a due checkpoint is everybody's."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list, gather_object
+
+from files.errors import UserError, message_of
+from train.stopping import Stopped, StopRequest
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class ProcessesError(UserError):
+    """A number of processes that doesn't fit, or a mistake that another process of this run has met."""
+
+
+def on_cpus() -> bool:
+    """Tells whether a launcher has started several processes on a machine without an accelerator.
+
+    accelerate must be told: where it finds no GPU, each process would take itself for the only one.
+    """
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
+
+
+def make_accelerator(mixed_precision: str, **settings: Any) -> Accelerator:
+    """Returns an accelerator that splits batches among the processes, whatever the one before it in this process was.
+
+    Args:
+        mixed_precision: "no", "bf16" or "fp16".
+        settings: More for `Accelerator`.
+    """
+    # The precision of the first would be everybody's, and another one is refused.
+    AcceleratorState._reset_state()
+    return Accelerator(
+        cpu=on_cpus(),
+        mixed_precision=mixed_precision,
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        **settings,
+    )
+
+
+def check_processes(batch_size: int) -> None:
+    """Makes sure that a batch can be divided among the processes; warns where a launcher started fewer than asked.
+
+    Raises:
+        ProcessesError: It can't.
+    """
+    count = PartialState().num_processes
+    if batch_size % count:
+        raise ProcessesError(
+            f"batch_size={batch_size} can't be shared evenly by {count} processes: choose a multiple of {count}"
+        )
+    # `accelerate launch --cpu --num_processes N` sets these and then starts a single process, unless MPI is there.
+    if count == 1 and "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
+        logger.warning(
+            "this run has one process only: accelerate launch --cpu starts more through MPI alone; "
+            "use accelerate launch --multi_gpu --num_processes N, with or without GPUs"
+        )
+
+
+def from_main(work: Callable[[], T]) -> T:
+    """Does work in the main process alone and returns its result, which can be pickled, in every process.
+
+    Raises:
+        SystemExit: In the other processes when the work fails; the main one raises what the work does.
+    """
+    state = PartialState()
+    if state.num_processes == 1:
+        return work()
+    answer: list[tuple[T] | None] = [None]
+    try:
+        if state.is_main_process:
+            answer = [(work(),)]
+    finally:
+        # Also when the work fails: the others wait here.
+        broadcast_object_list(answer)
+    if answer[0] is None:
+        raise SystemExit(2)
+    return answer[0][0]
+
+
+def once_per_node(work: Callable[[], T]) -> T:
+    """Does work in one process of each machine and returns its result, which can be pickled, in all of that machine.
+
+    Raises:
+        SystemExit: Where the work was not done, when it fails on any machine.
+    """
+    state = PartialState()
+    if state.num_processes == 1:
+        return work()
+    answer: tuple[bool, T | None] = (False, None)
+    try:
+        answer = (True, work() if state.is_local_main_process else None)
+    finally:
+        answers = gather_object([answer])
+    if not all(done for done, _ in answers):
+        raise SystemExit(2)
+    return answers[state.process_index - state.local_process_index][1]
+
+
+def agree(wish: int) -> int:
+    """Returns the highest of all processes' wishes."""
+    state = PartialState()
+    if state.num_processes == 1:
+        return wish
+    highest = torch.tensor(wish, device=state.device)
+    torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+    return int(highest)
+
+
+def raise_everywhere(fault: UserError | None) -> None:
+    """Ends every process by a fault that at least one of them has met; the main process says it.
+
+    Raises:
+        UserError: In the main process.
+        SystemExit: In the others.
+    """
+    state = PartialState()
+    if state.num_processes == 1:
+        assert fault is not None, "a process alone knows its fault"
+        raise fault
+    met = [text for text in gather_object([message_of(fault) if fault else None]) if text]
+    if state.is_main_process:
+        raise ProcessesError(met[0]) from None
+    raise SystemExit(2)
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Tells whether an error only says that another process of this run is gone; that one has said why itself."""
+    if PartialState().num_processes == 1:
+        return False
+    return isinstance(error, torch.distributed.DistError) or "gloo/transport" in str(error)
+
+
+_FAULT = 1000
+
+
+def _nothing() -> int:
+    return 0
+
+
+def _ignore(_agreed: int) -> None:
+    pass
+
+
+class WatchedBatches:
+    """A loader whose processes agree, before each batch, that they all have theirs and what comes first."""
+
+    def __init__(self, loader: Any, wish: Callable[[], int] = _nothing, act: Callable[[int], None] = _ignore) -> None:
+        """Wraps a loader that has a length.
+
+        Args:
+            loader: Gives as many batches in every process.
+            wish: What this process wants before the next batch: 0 for nothing, below 1000.
+            act: Called in every process with the highest wish, where that is not 0.
+        """
+        self.loader, self.wish, self.act = loader, wish, act
+
+    def __len__(self) -> int:
+        """Returns the number of batches of a whole epoch."""
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the loader's batches.
+
+        Raises:
+            UserError: A batch can't be had, here or in another process.
+        """
+        batches = iter(self.loader)
+        while True:
+            fault, batch = None, None
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except UserError as error:
+                fault = error
+            agreed = agree(_FAULT if fault else self.wish())
+            if agreed == _FAULT:
+                raise_everywhere(fault)
+            if agreed:
+                self.act(agreed)
+            yield batch
+
+
+def stoppable(loader: Any, stop: StopRequest) -> WatchedBatches:
+    """Returns a loader's batches, before each of which the run ends if it is to: there is nothing to save.
+
+    Raises:
+        Stopped: While they are looked at, in every process, once one has got a signal.
+    """
+
+    def end(agreed: int) -> None:
+        raise Stopped(agreed)
+
+    return WatchedBatches(loader, lambda: stop.wish, end)

@@ -1,1 +1,0 @@
-"""The model folder: weights, config, card, proof that every loader reads it."""

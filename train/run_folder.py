@@ -1,0 +1,247 @@
+"""What a run ran on: enough to tell later why two runs differ."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator
+
+from files.atomic import BusyError, atomic_write_text, is_leftover, only_writer
+from files.errors import UserError
+from train.checkpoint import DamagedError, read_tensors, write_tensors
+from train.history import Progress
+
+# May differ between the start of a run and its continuation without changing its result. What the dataset holds
+# is compared, not where it lies; the first weights are in the checkpoint.
+_FREE = {"output_dir", "num_workers", "dataset", "weights", "init_from", "checkpoint_minutes", "tracker"}
+# The order of a stream follows from how many processes read it.
+_FREE_STREAMING = _FREE - {"num_workers"}
+# Until a stage has a checkpoint, how it will go may still be chosen: by what the learning-rate finder says, say.
+_STAGE_1 = {"freeze_epochs", "freeze_max_lr", "feature_l2"}
+_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes", "freeze_batchnorm", "wise_ft"}
+
+
+class RunFolderError(UserError):
+    """An output folder that holds another run, or something that is no run."""
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        """Names the parts of the run folder `path`; nothing is created."""
+        self.path = path
+        self.recipe = path / "recipe.yaml"
+        self.data = path / "data.json"
+        self.checkpoints = path / "checkpoints"
+        self.best = path / "checkpoints" / "best.safetensors"
+        self.features = path / "features"
+        self.metrics = path / "metrics.jsonl"
+        self.lr_finder = path / "lr_finder.json"
+        self.system = path / "system.json"
+        self.figures = path / "figures"
+        self.model = path / "model"
+        # Of `train cross-validate`.
+        self.folds = path / "folds"
+        self.out_of_fold = path / "predictions.parquet"
+        self.cross_validation = path / "cross_validation.json"
+        # Of `train clean`.
+        self.label_issues = path / "label_issues.csv"
+        self.corrections = path / "corrections.csv"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps every other process off the folder within the block; a killed process keeps nobody off.
+
+        Raises:
+            RunFolderError: Another process is at work in it, or it is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with ExitStack() as lock:
+                try:
+                    # Within the folder, which may be all that a container sees of a disk.
+                    lock.enter_context(only_writer(self.path / "run"))
+                except BusyError:
+                    raise RunFolderError(
+                        f"another process is at work in {self.path}: wait until it ends, or choose another output_dir"
+                    ) from None
+                yield
+        finally:
+            # A mistake leaves no folder behind that would be in the way of the next try.
+            with suppress(OSError):
+                self.path.rmdir()
+
+    def check(self, recipe: dict[str, Any], resume: bool) -> None:
+        """Makes sure that the folder is free, or holds the run that is to be continued.
+
+        Args:
+            recipe: What decides the run, as plain values.
+            resume: Whether to continue what is there.
+
+        Raises:
+            RunFolderError: The folder holds another run, or something else.
+        """
+        if self.recipe.exists():
+            if not resume:
+                raise RunFolderError(
+                    f"{self.path} holds a run: continue it with resume_from_checkpoint=true, "
+                    "or choose another output_dir, or remove it"
+                )
+            former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+            free = self._free(recipe["streaming"])
+            differing = [key for key in recipe if key not in free and former.get(key) != recipe[key]]
+            if differing:
+                listed = "; ".join(f"{key}: {former.get(key)} there, {recipe[key]} now" for key in differing)
+                raise RunFolderError(
+                    f"{self.path} holds a run with another recipe ({listed}): choose another output_dir, or remove it"
+                )
+        else:
+            self.check_is_run_or_free()
+
+    def _free(self, streaming: bool) -> set[str]:
+        free = _FREE_STREAMING if streaming else _FREE
+        if any(self.checkpoints.glob("stage2-*")):
+            return free
+        return free | _STAGE_2 | (set() if any(self.checkpoints.glob("stage1-*")) else _STAGE_1)
+
+    def check_is_run_or_free(self) -> None:
+        """Makes sure that the folder holds a run, or nothing that a run would be mixed up with.
+
+        Raises:
+            RunFolderError: It holds something else.
+        """
+        if self.recipe.exists() or not self.path.exists():
+            return
+        # The learning-rate finder may have been here, or a cross-validation.
+        cross_validated = {self.folds, self.out_of_fold, self.cross_validation, self.label_issues, self.corrections}
+        looked_for = {self.lr_finder, self.lr_finder.with_suffix(""), self.figures}
+        found = {path for path in self.path.iterdir() if not is_leftover(path)}
+        if found - looked_for - cross_validated:
+            raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
+
+    def check_same_model(self, architecture: str, label_names: list[str]) -> None:
+        """Makes sure that the run's weights are of this architecture and for these classes.
+
+        Raises:
+            RunFolderError: They are not.
+        """
+        there = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))["architecture"]
+        names = json.loads(self.data.read_text(encoding="utf-8"))["label_names"]
+        if there != architecture:
+            raise RunFolderError(
+                f"{self.path} holds a run of {there}, not of {architecture}: set architecture={there}"
+            )
+        if names != label_names:
+            raise RunFolderError(f"{self.path} holds a run on other classes: {', '.join(names)}")
+
+    def check_data(self, data: dict[str, Any]) -> None:
+        """Makes sure that a run that is continued sees the pictures and labels that it began with.
+
+        Args:
+            data: Label names and fingerprints of the splits.
+
+        Raises:
+            RunFolderError: They have changed.
+        """
+        if not self.data.exists():
+            return
+        former = json.loads(self.data.read_text(encoding="utf-8"))
+        if former["label_names"] != data["label_names"]:
+            raise RunFolderError(
+                f"{self.path} holds a run on other labels ({', '.join(former['label_names'])} there, "
+                f"{', '.join(data['label_names'])} now): choose another output_dir, or remove it"
+            )
+        if former != data:
+            raise RunFolderError(
+                f"{self.path} holds a run on other pictures: the dataset has changed since; "
+                "choose another output_dir, or remove it"
+            )
+
+    def start(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:
+        """Makes the folder and writes down what decides the run; the recipe, by which it is known, comes first."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        atomic_write_text(self.recipe, yaml.safe_dump(recipe, sort_keys=False))
+        self.checkpoints.mkdir(exist_ok=True)
+        atomic_write_text(self.data, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+    def add_system(self, facts: dict[str, Any]) -> None:
+        """Adds to `system.json`, a list with what the run ran on each time that it was started or continued."""
+        former = json.loads(self.system.read_text(encoding="utf-8")) if self.system.exists() else []
+        atomic_write_text(self.system, json.dumps([*former, facts], indent=2) + "\n")
+
+    def add_finding(self, stage: int, finding: dict[str, Any]) -> None:
+        """Adds to `lr_finder.json` what the learning-rate finder has seen of a stage."""
+        former = json.loads(self.lr_finder.read_text(encoding="utf-8")) if self.lr_finder.exists() else {}
+        atomic_write_text(self.lr_finder, json.dumps({**former, f"stage{stage}": finding}, indent=2) + "\n")
+
+    def write_metrics(self, progress: Progress) -> None:
+        """Writes `metrics.jsonl`, a line per epoch done."""
+        lines = [json.dumps(record) + "\n" for record in progress.to_json()["records"]]
+        atomic_write_text(self.metrics, "".join(lines))
+
+    def save_best(self, model: dict[str, torch.Tensor]) -> None:
+        """Keeps these weights as the run's best."""
+        write_tensors(self.best, model, {})
+
+    def load_best(self) -> dict[str, torch.Tensor]:
+        """Returns the run's best weights.
+
+        Raises:
+            DamagedError: They are no longer what was written.
+        """
+        try:
+            return read_tensors(self.best)[0]
+        except DamagedError as error:
+            raise DamagedError(f"{error}: restore it from a copy, or train again in another output_dir") from None
+
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGES = (
+    "accelerate", "datasets", "huggingface-hub", "numpy", "pillow", "safetensors", "timm", "torch", "torchvision",
+    "transformers",
+)  # fmt: skip
+
+
+def system_facts(accelerator: Accelerator) -> dict[str, Any]:
+    """Returns date, versions, device and the project's commit. Nothing that names a person or a machine."""
+    on_gpu = accelerator.device.type == "cuda"
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name(accelerator.device) if on_gpu else str(accelerator.device),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "processes": accelerator.num_processes,
+        "mixed_precision": str(accelerator.mixed_precision),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    # A copy of the project inside somebody's repository has no commit of its own.
+    if not (_ROOT / ".git").exists():
+        return None
+    try:
+        head, changes = (
+            subprocess.run(
+                ["git", "-C", str(_ROOT), *words], capture_output=True, encoding="utf-8", check=True
+            ).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{head} with changes" if changes else head
