@@ -37,14 +37,14 @@ def lr_find(recipe: RecipeFile, words: Words = None) -> None:
     with stopping_at_once(), _quiet_about_lost_processes():
         from accelerate import PartialState
 
-        from train.fit import find
+        from train.fit import lr_find as find
         from train.run_folder import RunFolder
-        from train.trainer import figure_path
+        from train.trainer import lr_figure
 
         stage, result = find(settings)
     if PartialState().is_main_process:
         print(f"stage {stage.number}: {result.verdict(stage.rate_key)}")
-        print(f"The curve: {figure_path(RunFolder(settings.output_dir), stage)}")
+        print(f"The curve: {lr_figure(RunFolder(settings.output_dir), stage)}")
 
 
 @app.command()

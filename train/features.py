@@ -347,3 +347,17 @@ def _best(values: np.ndarray, labels: np.ndarray, group: np.ndarray, folds: Stra
             probs = model.predict_proba(values[held_out, 0])
             losses[strength] += log_loss(labels[held_out], probs, labels=model.classes_, normalize=False)
     return min(losses, key=lambda strength: losses[strength])
+
+
+def cached_features(accelerator, backbone, train_batches, valid_batches, recipe, folder, stop):  # noqa
+    return feature_sets(
+        accelerator,
+        backbone,
+        train_batches,
+        valid_batches.dataset,
+        recipe.feature_views,
+        recipe.batch_size,
+        recipe.num_workers,
+        folder,
+        stop,
+    )

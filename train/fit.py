@@ -1,47 +1,36 @@
-"""The story of `train lr-find`: at which learning rate does the next stage learn fastest?"""
+"""The story of `train fit`: a dataset becomes a model folder, in two stages under one-cycle schedules."""
 
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from train.calibration import calibrate
-from train.checkpoint import load_newest_checkpoint
 from train.data import LabelledImages, fingerprint, load_images
 from train.export.model_folder import write_model_folder
 from train.hardware import plain_memory_errors
-from train.history import TABLE_HEAD, Progress
+from train.history import Progress
 from train.lr_finder import LRFinderResult
-from train.processes import agree, from_main, once_per_node
+from train.processes import from_main, once_per_node
 from train.recipe import Recipe
 from train.report.plots import plot_train_batch, plot_training
 from train.run_folder import RunFolder, system_facts
-from train.stopping import Stopped, StopRequest, stop_requests
-from train.trainer import (
-    Parts,
-    SetupError,
-    Stage,
-    make_parts,
-    prepare_lesson,
-    recipe_accelerator,
-    run_stage,
-    search,
-    stages,
-    start_tracking,
-)
+from train.trainer import SetupError, Stage, Trainer, recipe_accelerator, stages
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves.
+    """A model that was trained for somebody who asks it some questions and needs no folder of it.
 
     Attributes:
-        model: Has the weights that are kept, on the accelerator's device.
+        model: Has the weights that are kept, calibrated, on the accelerator's device.
         data_config: How pictures are prepared for it, in timm's terms.
         progress: How training went.
     """
@@ -61,52 +50,88 @@ def fit(recipe: Recipe) -> RunFolder:
     """
     with _at_work(recipe) as (accelerator, run):
         images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
-        trained = _train(recipe, accelerator, run, images)
+        trainer = _train(recipe, accelerator, run, images)
 
         def publish() -> None:
-            plot_training(run.figures / "training.png", trained.progress)
+            plot_training(run.figures / "training.png", trainer.history)
             write_model_folder(
-                run, trained.model, trained.data_config, images, trained.progress, recipe.target_accuracy
+                run, trainer.model, trainer.data_config, images, trainer.history, recipe.target_accuracy
             )
             shutil.rmtree(run.features, ignore_errors=True)
 
         from_main(publish)
-        accelerator.end_training()
     return run
 
 
-def fit_to_judge(recipe: Recipe, images: LabelledImages) -> Trained:
-    """Trains by a recipe as `fit` does, for somebody who asks the model some questions and needs no folder of it.
+def fit_to_judge(recipe: Recipe, images: LabelledImages, quiet: bool = False) -> Trained:
+    """Trains by a recipe as `fit` does, and returns the model.
 
     Args:
         recipe: What to do.
         images: What to learn from and validate by, instead of what lies at `recipe.dataset`.
-
-    Returns:
-        The model, calibrated.
+        quiet: Print nothing, and show no bars.
 
     Raises:
         UserError, Stopped: As `fit`.
     """
     with _at_work(recipe) as (accelerator, run):
-        trained = _train(recipe, accelerator, run, images)
-        calibrate(trained.model, trained.data_config, images, recipe.target_accuracy)
+        trainer = _train(recipe, accelerator, run, images, quiet)
+        calibrate(trainer.model, trainer.data_config, images, recipe.target_accuracy)
         shutil.rmtree(run.features, ignore_errors=True)
-        accelerator.end_training()
-    return trained
+    return Trained(trainer.model, trainer.data_config, trainer.history)
+
+
+def lr_find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
+    """Runs the learning-rate finder for the stage that comes next; adds figure and numbers to `output_dir`.
+
+    That is stage 2 where `output_dir` holds a run that is through with stage 1, from its newest checkpoint;
+    otherwise the recipe's first stage.
+
+    Returns:
+        The stage and what was found.
+
+    Raises:
+        UserError: As `fit`.
+    """
+    with _at_work(recipe) as (accelerator, run):
+        from_main(run.check_is_run_or_free)
+        images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
+        if run.recipe.exists():
+            from_main(lambda: run.check_same_model(recipe.architecture, images.label_names))
+        set_seed(recipe.seed)
+        trainer = Trainer(recipe, accelerator, run, images)
+        history = trainer.history
+        left = [stage for stage in stages(recipe) if not history.is_over(stage.number, stage.epochs, recipe.patience)]
+        stage = left[0] if left else stages(recipe)[-1]
+        # Features of its own: those of a run may be of another recipe.
+        features = run.path / "lr_finder"
+        from_main(lambda: shutil.rmtree(features, ignore_errors=True))
+        trainer.load_resumed()
+        result = trainer.find_lr(stage, trainer.prepare_stage(stage, features))
+        from_main(lambda: shutil.rmtree(features, ignore_errors=True))
+    return stage, result
 
 
 @contextmanager
 def _at_work(recipe: Recipe) -> Iterator[tuple[Accelerator, RunFolder]]:
-    """Lets nobody else into the run's folder, and says plainly when memory is full."""
+    """Lets nobody else into the run's folder, explains when memory is full, leaves random states as they were."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     accelerator = recipe_accelerator(recipe)
     run = RunFolder(recipe.output_dir)
-    with ExitStack() as stack, plain_memory_errors(**recipe.memory()):
-        from_main(lambda: stack.enter_context(run.locked()))
-        yield accelerator, run
+    try:
+        with ExitStack() as stack, plain_memory_errors(**recipe.memory()):
+            from_main(lambda: stack.enter_context(run.locked()))
+            yield accelerator, run
+            accelerator.end_training()
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
 
 
-def _train(recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: LabelledImages) -> Trained:
+def _train(
+    recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: LabelledImages, quiet: bool = False
+) -> Trainer:
     from_main(lambda: run.check(recipe.values(), recipe.resume_from_checkpoint))
     check_labels(images)
     data = {
@@ -114,48 +139,30 @@ def _train(recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: Lab
         **{split: fingerprint(images.split(split)) for split in ("train", "validation")},
     }
     from_main(lambda: run.check_data(data))
-    resumed = from_main(lambda: load_newest_checkpoint(run.checkpoints))
-
     set_seed(recipe.seed)
-    parts = make_parts(recipe, accelerator, images, resumed is not None)
-    accelerator.print(
+    trainer = Trainer(recipe, accelerator, run, images, quiet)
+    trainer.print(
         f"{recipe.architecture} from {recipe.start}, {recipe.image_size} px, on {accelerator.device}"
         f"{f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''}: "
-        f"{len(images.split('train'))} pictures to learn from, {len(parts.valid_loader.dataset)} to validate, "
+        f"{len(images.split('train'))} pictures to learn from, {len(images.split('validation'))} to validate, "
         f"{len(images.label_names)} classes"
     )
     # Not before everything fits: a mistake leaves no folder behind that would be in the way of the next try.
     from_main(lambda: run.start(recipe.values(), data))
     from_main(lambda: run.add_system(system_facts(accelerator)))
-    if not resumed:
-        from_main(lambda: show_batch(run, parts, images.label_names))
-    start_tracking(accelerator, recipe.values())
-
-    progress = resumed.progress if resumed else Progress()
-    accelerator.print(TABLE_HEAD)
-    with stop_requests(accelerator) as stop:
-        for stage in stages(recipe):
-            for record in progress.records:
-                if record.stage == stage.number and stage.keeps(record.epoch):
-                    accelerator.print(record.table_row(best=progress.best is record))
-            if not progress.is_over(stage.number, stage.epochs, recipe.patience):
-                run_stage(accelerator, recipe, stage, parts, run, progress, resumed, stop)
-                resumed = None
-        if code := agree(stop.wish):
-            raise Stopped(code)
-    accelerator.print(progress.verdict())
-
-    # safetensors takes tensors in their usual layout only.
-    model = parts.model.to(memory_format=torch.contiguous_format)
-    from_main(lambda: model.load_state_dict(run.load_best()))
-    return Trained(model, parts.data_config, progress)
+    if not trainer.resumed:
+        from_main(lambda: show_batch(trainer))
+    # Trackers take numbers and text.
+    values = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in recipe.values().items()}
+    accelerator.init_trackers("nritya", values)
+    trainer.train()
+    return trainer
 
 
-def show_batch(run: RunFolder, parts: Parts, label_names: list[str]) -> None:
+def show_batch(trainer: Trainer) -> None:
     """Draws what the model will see in training."""
-    pictures = parts.train_batches.sample(24)
-    figure = run.figures / "train_batch.png"
-    plot_train_batch(figure, pictures, label_names, parts.data_config, parts.objective.targets)
+    figure, pictures = trainer.run.figures / "train_batch.png", trainer.train_batches.sample(24)
+    plot_train_batch(figure, pictures, trainer.images.label_names, trainer.data_config, trainer.objective.targets)
 
 
 def check_labels(images: LabelledImages) -> None:
@@ -170,48 +177,3 @@ def check_labels(images: LabelledImages) -> None:
             raise SetupError(
                 f"{images.name} has no picture of {', '.join(missing)} in {split}: add pictures and build it again"
             )
-
-
-def find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
-    """Runs the learning-rate finder for the stage that comes next; adds figure and numbers to `output_dir`.
-
-    That is stage 2 where `output_dir` holds a run that is through with stage 1, from its newest checkpoint;
-    otherwise the recipe's first stage.
-
-    Returns:
-        The stage and what was found.
-
-    Raises:
-        UserError: The recipe, the dataset, the weights or the output folder can't be used, another process is at
-            work there, or memory is full.
-    """
-    accelerator = recipe_accelerator(recipe)
-    run = RunFolder(recipe.output_dir)
-    with ExitStack() as stack, plain_memory_errors(**recipe.memory()):
-        from_main(lambda: stack.enter_context(run.locked()))
-        return _find(recipe, accelerator, run)
-
-
-def _find(recipe: Recipe, accelerator: Accelerator, run: RunFolder) -> tuple[Stage, LRFinderResult]:
-    from_main(run.check_is_run_or_free)
-    images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
-    resumed = from_main(lambda: load_newest_checkpoint(run.checkpoints))
-    if resumed:
-        from_main(lambda: run.check_same_model(recipe.architecture, images.label_names))
-    set_seed(recipe.seed)
-    parts = make_parts(recipe, accelerator, images, resumed is not None)
-    if resumed:
-        parts.model.load_state_dict(resumed.model)
-    done = resumed.progress if resumed else Progress()
-    left = [stage for stage in stages(recipe) if not done.is_over(stage.number, stage.epochs, recipe.patience)]
-    stage = left[0] if left else stages(recipe)[-1]
-    # Nothing to save: a signal ends the command at once.
-    stop = StopRequest()
-    # Features of its own: those of a run may be of another recipe.
-    features = run.path / "lr_finder"
-    from_main(lambda: shutil.rmtree(features, ignore_errors=True))
-    lesson = prepare_lesson(accelerator, recipe, stage, parts, features, done, stop)
-    result = search(accelerator, recipe, stage, parts.model, lesson, run, stop)
-    from_main(lambda: shutil.rmtree(features, ignore_errors=True))
-    accelerator.end_training()
-    return stage, result

@@ -52,7 +52,6 @@ class EpochTrace:
         epoch: Counted from 1 within the stage.
         batches: How many of its batches are done.
         losses: A mean over its pictures per step; `rates` and `momenta` likewise.
-        pending: Losses of batches whose step is not complete; a checkpoint has none.
         rates: The classifier's.
         momenta: The classifier's.
         right: Pictures classified correctly, in all processes.
@@ -64,7 +63,6 @@ class EpochTrace:
     epoch: int
     batches: int = 0
     losses: list[float] = field(default_factory=list)
-    pending: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     momenta: list[float] = field(default_factory=list)
     right: int = 0

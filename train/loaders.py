@@ -4,6 +4,8 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import datasets
@@ -18,9 +20,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from files.errors import first_line
-from train.augmentation import Augmenter
-from train.data import DatasetError
+from train.augmentation import Augmentation, Augmenter, square_side, square_transform
+from train.data import DatasetError, LabelledImages
 from train.processes import agree, stoppable
+from train.recipe import Recipe
 from train.stopping import StopRequest
 
 
@@ -384,6 +387,11 @@ class PictureBatches(EpochBatches):
         held = _Held(self.images, aspects)
         self.loader = self.accelerator.prepare(make_loader(held, self.batch_size, 0, self.sampler))
 
+    def resize(self, side: int) -> None:
+        self.augmenter.side = side
+
+    cache = hold
+
     def sample(self, count: int) -> list[tuple[torch.Tensor, int]]:
         """Returns changed pictures to look at, spread over the split whatever its order: (picture, label)."""
         chosen = [self.images[index] for index in spread(len(self.images), count)]
@@ -439,3 +447,46 @@ def _free_memory(accelerator: Accelerator) -> float:
     if accelerator.device.type == "cuda":
         return torch.cuda.mem_get_info(accelerator.device)[0]
     return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def make_train_batches(
+    recipe: Recipe, accelerator: Accelerator, images: LabelledImages, data_config: dict[str, Any]
+) -> Any:
+    """Returns the training pictures as batches, augmented as the recipe says."""
+    rows, labels = images.split("train"), list(images.split("train")["label"])
+    largest = max(recipe.image_size, *recipe.image_sizes, 0)
+    square = square_transform(data_config, square_side(largest, recipe.min_scale))
+    draw = partial(make_augmentation(recipe).draw, recipe.crop_mode)
+    augmenter = Augmenter(data_config)
+    if images.stream is None:
+        pictures = TrainingImages(rows, square, draw, recipe.seed)
+        sampler = make_sampler(labels, recipe.seed, recipe.class_balance == "sampling")
+        loader = make_loader(pictures, recipe.batch_size, recipe.num_workers, sampler)
+        return PictureBatches(accelerator, loader, augmenter)
+    from train.streaming import StreamedBatches
+
+    return StreamedBatches(
+        accelerator,
+        images.stream,
+        len(rows),
+        square,
+        draw,
+        augmenter,
+        recipe.seed,
+        recipe.batch_size,
+        recipe.num_workers,
+        recipe.shuffle_buffer,
+    )
+
+
+def make_augmentation(recipe: Recipe) -> Augmentation:
+    """Returns how far the recipe lets training pictures be changed."""
+    return Augmentation(**{field.name: getattr(recipe, field.name) for field in fields(Augmentation)})
+
+
+def make_valid_batches(
+    recipe: Recipe, accelerator: Accelerator, images: LabelledImages, data_config: dict[str, Any]
+) -> Any:
+    """Returns the validation pictures as batches."""
+    valid_images = TransformedImages(images.split("validation"), eval_transform(data_config))
+    return accelerator.prepare(make_loader(valid_images, recipe.batch_size, recipe.num_workers))

@@ -1,23 +1,15 @@
 """The learning-rate range test (Smith 2017): rates rise step by step while the loss is watched."""
 
 import math
-import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
-from accelerate import Accelerator
 from torch import nn
 from tqdm import tqdm
-
-from train.loaders import hash_seed
-
-if TYPE_CHECKING:
-    from train.trainer import Stepper
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
 _SMOOTHING = 0.9
@@ -50,69 +42,39 @@ class LRFinderResult:
         return f"{key}={self.suggestion:.1e}" if self.suggestion else f"no suggestion: {self.reason}"
 
 
-def find_lr(stepper: "Stepper", batches: Iterable[Any], seed: int) -> LRFinderResult:
-    """Trains for up to 100 steps at rates from 1e-7 to 10, then puts everything back as it was.
-
-    It ends early when the loss is four times the lowest, or no number. Weights, optimizer, the loss scaler of fp16
-    and the generators of random numbers are restored.
+def range_test(loss_at: Callable[[float], float], show: bool = True) -> LRFinderResult:
+    """Takes up to 100 steps at rates from 1e-7 to 10; ends early when the loss is four times the lowest, or no number.
 
     Args:
-        stepper: Takes the steps; its optimizer's rates are shares of the classifier's.
-        batches: As many as are asked for.
-        seed: What is random in a batch follows from it and from the batch's number.
+        loss_at: Takes a step at a rate and returns the loss before it.
+        show: Show a progress bar.
     """
-    accelerator, optimizer = stepper.accelerator, stepper.optimizer
-    bare = accelerator.unwrap_model(stepper.model)
-    highest = max(group["lr"] for group in optimizer.param_groups)
-    shares = [group["lr"] / highest for group in optimizer.param_groups]
-    planned = np.geomspace(LOWEST, HIGHEST, STEPS).tolist()
     rates: list[float] = []
     raw: list[float] = []
-    pending: list[float] = []
-    with (
-        _restored(accelerator, bare, optimizer),
-        tqdm(total=STEPS, desc="Finding the rate", disable=not accelerator.is_main_process, leave=False) as bar,
-    ):
-        stepper.set_training_mode()
-        for number, batch in enumerate(batches):
-            rate = planned[len(raw)]
-            for group, share in zip(optimizer.param_groups, shares, strict=True):
-                group["lr"] = rate * share
-            completes = len(pending) + 1 == stepper.accumulation
-            pending.append(stepper.take(batch, hash_seed(seed, number), stepper.accumulation, completes).loss)
-            if not completes:
-                continue
+    with tqdm(total=STEPS, desc="Finding the rate", disable=None if show else True, leave=False) as bar:
+        for rate in np.geomspace(LOWEST, HIGHEST, STEPS).tolist():
             rates.append(rate)
-            raw.append(sum(pending) / len(pending))
-            pending.clear()
+            raw.append(loss_at(rate))
             bar.update()
             smoothed = smooth(raw)
-            if len(raw) == STEPS or not math.isfinite(raw[-1]) or smoothed[-1] > _DIVERGED * min(smoothed):
+            if not math.isfinite(raw[-1]) or smoothed[-1] > _DIVERGED * min(smoothed):
                 break
     return read_curve(rates, raw)
 
 
 @contextmanager
-def _restored(accelerator: Accelerator, model: nn.Module, optimizer: Any) -> Iterator[None]:
-    weights, training = deepcopy(model.state_dict()), model.training
-    state = deepcopy(optimizer.state_dict())
-    scaler = deepcopy(accelerator.scaler.state_dict()) if accelerator.scaler else None
-    chance = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+def preserved(model: nn.Module, scaler: Any) -> Iterator[None]:
+    """Puts a model's weights and modes, and fp16's loss scaler if there is one, back as they were before the block."""
+    weights, modes = deepcopy(model.state_dict()), [(module, module.training) for module in model.modules()]
+    scale = deepcopy(scaler.state_dict()) if scaler else None
     try:
         yield
     finally:
-        optimizer.zero_grad()
         model.load_state_dict(weights)
-        model.train(training)
-        optimizer.load_state_dict(state)
-        if scaler:
-            accelerator.scaler.load_state_dict(scaler)
-        random.setstate(chance[0])
-        np.random.set_state(chance[1])
-        torch.set_rng_state(chance[2])
-        if on_gpus:
-            torch.cuda.set_rng_state_all(on_gpus)
+        for module, training in modes:
+            module.training = training
+        if scale:
+            scaler.load_state_dict(scale)
 
 
 def smooth(losses: Sequence[float]) -> list[float]:

@@ -201,4 +201,4 @@ def stoppable(loader: Any, stop: StopRequest) -> WatchedBatches:
     def end(agreed: int) -> None:
         raise Stopped(agreed)
 
-    return WatchedBatches(loader, lambda: stop.wish, end)
+    return WatchedBatches(loader, lambda: stop.exit_code, end)

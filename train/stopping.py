@@ -29,8 +29,8 @@ class StopRequest:
     when: float = 0.0
 
     @property
-    def wish(self) -> int:
-        """The exit code that is wished for, 128 + the signal's number; 0 for going on."""
+    def exit_code(self) -> int:
+        """128 + the signal's number; 0 to go on."""
         return 128 + self.number if self.number else 0
 
 

@@ -122,6 +122,12 @@ class StreamedBatches:
         assert done == 0, "an epoch of a stream is resumed at its beginning"
         self.images.set_epoch(epoch_seed)
 
+    def resize(self, side: int) -> None:
+        self.augmenter.side = side
+
+    def cache(self, stop: Any) -> None:
+        pass
+
     def sample(self, count: int) -> list[tuple[torch.Tensor, int]]:
         """Returns changed pictures to look at, some of the first ones of the shards: (picture, label)."""
         chosen = list(islice(self.glimpse, count))
