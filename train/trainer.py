@@ -205,9 +205,23 @@ class Trainer:
         self.valid_batches = make_valid_batches(recipe, accelerator, images, self.data_config)
         self.stop = StopRequest()
         self.show = accelerator.is_main_process and not quiet
+        alone_on_cpu = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
+        self.steps_per_reading = 1 if alone_on_cpu else _STEPS_PER_READING
         self.saved_at, self.began = time.monotonic(), 0.0
         self.trace: EpochTrace | None = None
         self.unsaved = False
+        # Of the stage that runs.
+        self.ema: ModelEmaV3 | None = None
+        self.between: nn.Module | None = None
+        self.start: dict[str, torch.Tensor] = {}
+        self.scale: torch.Tensor | None = None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The model that is validated and kept: an average of weights where the recipe asks for one."""
+        if self.between is not None:
+            return self.between
+        return self.ema.module if self.ema else self.model
 
     def train(self) -> None:
         """Runs the stages that are left; leaves the model with the weights that are kept.
@@ -263,18 +277,18 @@ class Trainer:
             recipe.final_div_factor,
         )
         self.ema = ModelEmaV3(model, recipe.ema_decay, use_warmup=True) if recipe.ema_decay else None
-        self.start, self.scale, average = {}, setup.scale, None
+        self.scale, self.start, self.between = setup.scale, {}, None
         if recipe.wise_ft and not stage.frozen:
-            self.start, average = within.start if within else cpu_state(model), copy.deepcopy(model)
+            self.start, self.between = within.start if within else cpu_state(model), copy.deepcopy(model)
         if within:
             self.restore(within)
         learner, optimizer = accelerator.prepare(setup.learner, self.optimizer)
         if recipe.compile and not stage.views:
             # Around the model, not in place: what is published is the plain one.
             learner = torch.compile(learner)
-        judged = average or (self.ema.module if self.ema else learner)
+        judged = learner if self.judged is model else self.judged
         if stage.views and self.ema:
-            judged = Classifier(self.ema.module, 0.0, setup.scale)
+            judged = Classifier(self.judged, 0.0, setup.scale)
         with tqdm(
             total=stage.epochs * len(batches),
             initial=done * len(batches) + (trace.batches if trace else 0),
@@ -289,15 +303,15 @@ class Trainer:
                 if not stage.views:
                     batches.resize(stage.size(epoch))
                 self.train_one_epoch(learner, optimizer, setup, seed, title, bar)
-                if average:
-                    average.load_state_dict(self.weights_between())
-                if (average or self.ema) and not (stage.frozen or recipe.freeze_batchnorm):
-                    self.estimate_statistics(average or self.ema.module, batches, seed)
+                if self.between is not None:
+                    self.between.load_state_dict(self.weights_between())
+                if self.judged is not model and not stage.frozen and not recipe.freeze_batchnorm:
+                    self.estimate_statistics(self.judged, batches, seed)
                 watched = WatchedBatches(setup.valid_batches, self.requested, self.obey)
                 logits, labels = validate(accelerator, judged, watched, f"{title}, validation", self.show)
                 if not torch.isfinite(logits).all():
                     raise DivergedError(f"the model gives no numbers any more ({title}): {_LOWER}")
-                self.end_epoch(stage, logits, labels, (average or (self.ema.module if self.ema else model)), bar)
+                self.end_epoch(stage, logits, labels, bar)
                 if history.is_over(stage.number, stage.epochs, recipe.patience):
                     break
         accelerator.unwrap_model(learner, keep_fp32_wrapper=False)
@@ -327,7 +341,6 @@ class Trainer:
         batches.start(seed, trace.batches)
         bar.set_description(title)
         unread: list[torch.Tensor] = []
-        alone_on_cpu = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
 
         def read() -> None:
             if not unread:
@@ -361,7 +374,7 @@ class Trainer:
                 self.scheduler.step()
                 if self.ema:
                     self.ema.update(self.model, step=self.scheduler.last_epoch)
-            if alone_on_cpu or len(unread) == _STEPS_PER_READING:
+            if len(unread) == self.steps_per_reading:
                 read()
             bar.update(len(group))
         read()
@@ -544,10 +557,11 @@ class Trainer:
         Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT): between a classifier on frozen
         features and the fine-tuned model, there often is one that is better than both.
         """
-        weights = (self.ema.module if self.ema else self.model).state_dict()
+        weights, share = (self.ema.module if self.ema else self.model).state_dict(), self.recipe.wise_ft
+        assert share is not None, "the recipe asks for it"
         for name, value in weights.items():
             if value.is_floating_point():
-                weights[name] = torch.lerp(self.start[name].to(value.device), value, self.recipe.wise_ft)
+                weights[name] = torch.lerp(self.start[name].to(value.device), value, share)
         return weights
 
     def estimate_statistics(self, model: nn.Module, batches: Any, seed: int) -> None:
@@ -562,9 +576,7 @@ class Trainer:
             with self.accelerator.autocast():
                 update_bn(itertools.islice(batches, _STATISTICS_BATCHES), model)
 
-    def end_epoch(
-        self, stage: Stage, logits: torch.Tensor, labels: torch.Tensor, judged: nn.Module, bar: tqdm
-    ) -> None:
+    def end_epoch(self, stage: Stage, logits: torch.Tensor, labels: torch.Tensor, bar: tqdm) -> None:
         """Adds an epoch to the history, and saves it with the model, where that is the best so far.
 
         Raises:
@@ -587,7 +599,7 @@ class Trainer:
         history.add(record, trace.losses, trace.rates, trace.momenta)
         self.log_epoch()
         over = history.is_over(stage.number, stage.epochs, self.recipe.patience)
-        self.trace, self.unsaved, self.judged = None, True, judged
+        self.trace, self.unsaved = None, True
         if over or stage.is_saved(trace.epoch):
             if self.show:
                 bar.write(record.table_row(best=history.best is record))

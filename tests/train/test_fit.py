@@ -26,10 +26,11 @@ from train.evaluate import Evaluation, evaluate
 from train.export import int8
 from train.export.card import render_card
 from train.fit import fit
+from train.optim import Answer, Objective
 from train.recipe import Recipe, load_settings
 from train.run_folder import RunFolderError
 from train.stopping import Stopped
-from train.trainer import BatchResult, DivergedError, Stepper
+from train.trainer import DivergedError
 
 DEBUG = Path(__file__).parents[2] / "recipes" / "debug.yaml"
 
@@ -202,15 +203,15 @@ def test_a_run_with_every_option_resumes_to_the_bit(
 def test_a_signal_within_a_step_of_several_batches_waits_for_its_end(
     all_at_once: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take, calls = Stepper.take, itertools.count(1)
+    call, calls = Objective.__call__, itertools.count(1)
 
-    def signalled(self: Stepper, *words: Any) -> BatchResult:
+    def signalled(self: Objective, *words: Any) -> Answer:
         # Stage 1 and the first epoch of stage 2 have six batches each; this is the second one after these.
         if next(calls) == 14:
             os.kill(os.getpid(), signal.SIGTERM)
-        return take(self, *words)
+        return call(self, *words)
 
-    monkeypatch.setattr(Stepper, "take", signalled)
+    monkeypatch.setattr(Objective, "__call__", signalled)
     with pytest.raises(Stopped, match="143"):
         fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE))
     monkeypatch.undo()

@@ -1,16 +1,12 @@
 import math
-import random
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 
-from train.lr_finder import HIGHEST, LOWEST, STEPS, find_lr, longest_fall, read_curve, smooth
+from train.lr_finder import HIGHEST, LOWEST, STEPS, longest_fall, preserved, range_test, read_curve, smooth
 from train.model import build_model
-from train.optim import Objective, make_optimizer
-from train.trainer import Stepper
+from train.optim import make_optimizer
 
 RATES = np.geomspace(LOWEST, HIGHEST, STEPS).tolist()
 
@@ -62,39 +58,20 @@ def test_no_suggestion_is_said_to_be_none(raw: np.ndarray, reason: str) -> None:
 
 def test_everything_is_as_it_was_afterwards() -> None:
     torch.manual_seed(0)
-    model = build_model("test_resnet", 2, 32, False, None, 0.1)
-    optimizer = make_optimizer(model, 1.0, 0.5, 0.01)
-    accelerator = Accelerator(cpu=True)
-    # The optimizer has a state from steps before.
-    model(torch.randn(4, 3, 32, 32)).sum().backward()
-    optimizer.step()
-    optimizer.zero_grad()
+    model = build_model("test_resnet", 2, 32, False, None, 0.1).eval()
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    moments = [state["exp_avg"].clone() for state in optimizer.state.values()]
-    groups = [dict(group) for group in optimizer.param_groups]
-    chance = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
-
-    prepared, prepared_optimizer = accelerator.prepare(model, optimizer)
-    stepper = Stepper(accelerator, prepared, prepared_optimizer, Objective(2, mixup=0.2), accumulation=2)
-    result = find_lr(stepper, _batches(), seed=1)
-    again = find_lr(stepper, _batches(), seed=1)
-
-    assert result == again
-    assert 20 < len(result.rates) <= STEPS
-    # It did train.
-    assert len(set(result.losses)) > 10
+    with preserved(model, None):
+        model.train()
+        model(torch.randn(4, 3, 32, 32)).sum().backward()
+        make_optimizer(model, 1.0, 0.5, 0.01).step()
+        assert not all(torch.equal(weights[name], tensor) for name, tensor in model.state_dict().items())
     assert all(torch.equal(weights[name], tensor) for name, tensor in model.state_dict().items())
-    assert all(torch.equal(a, b["exp_avg"]) for a, b in zip(moments, optimizer.state.values(), strict=True))
-    for before, after in zip(groups, optimizer.param_groups, strict=True):
-        assert {k: v for k, v in before.items() if k != "params"} == {k: v for k, v in after.items() if k != "params"}
-    assert random.getstate() == chance[0]
-    assert np.random.get_state()[1].tolist() == chance[1]
-    assert torch.equal(torch.get_rng_state(), chance[2])
-    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module.training for module in model.modules())
 
 
-def _batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(0)
-    while True:
-        labels = torch.randint(0, 2, (8,), generator=generator)
-        yield torch.randn(8, 3, 32, 32, generator=generator) + labels.view(-1, 1, 1, 1), labels
+@pytest.mark.parametrize(("worst", "steps"), [(math.nan, 50), (1e3, 51)])
+def test_it_ends_when_the_loss_diverges(worst: float, steps: int) -> None:
+    losses = iter([2.0] * 49)
+    result = range_test(lambda rate: next(losses, worst))
+    assert len(result.rates) == steps - (math.isnan(worst))
+    assert result.suggestion is None

@@ -13,23 +13,21 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import ROOT, wait_for
 from tests.train.conftest import interrupted_after
-from train import trainer as stages
 from train.checkpoint import load_newest_checkpoint
 from train.data import load_images
 from train.evaluate import Evaluation, evaluate
 from train.features import Features
 from train.fit import fit
-from train.history import Progress
 from train.model import FrozenBackbone
+from train.optim import Answer, Objective
 from train.recipe import Recipe, load_settings
 from train.stopping import Stopped
-from train.trainer import BatchResult, Stage, Stepper
+from train.trainer import Stage, Trainer
 
 DEBUG = ROOT / "recipes" / "debug.yaml"
 WORDS = ("feature_views=3", "freeze_epochs=20", "epochs=1", "drop_rate=0.2")
@@ -196,28 +194,28 @@ def test_a_signal_within_a_step_waits_for_its_end(
     batch: int,
     newest: str,
 ) -> None:
-    take, calls = Stepper.take, itertools.count(1)
+    call, calls = Objective.__call__, itertools.count(1)
 
-    def signalled(self: Stepper, *words: Any) -> BatchResult:
+    def signalled(self: Objective, *words: Any) -> Answer:
         if next(calls) == batch:
             os.kill(os.getpid(), signal.SIGTERM)
-        return take(self, *words)
+        return call(self, *words)
 
-    monkeypatch.setattr(Stepper, "take", signalled)
+    monkeypatch.setattr(Objective, "__call__", signalled)
     _assert_goes_on(tmp_path / "run", newest, dataset_folder, every_option)
 
 
 def test_a_signal_after_a_pass_that_is_not_kept_costs_nothing(
     every_option: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = stages.log_epoch
+    log = Trainer.log_epoch
 
-    def signalled(accelerator: Accelerator, progress: Progress) -> None:
-        if len(progress.records) == 7:
+    def signalled(self: Trainer) -> None:
+        if len(self.history.records) == 7:
             os.kill(os.getpid(), signal.SIGTERM)
-        log(accelerator, progress)
+        log(self)
 
-    monkeypatch.setattr(stages, "log_epoch", signalled)
+    monkeypatch.setattr(Trainer, "log_epoch", signalled)
     _assert_goes_on(tmp_path / "run", "stage1-epoch007", dataset_folder, every_option)
 
 
@@ -279,5 +277,5 @@ def test_two_processes_of_which_one_is_killed_end_as_if_none_had_been(
 )
 def test_five_of_many_passes_are_kept(epochs: int, kept: list[int]) -> None:
     stage = Stage(1, epochs, 1e-2, 1.0, True, (64,), views=2)
-    assert [epoch for epoch in range(1, epochs + 1) if stage.keeps(epoch)] == kept
-    assert all(Stage(1, epochs, 1e-2, 1.0, True, (64,)).keeps(epoch) for epoch in range(1, epochs + 1))
+    assert [epoch for epoch in range(1, epochs + 1) if stage.is_saved(epoch)] == kept
+    assert all(Stage(1, epochs, 1e-2, 1.0, True, (64,)).is_saved(epoch) for epoch in range(1, epochs + 1))
