@@ -27,6 +27,10 @@ MAX_SCANS = 50
 
 # MPO, the several pictures of a phone in one file, opens as JPEG.
 _READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif",
+}  # fmt: skip
+"""How the names of files end that are read, in small letters."""
 # Formats whose bytes every reader of the published dataset can decode.
 _PUBLISHED_FORMATS = {"JPEG", "PNG", "WEBP"}
 # What Pillow's decoders answer a damaged file with.

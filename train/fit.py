@@ -60,7 +60,7 @@ def fit(recipe: Recipe) -> RunFolder:
         Stopped: SIGINT or SIGTERM has come; the run can be resumed where it was.
     """
     with _at_work(recipe) as (accelerator, run):
-        images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
+        images = once_per_node(lambda: load_dataset_of(recipe))
         trained = _train(recipe, accelerator, run, images)
 
         def publish() -> None:
@@ -158,6 +158,18 @@ def show_batch(run: RunFolder, parts: Parts, label_names: list[str]) -> None:
     plot_train_batch(figure, pictures, label_names, parts.data_config, parts.objective.targets)
 
 
+def load_dataset_of(recipe: Recipe) -> LabelledImages:
+    """Loads what a recipe trains on."""
+    return load_images(
+        recipe.dataset,
+        recipe.streaming,
+        image_column=recipe.image_column,
+        label_column=recipe.label_column,
+        validation=recipe.validation,
+        seed=recipe.seed,
+    )
+
+
 def check_labels(images: LabelledImages) -> None:
     """Makes sure that every class has pictures to learn from and to validate by.
 
@@ -194,7 +206,7 @@ def find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
 
 def _find(recipe: Recipe, accelerator: Accelerator, run: RunFolder) -> tuple[Stage, LRFinderResult]:
     from_main(run.check_is_run_or_free)
-    images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
+    images = once_per_node(lambda: load_dataset_of(recipe))
     resumed = from_main(lambda: load_newest_checkpoint(run.checkpoints))
     if resumed:
         from_main(lambda: run.check_same_model(recipe.architecture, images.label_names))

@@ -15,11 +15,11 @@ from PIL import Image
 from timm.data import create_transform
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import Compose
 from tqdm import tqdm
 
-from files.errors import first_line
 from train.augmentation import Augmenter
-from train.data import DatasetError
+from train.data import read_image
 from train.processes import agree, stoppable
 from train.stopping import StopRequest
 
@@ -112,11 +112,11 @@ def pixel_transform(data_config: dict[str, Any]) -> Callable[[Image.Image], torc
     """
     # timm's own loader leaves normalising to the batch, too.
     to_square = create_transform(**data_config, is_training=False, use_prefetcher=True)
+    return Compose([to_square, _colours_innermost])
 
-    def transform(image: Image.Image) -> torch.Tensor:
-        return to_square(image).permute(1, 2, 0)
 
-    return transform
+def _colours_innermost(image: torch.Tensor) -> torch.Tensor:
+    return image.permute(1, 2, 0)
 
 
 class FromPixels(nn.Module):
@@ -210,7 +210,7 @@ class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
 
     def __init__(self, rows: datasets.Dataset, transform: Callable[[Image.Image], torch.Tensor]) -> None:
         """Wraps `rows`, whose pictures `transform` turns into tensors."""
-        self.rows, self.transform = rows, transform
+        self.rows, self.transform, self.labels = rows, transform, list(rows["label"])
 
     def __len__(self) -> int:
         """Returns the number of pictures."""
@@ -222,8 +222,7 @@ class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
         Raises:
             DatasetError: It can't be decoded.
         """
-        row = read_row(self.rows, index)
-        return self.transform(row["image"]), row["label"]
+        return self.transform(read_image(self.rows, index)), self.labels[index]
 
 
 class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
@@ -237,6 +236,7 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
     ) -> None:
         """Wraps `rows`, whose pictures `square` turns into uint8 of shape (3, side, side)."""
         self.rows, self.square, self.draw, self.seed, self.epoch = rows, square, draw, seed, 0
+        self.labels = list(rows["label"])
 
     def set_epoch(self, epoch: int) -> None:
         """Called by accelerate's loader at the start of an epoch."""
@@ -270,33 +270,11 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
         Raises:
             DatasetError: It can't be decoded.
         """
-        row = read_row(self.rows, index)
-        return row["image"], row["label"]
+        return read_image(self.rows, index), self.labels[index]
 
     def changes(self, aspect: float, index: int, view: int = 0) -> torch.Tensor:
         """Draws what happens to a picture in this epoch, in one of several views."""
         return self.draw(aspect, hash_seed(self.seed, self.epoch, index, view))
-
-
-def read_row(rows: datasets.Dataset, index: int) -> dict[str, Any]:
-    """Returns a row, its picture decoded.
-
-    Raises:
-        DatasetError: It can't be; names the split, the row and, where there is one, its sha256.
-    """
-    try:
-        row: dict[str, Any] = rows[index]
-        if row["image"] is None:
-            raise OSError("there is none")
-    except (OSError, SyntaxError, ValueError) as error:
-        sha256 = rows.select_columns(["sha256"])[index]["sha256"] if "sha256" in rows.column_names else ""
-        raise unreadable(f"row {index} of {rows.split}{sha256 and f', sha256 {sha256}'}", error) from None
-    return row
-
-
-def unreadable(which: str, error: Exception) -> DatasetError:
-    """Returns the error that a picture can't be decoded."""
-    return DatasetError(f"the picture of {which} can't be read ({first_line(error)}): remove it and build again")
 
 
 # Of the device's free memory: the rest is for the model's activations.
