@@ -134,6 +134,9 @@ def _check_size(image: Image.Image, min_side: int) -> None:
 
 
 def _check_scans(content: bytes) -> None:
+    # Nearly all files are done here, in a fraction of what the walk takes.
+    if content.count(b"\xff\xda") <= MAX_SCANS:
+        return
     scans, at = 0, 2
     # Marker by marker up to the end of the picture: what phones append, such as a film, may hold the same bytes.
     while (marker := _JPEG_MARKER.search(content, at)) and marker[1] != b"\xd9":

@@ -209,7 +209,7 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
             raise DatasetError(f"{name} holds no dataset ({first_line(error)}): build one with dataset_card") from None
         raise DatasetError(
             f"{name} is no folder here and could not be loaded from the Hub ({redact(first_line(error))}): "
-            "check the name, the network and your token"
+            "check the name, the network and your token, or give a folder"
         ) from None
     except yaml.YAMLError as error:
         raise DatasetError(f"{name} has a README.md whose YAML block can't be read ({first_line(error)})") from None

@@ -252,6 +252,44 @@ print(load_images("dances").label_names)
             hub.accept()
 
 
+def test_without_network_datasets_and_weights_fail_at_once(tmp_path: Path) -> None:
+    code = """
+import time
+from huggingface_hub import constants
+from train.data import load_images
+from train.model import build_model
+start = time.monotonic()
+for load in (
+    lambda: load_images("user/dances"),
+    lambda: load_images("user/dances", streaming=True),
+    lambda: build_model("resnet18", 2, 64, True, None, 0.0),
+):
+    try:
+        load()
+    except ValueError as error:
+        print(error)
+print(time.monotonic() - start < 10, constants.HF_HUB_OFFLINE)
+"""
+    # Nothing listens there.
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    *datasets, weights, quick = answer.stdout.splitlines()
+    assert len(datasets) == 2, answer.stderr
+    for message in datasets:
+        assert message.startswith("user/dances is no folder here and could not be loaded from the Hub (Couldn't reach")
+        assert message.endswith("check the name, the network and your token, or give a folder")
+    assert weights.startswith("the pretrained weights of resnet18 can't be fetched (")
+    assert "give model.safetensors of huggingface.co/timm/resnet18.a1_in1k with weights=FILE, or train" in weights
+    assert quick == "True False"
+    assert "Retrying" not in answer.stderr
+
+
 def test_a_path_that_datasets_takes_for_a_pattern_is_refused(dataset_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(dataset_folder, tmp_path / "x [v2]" / "dances")
     with pytest.raises(UserError, match=r"has \[ in its path, .* use a folder whose path has none of \* \? \[ ::"):
