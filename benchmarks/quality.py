@@ -29,7 +29,7 @@ from sklearn.metrics import f1_score
 from benchmarks.regression import regression
 from benchmarks.sides import ROOT, export_images, fastai_python, run_side
 from train.data import load_images
-from train.folds import Fold, Pool, deal_folds, pool
+from train.folds import Fold, Pool, make_folds, pool
 from train.intervals import wilson_interval
 from train.predictions import read_out_of_fold
 from train.recipe import Recipe, load_settings
@@ -45,7 +45,7 @@ def main(words: list[str] | None = None) -> None:
     dataset = pooled_dataset(options)
     pictures = pool(load_images(str(dataset)))
     names = pictures.images.label_names
-    folds = deal_folds(pictures.labels, pictures.groups, names, options.folds, options.seed)
+    folds = make_folds(pictures.labels, pictures.groups, names, options.folds, options.seed)
     answers: dict[str, list[list[int]]] = {}
     if "fastai" in options.sides:
         answers["fastai"] = fastai(options, pictures, folds)

@@ -18,6 +18,7 @@ import argparse
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from drawings.places import PLACES, draw_place
-from train.data import groups_of, load_images
+from train.data import groups_of, load_images, read_image
 from train.intervals import wilson_interval
 from train.loaders import eval_transform
 from train.model import FrozenBackbone, build_model, model_data_config
@@ -76,16 +77,24 @@ def main(words: list[str] | None = None) -> None:
         backbone = FrozenBackbone(model, 0.0, data_config["input_size"])
     look = Look(backbone, classifier, data_config)
     images = load_images(str(options.dataset))
-    splits = {name: look(rows["image"], np.array(rows["label"]), name) for name, rows in images.splits.items()}
-    strange = {"clutter": look(clutter(options.clutter, options.seed), np.zeros(options.clutter), "clutter")}
+    splits = {
+        name: look(partial(read_image, rows), np.array(rows["label"]), name) for name, rows in images.splits.items()
+    }
+    places = clutter(options.clutter, options.seed)
+    strange = {"clutter": look(places.__getitem__, np.zeros(options.clutter), "clutter")}
     if options.others:
         rows = load_others(str(options.others), "test")
-        strange = {options.others.name: look(rows["image"], np.array(rows["label"]), "others"), **strange}
+        strange = {options.others.name: look(partial(read_image, rows), np.array(rows["label"]), "others"), **strange}
     if options.model:
         deals = [(splits["train"], splits["validation"], splits["test"])]
         left_out: list[tuple[Deal, Part]] = []
     else:
-        groups = [group for rows in images.splits.values() for group in groups_of(rows) or range(len(rows))]
+        # A picture that is alone is so in its split only.
+        groups = [
+            f"{name} {group}" if str(group).startswith("alone") else group
+            for name, rows in images.splits.items()
+            for group in groups_of(rows) or [f"alone {number}" for number in range(len(rows))]
+        ]
         everything = Part(
             *(np.concatenate(of) for of in zip(*((p.features, p.labels) for p in splits.values()), strict=True))
         )
@@ -101,11 +110,11 @@ class Look:
         self.backbone, self.classifier, self.transform = backbone, classifier, eval_transform(data_config)
 
     @torch.inference_mode()
-    def __call__(self, pictures: Any, labels: np.ndarray, name: str) -> Part:
-        """Looks at pictures once; `name` says on the progress bar which."""
+    def __call__(self, picture: Callable[[int], Image.Image], labels: np.ndarray, name: str) -> Part:
+        """Looks at every picture once; `name` says on the progress bar which."""
         features, logits = [], []
         for start in tqdm(range(0, len(labels), BATCH), desc=f"Looking at {name}", unit="batch"):
-            batch = torch.stack([self.transform(picture) for picture in pictures[start : start + BATCH]])
+            batch = torch.stack([self.transform(picture(i)) for i in range(start, min(start + BATCH, len(labels)))])
             features.append(self.backbone.features(batch))
             if self.classifier:
                 logits.append(self.classifier(features[-1]))

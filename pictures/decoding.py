@@ -27,6 +27,10 @@ MAX_SCANS = 50
 
 # MPO, the several pictures of a phone in one file, opens as JPEG.
 _READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif",
+}  # fmt: skip
+"""How the names of files end that are read, in small letters."""
 # Formats whose bytes every reader of the published dataset can decode.
 _PUBLISHED_FORMATS = {"JPEG", "PNG", "WEBP"}
 # What Pillow's decoders answer a damaged file with.
@@ -130,6 +134,9 @@ def _check_size(image: Image.Image, min_side: int) -> None:
 
 
 def _check_scans(content: bytes) -> None:
+    # Nearly all files are done here, in a fraction of what the walk takes.
+    if content.count(b"\xff\xda") <= MAX_SCANS:
+        return
     scans, at = 0, 2
     # Marker by marker up to the end of the picture: what phones append, such as a film, may hold the same bytes.
     while (marker := _JPEG_MARKER.search(content, at)) and marker[1] != b"\xd9":

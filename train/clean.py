@@ -32,10 +32,14 @@ class Cleaning(Settings):
 
     Attributes:
         dataset: Dataset folder or Hub id.
+        image_column: Name of its image column; by default `image`, or the only one there is.
+        label_column: Name of its label column; by default `label`, or the only one of class labels.
         corrections: The file that decisions go to; default: corrections.csv in the run's folder.
     """
 
     dataset: str
+    image_column: str | None = None
+    label_column: str | None = None
     corrections: Path | None = None
 
 
@@ -76,7 +80,9 @@ def find_doubts(folder: Path, settings: Cleaning) -> Doubts:
             f"{folder} has no out-of-fold predictions: make them with {_cross_validate(recipe, folder, settings)}"
         )
     answers = read_out_of_fold(run.out_of_fold)
-    images = load_images(settings.dataset)
+    images = load_images(
+        settings.dataset, image_column=settings.image_column, label_column=settings.label_column, validation=0
+    )
     log = DecisionLog(settings.corrections or run.corrections, images.label_names)
     check_known(log, images)
     pictures = pool(images)

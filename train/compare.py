@@ -173,7 +173,7 @@ def groups_in(dataset: str, split: str, sha256: list[str]) -> list[str]:
         DatasetError: There is no such dataset or split.
         ComparisonError: It knows no groups, or not these pictures.
     """
-    rows = load_images(dataset).split(split)
+    rows = load_images(dataset, validation=0).split(split)
     groups = groups_of(rows)
     if groups is None or "sha256" not in rows.column_names:
         raise ComparisonError(f"{dataset} has no columns group and sha256: leave dataset= away")

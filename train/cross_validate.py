@@ -17,7 +17,7 @@ from files.atomic import BusyError, atomic_write_text, only_writer
 from files.errors import UserError, message_of
 from train.data import fingerprint, load_images
 from train.fit import fit_to_judge
-from train.folds import Fold, Pool, deal_folds, pool, thin
+from train.folds import Fold, Pool, make_folds, pool, thin
 from train.learning_curve import LearningCurve, learning_curve, verdict
 from train.metrics import Score, score_folds
 from train.predict import predict_alone
@@ -189,9 +189,11 @@ def cross_validate(settings: CrossValidation) -> dict[str, list[Score]]:
             "a fold runs in one process: start python -m train cross-validate without a launcher, several times in "
             "the same output_dir to run folds side by side"
         )
-    images = load_images(settings.dataset)
+    images = load_images(
+        settings.dataset, image_column=settings.image_column, label_column=settings.label_column, validation=0
+    )
     pictures = pool(images)
-    folds = deal_folds(pictures.labels, pictures.groups, images.label_names, settings.folds, settings.seed)
+    folds = make_folds(pictures.labels, pictures.groups, images.label_names, settings.folds, settings.seed)
     run = RunFolder(settings.output_dir)
     claim(run, settings.decisive(pictures))
     tasks = [

@@ -1,12 +1,16 @@
-"""A dataset folder or Hub id, as labelled images, whatever its columns are called."""
+"""A dataset folder, a folder of photographs or a Hub id, as labelled images, whatever its columns are called.
+
+`load_images` gives splits with the columns `image` (undecoded) and `label`; `read_image` decodes one picture, as the
+page does. What a dataset does not tell of its pictures (names, groups, a validation split) is found here, too.
+"""
 
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +19,46 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from datasets import ClassLabel, Dataset, IterableDataset
 from huggingface_hub import DatasetCard, hf_hub_download
+from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from files.errors import UserError, explain, first_line
 from files.paths import check_no_glob
 from hub.errors import CLIENT_ERRORS, redact
+from hub.offline import offline_if_unreachable
 from hub.repo import RepoId, parse
+from pictures import RefusedError
+from pictures.decoding import SUFFIXES, decode
+from train.splits import (
+    DatasetError,
+    TooFewPicturesError,
+    class_labels,
+    find_columns,
+    hold_out,
+    load_photographs,
+    standard_columns,
+    standard_names,
+    with_labels,
+)
 
 DRAWINGS_TAG = "drawings"
 # What `datasets` says of a split whose files have no row.
 _NO_DATA = re.compile(r'Instruction "(\w+)" corresponds to no data')
+# Beside the label, all that training and its model card need of a row whose picture is streamed.
+_SMALL_COLUMNS = ("sha256", "license")
+_READERS = 8
+
+logger = logging.getLogger(__name__)
 
 
-class DatasetError(UserError):
-    """A dataset that can't be found or can't be trained on."""
+class LabelsError(UserError):
+    """A dataset whose labels are not those of the model."""
+
+
+class EmptySplitError(UserError):
+    """A split without a picture."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +70,23 @@ class LabelledImages:
         title: What people call the dataset: its card's `pretty_name`, else the last part of `name`.
         repo_id: Its id on the Hub, when it was loaded from there.
         label_names: Class names, in the order of their numbers.
-        splits: By name; each has `image` (upright RGB) and `label`, and maybe more columns.
+        splits: By name; each has `image` (undecoded: see `read_image`) and `label`, and maybe more columns.
         drawings: True when the dataset's card says that its pictures are drawings.
         stream: The training pictures, where they are streamed; `splits["train"]` then has everything small about
             them, and no pictures.
+        validation_drawn: `share` and `seed` by which validation was drawn from train; None where the dataset has it.
     """
 
     name: str
     title: str
     repo_id: str | None
     label_names: list[str]
-    splits: dict[str, datasets.Dataset]
+    splits: dict[str, Dataset]
     drawings: bool
-    stream: datasets.IterableDataset | None = None
+    stream: IterableDataset | None = None
+    validation_drawn: dict[str, Any] | None = None
 
-    def split(self, name: str) -> datasets.Dataset:
+    def split(self, name: str) -> Dataset:
         """Returns one split.
 
         Raises:
@@ -74,16 +105,33 @@ class LabelledImages:
         return rows
 
 
-def load_images(name: str, streaming: bool = False) -> LabelledImages:
-    """Loads a dataset folder or Hub id.
+def load_images(
+    name: str,
+    streaming: bool = False,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    validation: float = 0.15,
+    seed: int = 8,
+) -> LabelledImages:
+    """Loads a dataset folder, a folder of photographs or a Hub id.
+
+    Splits called `val`, `valid`, `dev` and the like are renamed. A dataset of a single split is all `train`.
 
     Args:
-        name: The folder, or `user/name`, with a revision as `user/name@v1`.
+        name: The folder, or `user/name`, with a revision as `user/name@v1`. A folder of photographs is sorted into
+            folders by class (FOLDER/kathak/1.jpg), or by split and class (FOLDER/train/kathak/1.jpg).
         streaming: Leave the training pictures where they are until they are needed; of the other splits, only
             validation is loaded then.
+        image_column: Name of the image column; by default `image`, or the only one there is.
+        label_column: Name of the label column; by default `label`, or the only one of class labels. Text and whole
+            numbers become class labels, in sorted order.
+        validation: Where there is no validation split, the share of train that takes its place, 0 to 0.5: by whole
+            groups, a bit of every class. 0 draws none, and leaves alone a single split that is called `test`.
+        seed: Of that draw.
 
     Raises:
-        DatasetError: Not found, or without an image column and a column of class labels.
+        DatasetError: Not found, or without an image column and a column of labels.
     """
     place = parse(name)
     if place is None:
@@ -94,39 +142,66 @@ def load_images(name: str, streaming: bool = False) -> LabelledImages:
         # What is here is asked about nowhere else, even where a relative name looks like a Hub id.
         place = place.resolve()
         check_no_glob(place)
-    with _one_line_errors(name, place):
+    with offline_if_unreachable() if isinstance(place, RepoId) else nullcontext(), _one_line_errors(name, place):
+        loaded, shards = _open_shards(place) if streaming else (_load(place), [])
+        loaded = standard_names(loaded, bool(validation))
+        image, label = find_columns(name, next(iter(loaded.values())).features, image_column, label_column)
+        loaded, label_names = class_labels(name, loaded, label)
+        splits = {split: standard_columns(rows, image, label) for split, rows in loaded.items()}
+        stream = splits["train"] if streaming else None
         if streaming:
-            loaded, shards = open_shards(place)
-        else:
-            loaded, shards = _load(place), []
-    image, label, label_names = _find_columns(name, next(iter(loaded.values())).features)
-    renames = {old: new for old, new in ((image, "image"), (label, "label")) if old != new}
-    splits = {
-        split: (rows.rename_columns(renames) if renames else rows).cast_column("image", datasets.Image(mode="RGB"))
-        for split, rows in loaded.items()
-    }
-    stream = None
-    if streaming:
-        stream = splits["train"]
-        with _one_line_errors(name, place):
-            splits["train"] = small_columns(shards, label, label_names)
-    card = _card_metadata(place)
-    repo_id = place.repo_id if isinstance(place, RepoId) else None
-    title = card.get("pretty_name") or Path(name).resolve().name
-    drawings = DRAWINGS_TAG in (card.get("tags") or [])
-    return LabelledImages(name, title, repo_id, label_names, splits, drawings, stream)
+            splits["train"] = _small_columns(shards, label, label_names)
+        card = _card_metadata(place)
+    images = LabelledImages(
+        name=name,
+        title=card.get("pretty_name") or Path(name).resolve().name,
+        repo_id=place.repo_id if isinstance(place, RepoId) else None,
+        label_names=label_names,
+        splits=splits,
+        drawings=DRAWINGS_TAG in (card.get("tags") or []),
+        stream=stream,
+    )
+    if not validation or "validation" in splits or "train" not in splits:
+        return images
+    return _draw_validation(images, validation, seed)
 
 
-def _load(place: Path | RepoId) -> datasets.DatasetDict:
+def load_to_judge(name: str, split: str, config: dict[str, Any], **columns: Any) -> LabelledImages:
+    """Loads a dataset to judge a model on; validation is drawn as it was for the model's training, if it was.
+
+    Args:
+        name: As for `load_images`.
+        split: What the model will be judged on.
+        config: The model's config.json.
+        columns: `image_column` and `label_column`, as for `load_images`.
+    """
+    images, data = load_images(name, validation=0, **columns), config.get("training_data", {})
+    drawn = data.get("validation_drawn")
+    if drawn and "validation" not in images.splits and (split == "validation" or data.get("name") == images.title):
+        return load_images(name, validation=drawn["share"], seed=drawn["seed"], **columns)
+    return images
+
+
+def _load(place: Path | RepoId) -> dict[str, Dataset]:
     if isinstance(place, RepoId):
-        return datasets.load_dataset(place.repo_id, revision=place.revision)
-    return datasets.load_dataset(str(place))
+        return dict(datasets.load_dataset(place.repo_id, revision=place.revision))
+    files = sorted(
+        file
+        for file in (path.relative_to(place) for path in place.rglob("*"))
+        if not any(part.startswith(".") for part in file.parts)
+    )
+    photographs = [file for file in files if file.suffix.lower() in SUFFIXES]
+    if not photographs or any(file.suffix in (".parquet", ".arrow") or file.stem == "metadata" for file in files):
+        return dict(datasets.load_dataset(str(place)))
+    return load_photographs(place, photographs)
 
 
 @contextmanager
 def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
     try:
         yield
+    except DatasetError:
+        raise
     except (FileNotFoundError, ConnectionError, *CLIENT_ERRORS) as error:
         if isinstance(error, OSError) and (reason := explain(error)):
             raise DatasetError(f"{name} can't be loaded: {reason}") from None
@@ -134,7 +209,7 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
             raise DatasetError(f"{name} holds no dataset ({first_line(error)}): build one with dataset_card") from None
         raise DatasetError(
             f"{name} is no folder here and could not be loaded from the Hub ({redact(first_line(error))}): "
-            "check the name, the network and your token"
+            "check the name, the network and your token, or give a folder"
         ) from None
     except yaml.YAMLError as error:
         raise DatasetError(f"{name} has a README.md whose YAML block can't be read ({first_line(error)})") from None
@@ -148,26 +223,6 @@ def _one_line_errors(name: str, place: Path | RepoId) -> Iterator[None]:
         if isinstance(cause, OSError) and (reason := explain(cause)):
             raise DatasetError(f"{name} can't be loaded: {reason}") from None
         raise DatasetError(f"{name} can't be read as a dataset ({first_line(cause)})") from None
-
-
-def _find_columns(name: str, features: datasets.Features) -> tuple[str, str, list[str]]:
-    """Returns the image column, the label column and the class names."""
-    columns = ", ".join(f"{column} ({type(kind).__name__})" for column, kind in features.items())
-    image = _only(features, datasets.Image)
-    if image is None:
-        raise DatasetError(f"{name} needs one image column: it has {columns}")
-    label = "label" if isinstance(features.get("label"), datasets.ClassLabel) else _only(features, datasets.ClassLabel)
-    if label is None:
-        raise DatasetError(f"{name} needs one column of class labels (ClassLabel): it has {columns}")
-    label_names = features[label].names
-    if len(label_names) < 2:
-        raise DatasetError(f"{name} has one class only ({label_names[0]}): a classifier needs two or more")
-    return image, label, label_names
-
-
-def _only(features: datasets.Features, kind: type) -> str | None:
-    found = [column for column, feature in features.items() if isinstance(feature, kind)]
-    return found[0] if len(found) == 1 else None
 
 
 def _card_metadata(place: Path | RepoId) -> dict[str, Any]:
@@ -185,23 +240,100 @@ def _card_metadata(place: Path | RepoId) -> dict[str, Any]:
         return {}
 
 
-def fingerprint(rows: datasets.Dataset) -> str:
+def _draw_validation(images: LabelledImages, share: float, seed: int) -> LabelledImages:
+    rows = images.split("train")
+    groups = groups_of(rows)
+    if groups is None:
+        groups = picture_names(rows)
+        if "sha256" not in rows.column_names:
+            rows = rows.add_column("sha256", groups)
+    try:
+        train, held_out = hold_out(rows["label"], groups, images.label_names, share, seed)
+    except TooFewPicturesError as error:
+        raise DatasetError(f"{images.name} has no validation split, and {error}") from None
+    logger.warning(
+        "%s has no validation split: %d of %d training pictures (%.0f %%), drawn by group with seed %d, take its "
+        "place",
+        images.name,
+        len(held_out),
+        len(rows),
+        100 * len(held_out) / len(rows),
+        seed,
+    )
+    splits = {**images.splits, "train": rows.select(train), "validation": rows.select(held_out)}
+    return replace(images, splits=splits, validation_drawn={"share": share, "seed": seed})
+
+
+def groups_of(rows: Dataset) -> list[str] | None:
+    """Returns the group of near-duplicates of every picture, or None where nobody has looked for any.
+
+    A picture without a group is alone.
+    """
+    if "group" not in rows.column_names:
+        return None
+    return [f"alone {number}" if group is None else str(group) for number, group in enumerate(rows["group"])]
+
+
+@lru_cache(maxsize=4)
+def picture_names(rows: Dataset) -> list[str]:
+    """Returns the sha256 of every picture: of its file as it was collected or, where nobody tells, of what is here.
+
+    Of pictures that are streamed and have none, the names are empty. The list is kept: leave it as it is.
+    """
+    names = list(rows["sha256"]) if "sha256" in rows.column_names else [None] * len(rows)
+    if "image" in rows.column_names and None in names:
+        images = rows.select_columns("image")
+        return [
+            name or hashlib.sha256(image_bytes(row["image"])).hexdigest()
+            for name, row in zip(names, images, strict=True)
+        ]
+    return [name or "" for name in names]
+
+
+def learned_pictures_digest(rows: Dataset) -> list[str]:
+    """Returns 16 hex digits per picture, by which who has the picture can tell that it is among them; nobody else can.
+
+    They are the beginning of the sha256 of its sha256; empty where it has no name.
+    """
+    return [name and hashlib.sha256(name.encode()).hexdigest()[:16] for name in picture_names(rows)]
+
+
+def fingerprint(rows: Dataset) -> str:
     """Returns 16 hex digits that change when a picture or a label of the split does.
 
     Of pictures that are streamed and have no sha256, only labels are known.
     """
     digest = hashlib.sha256()
-    names: Iterable[str]
-    if "sha256" in rows.column_names:
-        names = rows["sha256"]
-    elif "image" not in rows.column_names:
-        names = repeat("", len(rows))
-    else:
-        raw = rows.cast_column("image", datasets.Image(decode=False))
-        names = (hashlib.sha256(image_bytes(row["image"])).hexdigest() for row in raw)
-    for name, label in zip(names, rows["label"], strict=True):
+    for name, label in zip(picture_names(rows), rows["label"], strict=True):
         digest.update(f"{name}:{label}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def read_image(rows: Dataset, index: int, enough: int | None = None) -> Image.Image:
+    """Decodes a picture, as the page does: upright RGB in sRGB, transparency on white.
+
+    Args:
+        rows: Of `LabelledImages`.
+        index: Of the row.
+        enough: Pixels of the shorter side that will do, see `pictures.decoding.decode`; by default, all.
+
+    Raises:
+        DatasetError: It can't be decoded; names the split, the row and, where there is one, its sha256.
+    """
+    return decode_row(rows[index], f"row {index} of {rows.split or 'the dataset'}", enough)
+
+
+def decode_row(row: dict[str, Any], where: str, enough: int | None = None) -> Image.Image:
+    """Decodes the picture of a row, as `read_image` does; `where` names the row in errors."""
+    try:
+        if row["image"] is None:
+            raise RefusedError("there is none")
+        return decode(image_bytes(row["image"]), enough, min_side=1).image
+    except (RefusedError, OSError) as error:
+        named = f", sha256 {row['sha256']}" if row.get("sha256") else ""
+        raise DatasetError(
+            f"the picture of {where}{named} can't be read ({first_line(error)}): remove it and build again"
+        ) from None
 
 
 def image_bytes(image: dict[str, Any]) -> bytes:
@@ -209,79 +341,58 @@ def image_bytes(image: dict[str, Any]) -> bytes:
     return image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
 
 
-# All that training and its model card need to know of a row besides the picture.
-_SMALL = ("sha256", "license")
-_READERS = 8
-
-
 class NoShardsError(ValueError):
     """A dataset that is not made of parquet files, or not of the splits that training needs."""
 
 
-def open_shards(place: Path | RepoId) -> tuple[dict[str, datasets.Dataset | datasets.IterableDataset], list[str]]:
+def _open_shards(place: Path | RepoId) -> tuple[dict[str, Any], list[str]]:
     """Opens the splits that training needs without storing the training pictures.
 
     Returns:
         `train` as a stream and `validation` whole, and the addresses of the training shards.
-
-    Raises:
-        NoShardsError: There are none.
     """
-    if isinstance(place, RepoId):
-        builder = datasets.load_dataset_builder(place.repo_id, revision=place.revision)
-    else:
-        builder = datasets.load_dataset_builder(str(place))
+    name, revision = (place.repo_id, place.revision) if isinstance(place, RepoId) else (str(place), None)
+    builder = datasets.load_dataset_builder(name, revision=revision)
     files = builder.config.data_files or {}
     if builder.name.split("-")[0] != "parquet":
         raise NoShardsError(
             "streaming=true needs parquet shards: leave it out, or push it to the Hub as parquet first"
         )
-    if missing := {"train", "validation"} - files.keys():
-        raise NoShardsError(f"it has no split {', '.join(sorted(missing))}: it has {', '.join(files)}")
-    stream = builder.as_streaming_dataset(split="train")
+    names = {new: old for old, new in zip(files, standard_names(dict(files), False), strict=True)}
+    if missing := {"train", "validation"} - names.keys():
+        raise NoShardsError(
+            f"streaming=true needs a split {', '.join(sorted(missing))}, which can't be drawn from a stream: it has "
+            f"{', '.join(files)}; leave streaming out, or add that split"
+        )
+    stream = builder.as_streaming_dataset(split=names["train"])
     validation = datasets.load_dataset(
-        "parquet", data_files={"validation": list(files["validation"])}, split="validation", features=stream.features
+        "parquet",
+        data_files={"validation": list(files[names["validation"]])},
+        split="validation",
+        features=stream.features,
     )
-    return {"train": stream, "validation": validation}, list(files["train"])
+    return {"train": stream, "validation": validation}, list(files[names["train"]])
 
 
-def small_columns(files: Sequence[str], label: str, label_names: list[str]) -> datasets.Dataset:
-    """Reads the label of every row and, where there are, sha256 and license: some bytes a row, by their ranges.
-
-    Args:
-        files: Addresses of parquet files.
-        label: The column of labels; it is called `label` in the result.
-        label_names: Class names, in the order of their numbers.
-    """
+def _small_columns(files: Sequence[str], label: str, label_names: list[str]) -> Dataset:
+    """Reads the label of every row and, where there are, sha256 and license: some bytes a row, by their ranges."""
 
     def read(file: str) -> pa.Table:
         # Neither read-ahead nor joined ranges: they would fetch pictures.
         with fsspec.open(file, "rb", cache_type="none") as opened:
             shard = pq.ParquetFile(opened, pre_buffer=False)
-            columns = [label, *(name for name in _SMALL if name in shard.schema_arrow.names)]
+            columns = [label, *(name for name in _SMALL_COLUMNS if name in shard.schema_arrow.names)]
             return shard.read(columns=columns).replace_schema_metadata(None)
 
     tables = thread_map(read, files, max_workers=_READERS, desc="Reading labels", unit="shard", leave=False)
-    rows = datasets.Dataset(pa.concat_tables(tables), split=datasets.Split.TRAIN)
+    rows = Dataset(pa.concat_tables(tables), split=datasets.Split.TRAIN)
     rows = rows if label == "label" else rows.rename_column(label, "label")
-    features = {**rows.features, "label": datasets.ClassLabel(names=label_names)}
-    return rows.cast(datasets.Features(features))
-
-
-logger = logging.getLogger(__name__)
-
-
-class LabelsError(UserError):
-    """A dataset whose labels are not those of the model."""
-
-
-class EmptySplitError(UserError):
-    """A split without a picture."""
+    return rows.cast_column("label", ClassLabel(names=label_names))
 
 
 def split_for_model(
     images: LabelledImages, split: str, config: dict[str, Any], label_names: list[str], model_id: str
-) -> datasets.Dataset:
+) -> Dataset:
     """Returns the rows of a split to judge a model on.
 
     Args:
@@ -299,9 +410,14 @@ def split_for_model(
     rows = images.split(split)
     if not len(rows):
         raise EmptySplitError(f"{images.name} has no picture in {split}: add some, or choose another split")
-    warn_of_leak(images, config)
-    counts = [images.label_names[label] for label in rows["label"]]
-    if len(rows) == len(set(counts)):
+    data, train = config.get("training_data", {}), images.splits.get("train")
+    if train is not None and data.get("name") == images.title and data.get("fingerprint") != fingerprint(train):
+        logger.warning(
+            "%s has been built anew since the model was trained: pictures that it learned from may be among those it "
+            "is judged on now",
+            images.name,
+        )
+    if len(rows) == len(set(rows["label"])):
         logger.warning(
             "%s has one picture of each of %d classes only in %s: no number from so few says anything",
             images.name,
@@ -311,30 +427,7 @@ def split_for_model(
     return as_numbered(images, rows, label_names, model_id)
 
 
-def groups_of(rows: datasets.Dataset) -> list[str] | None:
-    """Returns the group of near-duplicates of every picture, or None where nobody has looked for any."""
-    if "group" not in rows.column_names:
-        return None
-    # A picture without a group has no near-duplicate.
-    return [f"{number} alone" if group is None else str(group) for number, group in enumerate(rows["group"])]
-
-
-def warn_of_leak(images: LabelledImages, config: dict[str, Any]) -> None:
-    """Warns when the model learned from another build of this dataset: its splits may have been others."""
-    data = config.get("training_data", {})
-    if data.get("name") != images.title or "train" not in images.splits:
-        return
-    if data.get("fingerprint") != fingerprint(images.splits["train"]):
-        logger.warning(
-            "%s has been built anew since the model was trained: pictures that it learned from may be among those "
-            "it is judged on now",
-            images.name,
-        )
-
-
-def as_numbered(
-    images: LabelledImages, rows: datasets.Dataset, label_names: list[str], model_id: str
-) -> datasets.Dataset:
+def as_numbered(images: LabelledImages, rows: Dataset, label_names: list[str], model_id: str) -> Dataset:
     """Returns the rows with their labels numbered as the model numbers them.
 
     Raises:
@@ -348,5 +441,4 @@ def as_numbered(
     if images.label_names == label_names:
         return rows
     numbers = [label_names.index(name) for name in images.label_names]
-    features = datasets.Features({**rows.features, "label": datasets.ClassLabel(names=label_names)})
-    return rows.map(lambda label: {"label": numbers[label]}, input_columns="label", features=features)
+    return with_labels(rows, [numbers[label] for label in rows["label"]], label_names)

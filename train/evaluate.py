@@ -15,7 +15,7 @@ from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
 from train.abstention import stated_threshold
 from train.calibration import stated_temperature
-from train.data import LabelledImages, fingerprint, groups_of, load_images, split_for_model
+from train.data import LabelledImages, fingerprint, groups_of, load_to_judge, split_for_model
 from train.export.card import write_card
 from train.hardware import freed_memory_kept, plain_memory_errors
 from train.metrics import compute_metrics
@@ -37,6 +37,8 @@ class Evaluation(Settings):
     Attributes:
         dataset: Dataset folder or Hub id.
         split: Which split of it.
+        image_column: Name of its image column; by default `image`, or the only one there is.
+        label_column: Name of its label column; by default `label`, or the only one of class labels.
         others: Pictures that are none of the model's classes: a folder of photographs, a dataset folder or a Hub
             id. The model should rather say that it does not know them.
         reuse_predictions: Judge the predictions.parquet that is there; the model looks at nothing again.
@@ -48,6 +50,8 @@ class Evaluation(Settings):
 
     dataset: str
     split: str = "test"
+    image_column: str | None = None
+    label_column: str | None = None
     others: str | None = None
     reuse_predictions: bool = False
     batch_size: int = Field(16, ge=1)
@@ -76,7 +80,13 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     reference = once_per_node(lambda: open_reference(folder))
 
     def load() -> tuple[LabelledImages, datasets.Dataset, datasets.Dataset | None]:
-        images = load_images(settings.dataset)
+        images = load_to_judge(
+            settings.dataset,
+            split,
+            folder.config,
+            image_column=settings.image_column,
+            label_column=settings.label_column,
+        )
         rows = split_for_model(images, split, folder.config, folder.label_names, model_id)
         return images, rows, load_others(settings.others, split) if settings.others else None
 

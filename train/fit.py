@@ -49,7 +49,7 @@ def fit(recipe: Recipe) -> RunFolder:
         Stopped: SIGINT or SIGTERM has come; the run can be resumed where it was.
     """
     with _at_work(recipe) as (accelerator, run):
-        images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
+        images = once_per_node(lambda: load_dataset_of(recipe))
         trainer = _train(recipe, accelerator, run, images)
 
         def publish() -> None:
@@ -95,7 +95,7 @@ def lr_find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
     """
     with _at_work(recipe) as (accelerator, run):
         from_main(run.check_is_run_or_free)
-        images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
+        images = once_per_node(lambda: load_dataset_of(recipe))
         if run.recipe.exists():
             from_main(lambda: run.check_same_model(recipe.architecture, images.label_names))
         set_seed(recipe.seed)
@@ -163,6 +163,18 @@ def show_batch(trainer: Trainer) -> None:
     """Draws what the model will see in training."""
     figure, pictures = trainer.run.figures / "train_batch.png", trainer.train_batches.sample(24)
     plot_train_batch(figure, pictures, trainer.images.label_names, trainer.data_config, trainer.objective.targets)
+
+
+def load_dataset_of(recipe: Recipe) -> LabelledImages:
+    """Loads what a recipe trains on."""
+    return load_images(
+        recipe.dataset,
+        recipe.streaming,
+        image_column=recipe.image_column,
+        label_column=recipe.label_column,
+        validation=recipe.validation,
+        seed=recipe.seed,
+    )
 
 
 def check_labels(images: LabelledImages) -> None:

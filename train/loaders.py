@@ -4,8 +4,6 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
-from functools import partial
 from typing import Any
 
 import datasets
@@ -17,13 +15,12 @@ from PIL import Image
 from timm.data import create_transform
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import Compose
 from tqdm import tqdm
 
-from files.errors import first_line
-from train.augmentation import Augmentation, Augmenter, square_side, square_transform
-from train.data import DatasetError, LabelledImages
+from train.augmentation import Augmenter
+from train.data import read_image
 from train.processes import agree, stoppable
-from train.recipe import Recipe
 from train.stopping import StopRequest
 
 
@@ -115,11 +112,11 @@ def pixel_transform(data_config: dict[str, Any]) -> Callable[[Image.Image], torc
     """
     # timm's own loader leaves normalising to the batch, too.
     to_square = create_transform(**data_config, is_training=False, use_prefetcher=True)
+    return Compose([to_square, _colours_innermost])
 
-    def transform(image: Image.Image) -> torch.Tensor:
-        return to_square(image).permute(1, 2, 0)
 
-    return transform
+def _colours_innermost(image: torch.Tensor) -> torch.Tensor:
+    return image.permute(1, 2, 0)
 
 
 class FromPixels(nn.Module):
@@ -213,7 +210,7 @@ class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
 
     def __init__(self, rows: datasets.Dataset, transform: Callable[[Image.Image], torch.Tensor]) -> None:
         """Wraps `rows`, whose pictures `transform` turns into tensors."""
-        self.rows, self.transform = rows, transform
+        self.rows, self.transform, self.labels = rows, transform, list(rows["label"])
 
     def __len__(self) -> int:
         """Returns the number of pictures."""
@@ -225,8 +222,7 @@ class TransformedImages(Dataset[tuple[torch.Tensor, int]]):
         Raises:
             DatasetError: It can't be decoded.
         """
-        row = read_row(self.rows, index)
-        return self.transform(row["image"]), row["label"]
+        return self.transform(read_image(self.rows, index)), self.labels[index]
 
 
 class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
@@ -240,6 +236,7 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
     ) -> None:
         """Wraps `rows`, whose pictures `square` turns into uint8 of shape (3, side, side)."""
         self.rows, self.square, self.draw, self.seed, self.epoch = rows, square, draw, seed, 0
+        self.labels = list(rows["label"])
 
     def set_epoch(self, epoch: int) -> None:
         """Called by accelerate's loader at the start of an epoch."""
@@ -273,33 +270,11 @@ class TrainingImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor], int]]):
         Raises:
             DatasetError: It can't be decoded.
         """
-        row = read_row(self.rows, index)
-        return row["image"], row["label"]
+        return read_image(self.rows, index), self.labels[index]
 
     def changes(self, aspect: float, index: int, view: int = 0) -> torch.Tensor:
         """Draws what happens to a picture in this epoch, in one of several views."""
         return self.draw(aspect, hash_seed(self.seed, self.epoch, index, view))
-
-
-def read_row(rows: datasets.Dataset, index: int) -> dict[str, Any]:
-    """Returns a row, its picture decoded.
-
-    Raises:
-        DatasetError: It can't be; names the split, the row and, where there is one, its sha256.
-    """
-    try:
-        row: dict[str, Any] = rows[index]
-        if row["image"] is None:
-            raise OSError("there is none")
-    except (OSError, SyntaxError, ValueError) as error:
-        sha256 = rows.select_columns(["sha256"])[index]["sha256"] if "sha256" in rows.column_names else ""
-        raise unreadable(f"row {index} of {rows.split}{sha256 and f', sha256 {sha256}'}", error) from None
-    return row
-
-
-def unreadable(which: str, error: Exception) -> DatasetError:
-    """Returns the error that a picture can't be decoded."""
-    return DatasetError(f"the picture of {which} can't be read ({first_line(error)}): remove it and build again")
 
 
 # Of the device's free memory: the rest is for the model's activations.
@@ -387,11 +362,6 @@ class PictureBatches(EpochBatches):
         held = _Held(self.images, aspects)
         self.loader = self.accelerator.prepare(make_loader(held, self.batch_size, 0, self.sampler))
 
-    def resize(self, side: int) -> None:
-        self.augmenter.side = side
-
-    cache = hold
-
     def sample(self, count: int) -> list[tuple[torch.Tensor, int]]:
         """Returns changed pictures to look at, spread over the split whatever its order: (picture, label)."""
         chosen = [self.images[index] for index in spread(len(self.images), count)]
@@ -447,46 +417,3 @@ def _free_memory(accelerator: Accelerator) -> float:
     if accelerator.device.type == "cuda":
         return torch.cuda.mem_get_info(accelerator.device)[0]
     return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
-def make_train_batches(
-    recipe: Recipe, accelerator: Accelerator, images: LabelledImages, data_config: dict[str, Any]
-) -> Any:
-    """Returns the training pictures as batches, augmented as the recipe says."""
-    rows, labels = images.split("train"), list(images.split("train")["label"])
-    largest = max(recipe.image_size, *recipe.image_sizes, 0)
-    square = square_transform(data_config, square_side(largest, recipe.min_scale))
-    draw = partial(make_augmentation(recipe).draw, recipe.crop_mode)
-    augmenter = Augmenter(data_config)
-    if images.stream is None:
-        pictures = TrainingImages(rows, square, draw, recipe.seed)
-        sampler = make_sampler(labels, recipe.seed, recipe.class_balance == "sampling")
-        loader = make_loader(pictures, recipe.batch_size, recipe.num_workers, sampler)
-        return PictureBatches(accelerator, loader, augmenter)
-    from train.streaming import StreamedBatches
-
-    return StreamedBatches(
-        accelerator,
-        images.stream,
-        len(rows),
-        square,
-        draw,
-        augmenter,
-        recipe.seed,
-        recipe.batch_size,
-        recipe.num_workers,
-        recipe.shuffle_buffer,
-    )
-
-
-def make_augmentation(recipe: Recipe) -> Augmentation:
-    """Returns how far the recipe lets training pictures be changed."""
-    return Augmentation(**{field.name: getattr(recipe, field.name) for field in fields(Augmentation)})
-
-
-def make_valid_batches(
-    recipe: Recipe, accelerator: Accelerator, images: LabelledImages, data_config: dict[str, Any]
-) -> Any:
-    """Returns the validation pictures as batches."""
-    valid_images = TransformedImages(images.split("validation"), eval_transform(data_config))
-    return accelerator.prepare(make_loader(valid_images, recipe.batch_size, recipe.num_workers))

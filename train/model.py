@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import nn
 
 from files.errors import UserError, first_line
+from hub.offline import offline_if_unreachable
 from model_folder.folder import WEIGHTS, ModelFolder
 
 
@@ -63,20 +65,23 @@ def build_model(
     fetch = pretrained and weights is None
     sized = {"img_size": image_size} if timm.get_pretrained_cfg(architecture).fixed_input_size else {}
     try:
-        model = timm.create_model(
-            architecture,
-            pretrained=fetch,
-            num_classes=num_classes,
-            drop_rate=drop_rate,
-            pretrained_cfg_overlay=preparation,
-            **sized,
-        )
+        with offline_if_unreachable() if fetch else nullcontext():
+            model = timm.create_model(
+                architecture,
+                pretrained=fetch,
+                num_classes=num_classes,
+                drop_rate=drop_rate,
+                pretrained_cfg_overlay=preparation,
+                **sized,
+            )
     except (OSError, httpx.HTTPError, RuntimeError) as error:
         if not fetch:
             raise
+        hub_id = timm.get_pretrained_cfg(architecture).hf_hub_id
+        file = f"model.safetensors of huggingface.co/{hub_id}" if hub_id else "a safetensors file"
         raise WeightsError(
-            f"the pretrained weights of {architecture} can't be fetched ({first_line(error)}): give a local file "
-            "with weights=FILE.safetensors, or train from random weights with pretrained=false"
+            f"the pretrained weights of {architecture} can't be fetched ({first_line(error)}): give {file} with "
+            "weights=FILE, or train from random weights with pretrained=false"
         ) from None
     if weights is not None:
         load_backbone(model, architecture, weights)

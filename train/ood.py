@@ -9,6 +9,7 @@ from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
 from model_folder.reference_features import SCORE, Nearest, ReferenceFeatures, scores_of
+from pictures.decoding import SUFFIXES
 from train.abstention import SCORES, answered
 from train.data import DatasetError, load_images
 from train.intervals import auroc_interval, wilson_interval
@@ -82,7 +83,6 @@ def judge_distance(reference: ReferenceFeatures, nearest: Nearest) -> dict[str, 
     }
 
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _KEPT = 0.95
 
 
@@ -100,14 +100,14 @@ def load_others(name: str, split: str) -> datasets.Dataset:
         DatasetError: There is no picture.
     """
     folder = Path(name)
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES) if folder.is_dir() else []
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
     if folder.is_dir() and not any(folder.rglob("*.parquet")):
         if not files:
-            raise DatasetError(f"others={name} has no picture ({', '.join(sorted(_SUFFIXES))}): give a folder of them")
+            raise DatasetError(f"others={name} has no picture ({', '.join(sorted(SUFFIXES))}): give a folder of them")
         rows = datasets.Dataset.from_dict({"image": list(map(str, files))}, split=datasets.NamedSplit("others"))
-        rows = rows.cast_column("image", datasets.Image(mode="RGB"))
+        rows = rows.cast_column("image", datasets.Image(decode=False))
     else:
-        splits = load_images(name).splits
+        splits = load_images(name, validation=0).splits
         chosen = [splits[split]] if split in splits else list(splits.values())
         rows = datasets.concatenate_datasets([part.select_columns(["image"]) for part in chosen])
     if not len(rows):

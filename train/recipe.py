@@ -132,8 +132,13 @@ class Recipe(Settings):
     """A run of `train fit`. Learning rates are those of the classifier at the top of each one-cycle.
 
     Attributes:
-        dataset: Dataset folder or Hub id.
+        dataset: Dataset folder, folder of photographs by class, or Hub id.
         output_dir: The run's folder.
+        image_column: Name of the dataset's image column; by default `image`, or the only one there is.
+        label_column: Name of its label column; by default `label`, or the only one of class labels. Text and whole
+            numbers will do.
+        validation: Share of the training pictures that takes the place of a validation split where the dataset has
+            none, 0 to 0.5: drawn by `seed` and by whole groups of near-duplicates.
         architecture: A timm model name.
         pretrained: Start from timm's weights on the Hub.
         weights: Start from this safetensors file, in timm's names, whatever `pretrained` says.
@@ -211,6 +216,9 @@ class Recipe(Settings):
 
     dataset: str
     output_dir: Path
+    image_column: str | None = None
+    label_column: str | None = None
+    validation: float = Field(0.15, ge=0, le=0.5)
     architecture: str = "resnet34"
     pretrained: bool = True
     weights: Path | None = None

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from files.errors import first_line
 from hub.errors import CLIENT_ERRORS, redact
 from train.augmentation import Augmenter
-from train.data import DatasetError
-from train.loaders import Draw, augmented, hash_seed, unreadable
+from train.data import DatasetError, decode_row
+from train.loaders import Draw, augmented, hash_seed
 
 _GLIMPSE = 24
 
@@ -32,9 +32,7 @@ class StreamedImages(IterableDataset[tuple[tuple[torch.Tensor, torch.Tensor], in
         seed: int,
     ) -> None:
         """Wraps a shuffled stream whose pictures `square` turns into uint8 of shape (3, side, side)."""
-        # Decoded here, so that a picture that can't be is named.
-        self.stream = stream.cast_column("image", datasets.Image(mode="RGB", decode=False))
-        self.square, self.draw, self.seed, self.epoch = square, draw, seed, 0
+        self.stream, self.square, self.draw, self.seed, self.epoch = stream, square, draw, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Makes the next iteration that of another epoch."""
@@ -54,7 +52,7 @@ class StreamedImages(IterableDataset[tuple[tuple[torch.Tensor, torch.Tensor], in
             for row in self._rows():
                 seed = hash_seed(self.seed, self.epoch, worker.id if worker else 0, place)
                 place += 1
-                image = _decode(row)
+                image = decode_row(row, f"a row of train labelled {row['label']}")
                 yield (self.square(image), self.draw(image.width / image.height, seed)), row["label"]
             if place == began:
                 return
@@ -67,16 +65,6 @@ class StreamedImages(IterableDataset[tuple[tuple[torch.Tensor, torch.Tensor], in
                 f"the stream of pictures broke ({redact(first_line(error))}): check the network, then continue with "
                 "resume_from_checkpoint=true"
             ) from error
-
-
-def _decode(row: dict[str, Any]) -> Image.Image:
-    try:
-        if row["image"] is None:
-            raise OSError("there is none")
-        return datasets.Image(mode="RGB").decode_example(row["image"])
-    except (OSError, SyntaxError, ValueError) as error:
-        named = f"with sha256 {row['sha256']}" if "sha256" in row else f"a row labelled {row['label']}"
-        raise unreadable(f"train {named}", error) from None
 
 
 class StreamedBatches:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.quality import ours, parse, pooled_dataset, read, table, words_of
 from benchmarks.regression import regression
 from train.data import load_images
-from train.folds import deal_folds, pool
+from train.folds import make_folds, pool
 from train.recipe import Recipe, load_settings
 
 
@@ -69,7 +69,7 @@ def test_stage_1_answers_as_logistic_regression_does(dataset_folder: Path, tmp_p
     options = _options(dataset_folder, tmp_path, "--folds", "2", "--epochs", "0", "--set", *settings)
     dataset = pooled_dataset(options)
     pictures = pool(load_images(str(dataset)))
-    folds = deal_folds(pictures.labels, pictures.groups, pictures.images.label_names, options.folds, options.seed)
+    folds = make_folds(pictures.labels, pictures.groups, pictures.images.label_names, options.folds, options.seed)
     recipe = load_settings(Recipe, options.recipe, [*words_of(options, dataset), "output_dir=unused"])
     expected = np.concatenate(regression(recipe, pictures, folds))
     found = ours(options, dataset)

@@ -70,10 +70,10 @@ def test_every_picture_but_those_of_test_is_answered_once(straight: Path, blind:
 def test_no_model_answers_for_what_it_learned_from(straight: Path, blind: Path) -> None:
     # A fold's run notes the fingerprints of what it saw.
     from train.data import fingerprint
-    from train.folds import deal_folds, pool
+    from train.folds import make_folds, pool
 
     pictures = pool(load_images(str(blind)))
-    folds = deal_folds(pictures.labels, pictures.groups, pictures.images.label_names, 2, 8)
+    folds = make_folds(pictures.labels, pictures.groups, pictures.images.label_names, 2, 8)
     answers = read_out_of_fold(straight / "predictions.parquet")
     for number, fold in enumerate(folds, start=1):
         held_out = [answers.predictions.sha256[row] for row in np.flatnonzero(answers.folds == number)]

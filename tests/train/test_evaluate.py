@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
-from train.data import EmptySplitError, as_numbered, fingerprint, load_images, split_for_model
+from train.data import EmptySplitError, as_numbered, fingerprint, load_images, read_image, split_for_model
 from train.evaluate import Evaluation, evaluate
 from train.loaders import eval_transform
 from train.predict import load_model
@@ -45,7 +45,7 @@ def test_the_mirror_image_counts_as_much_as_the_picture(
     transform = eval_transform(timm.data.resolve_model_data_config(model))
     rows = load_images(str(dataset_folder)).split("test")
     with torch.inference_mode():
-        views = torch.stack([transform(row["image"]) for row in rows])
+        views = torch.stack([transform(read_image(rows, index)) for index in range(len(rows))])
         both = torch.stack([model(views), model(views.flip(3))])
     mean = both.softmax(2).mean(0)
     table = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pydict()

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from train.augmentation import Augmentation, Augmenter, square_transform
-from train.data import load_images
+from train.data import load_images, read_image
 from train.features import Features, ViewedImages, cache_features, views_of
 from train.loaders import TrainingImages, eval_transform
 from train.model import FrozenBackbone, build_model, model_data_config
@@ -55,7 +55,7 @@ def test_views_are_plain_then_mirrored_then_all_different(dataset_folder: Path, 
     rows = load_images(str(dataset_folder)).split("train")
     views = _views(_images(rows, backbone, 5), backbone, 3)
     assert views.shape == (5, 3, SIZE, SIZE)
-    plain = eval_transform(model_data_config(backbone.model, SIZE, "squash"))(rows[3]["image"])
+    plain = eval_transform(model_data_config(backbone.model, SIZE, "squash"))(read_image(rows, 3))
     assert torch.equal(views[0], plain)
     assert torch.equal(views[1], plain.flip(-1))
     assert len({view.numpy().tobytes() for view in views}) == 5

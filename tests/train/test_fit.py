@@ -21,7 +21,7 @@ from dataset_card.build import build
 from demo.models.model import load_model
 from tests.train.conftest import interrupted_after
 from train.checkpoint import load_newest_checkpoint
-from train.data import load_images
+from train.data import load_images, read_image
 from train.evaluate import Evaluation, evaluate
 from train.export import int8
 from train.export.card import render_card
@@ -361,7 +361,7 @@ def test_pictures_are_prepared_as_the_architecture_has_it_wherever_it_answers(
     config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())["pretrained_cfg"]
     # Those of a ResNet34 are 0.485, 0.456, 0.406 and 0.229, 0.224, 0.225.
     assert (config["mean"], config["std"]) == ([0.5] * 3, [0.5] * 3)
-    image = load_images(str(dataset_folder)).split("test")[0]["image"]
+    image = read_image(load_images(str(dataset_folder)).split("test"), 0)
     # As torchvision: the shorter side becomes 64, then the middle is cut out.
     scale = 64 / min(image.size)
     whole = image.resize((int(image.width * scale), int(image.height * scale)), Image.Resampling.BICUBIC)

@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from train.folds import FoldsError, deal_folds, thin
+from train.folds import FoldsError, make_folds, thin
+from train.splits import TooFewPicturesError
 
 NAMES = ["kathak", "odissi", "sattriya"]
 
@@ -23,7 +24,7 @@ def _pictures(groups: int, largest: int = 4) -> tuple[list[int], list[str]]:
 @pytest.mark.parametrize(("groups", "folds"), [(30, 5), (12, 10), (3, 3), (4, 2)])
 def test_every_picture_is_held_out_once_and_no_group_parts(groups: int, folds: int) -> None:
     labels, group_of = _pictures(groups)
-    dealt = deal_folds(labels, group_of, NAMES, folds, seed=8)
+    dealt = make_folds(labels, group_of, NAMES, folds, seed=8)
     assert len(dealt) == folds
     assert sorted(index for fold in dealt for index in fold.held_out) == list(range(len(labels)))
     for fold in dealt:
@@ -36,13 +37,13 @@ def test_every_picture_is_held_out_once_and_no_group_parts(groups: int, folds: i
 
 def test_the_seed_decides() -> None:
     labels, groups = _pictures(30)
-    assert deal_folds(labels, groups, NAMES, 5, seed=8) == deal_folds(labels, groups, NAMES, 5, seed=8)
-    assert deal_folds(labels, groups, NAMES, 5, seed=8) != deal_folds(labels, groups, NAMES, 5, seed=9)
+    assert make_folds(labels, groups, NAMES, 5, seed=8) == make_folds(labels, groups, NAMES, 5, seed=8)
+    assert make_folds(labels, groups, NAMES, 5, seed=8) != make_folds(labels, groups, NAMES, 5, seed=9)
 
 
 def test_folds_are_stratified() -> None:
     labels, groups = _pictures(40, largest=1)
-    for fold in deal_folds(labels, groups, NAMES, 5, seed=8):
+    for fold in make_folds(labels, groups, NAMES, 5, seed=8):
         assert [sum(labels[index] == label for index in fold.held_out) for label in range(3)] == [8, 8, 8]
 
 
@@ -50,24 +51,24 @@ def test_fewer_groups_than_folds() -> None:
     labels, groups = _pictures(4)
     labels, groups = [*labels, 0, 0], [*groups, "0-0", "0-1"]
     with pytest.raises(FoldsError, match=r"folds=5 needs at least 5 different pictures.* kathak has 4, odissi has 4"):
-        deal_folds(labels, groups, NAMES, 5, seed=8)
+        make_folds(labels, groups, NAMES, 5, seed=8)
 
 
 def test_one_picture_of_a_class() -> None:
     labels, groups = _pictures(9)
     with pytest.raises(FoldsError, match=r"but tango has 1: add pictures, or lower folds"):
-        deal_folds([*labels, 3], [*groups, "3-0"], [*NAMES, "tango"], 3, seed=8)
+        make_folds([*labels, 3], [*groups, "3-0"], [*NAMES, "tango"], 3, seed=8)
 
 
 def test_a_class_that_can_not_be_learned_and_validated_too() -> None:
-    with pytest.raises(FoldsError, match="too few different pictures of kathak to learn from and to validate by"):
-        deal_folds([0, 0, 1, 1], list("abcd"), ["kathak", "odissi"], 2, seed=8)
+    with pytest.raises(TooFewPicturesError, match="kathak has too few different pictures to learn from"):
+        make_folds([0, 0, 1, 1], list("abcd"), ["kathak", "odissi"], 2, seed=8)
 
 
 def test_a_part_of_a_fold_is_a_share_of_every_class_and_within_the_larger_part() -> None:
     labels = [0] * 60 + [1] * 30 + [2] * 20
     groups = [f"g{number // 2}" for number in range(110)]
-    [fold, *_] = deal_folds(labels, groups, ["a", "b", "c"], 5, 8)
+    [fold, *_] = make_folds(labels, groups, ["a", "b", "c"], 5, 8)
     quarter, half = (thin(fold, fraction, labels, groups, 8) for fraction in (0.25, 0.5))
     assert set(quarter.train) < set(half.train) < set(fold.train)
     assert (half.validation, half.held_out) == (fold.validation, fold.held_out)

@@ -54,7 +54,7 @@ def test_files_without_weights(tmp_path: Path, content: bytes | None, message: s
 def test_weights_out_of_reach_name_both_ways_out() -> None:
     # The tests run offline.
     with pytest.raises(
-        WeightsError, match=r"weights of resnet34 can't be fetched .*weights=FILE.safetensors, or .*pretrained=false"
+        WeightsError, match=r"weights of resnet34 can't be fetched .*weights=FILE, or .*pretrained=false"
     ):
         build_model("resnet34", 8, 64, True, None, 0.0)
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from drawings.places import PLACES, draw_place
 from model_folder.reference_features import Nearest, ReferenceFeatures
-from train.data import DatasetError
+from train.data import DatasetError, read_image
 from train.ood import judge_others, load_others, title_of
 from train.predictions import Predictions
 
@@ -31,7 +31,7 @@ def clutter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_of_pictures_needs_no_labels(clutter: Path) -> None:
     rows = load_others(str(clutter), "test")
     assert len(rows) == 14
-    assert rows[0]["image"].mode == "RGB"
+    assert read_image(rows, 0).mode == "RGB"
     assert set(rows["label"]) == {0}
     assert title_of(str(clutter)) == "clutter"
     assert title_of("user/birds") == "user/birds"

@@ -9,16 +9,14 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import datasets
 import gradio as gr
 import jinja2
-from PIL import Image, UnidentifiedImageError
 
 from files.errors import UserError
 from train.cleaner.decisions import Decision, DecisionLog
 from train.cleaner.label_issues import LabelIssue
 from train.cleaner.review import ANY, DECIDED, UNDECIDED, Filters, Progress, Review
-from train.data import image_bytes
+from train.data import DatasetError, read_image
 from train.folds import Pool
 from train.predictions import Predictions
 
@@ -34,7 +32,7 @@ class Showing:
     def __init__(self, pool: Pool, predictions: Predictions, review: Review) -> None:
         """Takes the pictures, what models say of each, and their order."""
         self.review, self.predictions = review, predictions
-        self.rows = pool.rows.cast_column("image", datasets.Image(decode=False))
+        self.rows = pool.rows
         self.facts = self.rows.remove_columns("image")
         # A page goes back and forth among few pictures.
         self._uri = lru_cache(256)(self._make_uri)
@@ -82,11 +80,10 @@ class Showing:
 
     def _make_uri(self, index: int, side: int) -> str | None:
         try:
-            with Image.open(io.BytesIO(image_bytes(self.rows[index]["image"]))) as picture:
-                small = picture.convert("RGB")
-                small.thumbnail((side, side))
-        except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+            small = read_image(self.rows, index, 2 * side)
+        except DatasetError:
             return None
+        small.thumbnail((side, side))
         file = io.BytesIO()
         small.save(file, "JPEG", quality=88)
         return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -16,7 +16,7 @@ from PIL import Image
 
 from model_folder.folder import INT8_ONNX, ONNX, WEIGHTS, ModelFolder
 from model_folder.onnx_session import ANSWERING, open_onnx
-from train.data import LabelledImages
+from train.data import LabelledImages, read_image
 from train.loaders import eval_transform
 
 FORMATS = "formats.json"
@@ -41,7 +41,7 @@ def write_formats(
     """
     rows = images.split("validation")
     chosen = np.unique(np.linspace(0, len(rows) - 1, _PICTURES).astype(int)).tolist()
-    pictures = [rows[index]["image"] for index in chosen]
+    pictures = [read_image(rows, index) for index in chosen]
     answering = {WEIGHTS: _through_timm(folder, data_config)}
     answering |= {name: _through_onnx(folder, name) for name in (ONNX, INT8_ONNX) if (folder.path / name).is_file()}
     seconds: dict[str, list[float]] = {name: [] for name in answering}

@@ -23,7 +23,7 @@ from model_folder.onnx_session import ANSWERING, ONNX_ERRORS, open_onnx
 from model_folder.reference_features import ReferenceFeatures, open_reference, scores_of
 from train.calibration import expected_error, reliability
 from train.compare import Difference, paired_difference
-from train.data import LabelledImages, groups_of
+from train.data import LabelledImages, groups_of, read_image
 from train.export.onnx_graph import quiet, raw_pixels_graph, write_parts
 from train.export.reference import choose_rows
 from train.loaders import eval_transform
@@ -317,7 +317,7 @@ def write_int8(
         return None
     rows, transform = images.split("train"), eval_transform(data_config)
     chosen = choose_rows(np.array(rows["label"]), _CALIBRATION_PICTURES).tolist()
-    pixels = [transform(rows[index]["image"]).unsqueeze(0).numpy() for index in chosen]
+    pixels = [transform(read_image(rows, index)).unsqueeze(0).numpy() for index in chosen]
     judged = images.split(SPLIT)
     labels, groups, reference = np.array(judged["label"]), groups_of(judged), open_reference(folder)
     properties = {entry.key: json.loads(entry.value) for entry in onnx.load(folder.path / ONNX).metadata_props}
@@ -349,7 +349,7 @@ def answers_of(folder: ModelFolder, name: str, rows: datasets.Dataset, reference
     session = open_onnx(folder, torch.get_num_threads(), name)
     probs, features = [], []
     for number in tqdm(range(len(rows)), desc=f"Answers of {name}", unit="picture", leave=False, delay=1):
-        image = np.asarray(rows[number]["image"].convert("RGB"))
+        image = np.asarray(read_image(rows, number))
         try:
             told = session.run(["probs", "features"], {"image": image}, ANSWERING)
         except ONNX_ERRORS as error:

@@ -1,6 +1,5 @@
 """The model folder: what `fit` leaves behind and `push` uploads, readable by timm and transformers alike."""
 
-import io
 import json
 import logging
 import re
@@ -13,7 +12,6 @@ import datasets
 import onnx
 import timm
 from huggingface_hub import hf_hub_download
-from PIL import Image
 from timm.models import save_for_hf
 from torch import nn
 
@@ -23,7 +21,7 @@ from hub.repo import RepoId, parse
 from model_folder.folder import CONFIG, ONNX, ModelFolder
 from train.calibration import calibrate
 from train.checkpoint import plain_disk_errors
-from train.data import LabelledImages, fingerprint, image_bytes
+from train.data import LabelledImages, fingerprint, read_image
 from train.export.card import card_name, license_of, write_card
 from train.export.formats import write_formats
 from train.export.int8 import write_int8
@@ -72,7 +70,6 @@ def write_examples(folder: Path, images: LabelledImages) -> list[Path]:
     rows = images.splits.get("test", images.splits["validation"])
     if "license" not in rows.column_names:
         return []
-    rows = rows.cast_column("image", datasets.Image(decode=False))
     written: dict[int, dict[str, str]] = {}
     for index, (label, license_id) in enumerate(zip(rows["label"], rows["license"], strict=True)):
         if label in written or license_id in _UNSHAREABLE:
@@ -83,10 +80,10 @@ def write_examples(folder: Path, images: LabelledImages) -> list[Path]:
         taken = {entry["file"] for entry in written.values()}
         file = f"{stem}.jpg" if f"{stem}.jpg" not in taken else f"{stem}-{label}.jpg"
         folder.mkdir(exist_ok=True)
-        with Image.open(io.BytesIO(image_bytes(row["image"]))) as picture:
-            fresh = picture.convert("RGB")
-            fresh.thumbnail((_EXAMPLE_SIDE, _EXAMPLE_SIDE))
-            fresh.save(folder / file, quality=90)
+        picture = read_image(rows, index, 2 * _EXAMPLE_SIDE)
+        picture.thumbnail((_EXAMPLE_SIDE, _EXAMPLE_SIDE))
+        picture.info.clear()
+        picture.save(folder / file, quality=90)
         origin = {key: row.get(key, "") for key in ("license", "author", "source_url")}
         written[label] = {"file": file, "label": images.label_names[label], **origin}
     if written:
@@ -146,6 +143,7 @@ def write_model_folder(
                         # Of a stream, nobody has asked.
                         "has_test": None if images.stream else "test" in images.splits,
                         "fingerprint": fingerprint(images.splits["train"]),
+                        "validation_drawn": images.validation_drawn,
                     },
                     "validation": {
                         "stage": best.stage,

@@ -16,7 +16,7 @@ from model_folder.folder import CONFIG, ModelFolder, ModelFolderError
 from model_folder.onnx_session import open_onnx
 from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
-from train.data import LabelledImages
+from train.data import LabelledImages, read_image
 from train.loaders import eval_transform
 
 TOLERANCE = 1e-5
@@ -86,7 +86,7 @@ def check_onnx(folder: Path, model: nn.Module, data_config: dict[str, Any], imag
         session = open_onnx(ModelFolder(str(folder), folder, config), torch.get_num_threads())
     except ModelFolderError as error:
         raise SelfCheckError(str(error)) from None
-    pictures = [picture.convert("RGB") for picture in _some_pictures(images)]
+    pictures = _some_pictures(images)
     pictures += _odd_sizes(pictures[0], data_config)
     transform, differences = eval_transform(data_config), []
     model = model.to("cpu").eval()
@@ -117,7 +117,7 @@ def check_reference(folder: Path) -> None:
 
 def _some_pictures(images: LabelledImages) -> list[Image.Image]:
     rows = images.split("validation")
-    return [rows[i]["image"] for i in np.unique(np.linspace(0, len(rows) - 1, _PICTURES).astype(int)).tolist()]
+    return [read_image(rows, i) for i in np.unique(np.linspace(0, len(rows) - 1, _PICTURES).astype(int)).tolist()]
 
 
 def _odd_sizes(picture: Image.Image, data_config: dict[str, Any]) -> list[Image.Image]:

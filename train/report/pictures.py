@@ -10,10 +10,10 @@ from pathlib import Path
 
 import datasets
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from files.atomic import atomic_write_text
-from train.data import image_bytes
+from train.data import read_image
 from train.predictions import Predictions
 
 FOLDER = "report"
@@ -74,18 +74,14 @@ class Pictures:
 
     def __init__(self, rows: datasets.Dataset) -> None:
         """Takes rows with `image`, and maybe `sha256`, `license`, `author` and `source_url`."""
-        self._rows = rows.cast_column("image", datasets.Image(decode=False))
+        self._rows = rows
 
     def open(self, index: int, side: int | None = None) -> Image.Image:
         """Returns a picture, upright RGB, its longer side at most `side` pixels where that is given."""
-        with Image.open(io.BytesIO(image_bytes(self._rows[index]["image"]))) as picture:
-            if side:
-                # A JPEG can be decoded at a half, a quarter or an eighth of its size.
-                picture.draft("RGB", (2 * side, 2 * side))
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
+        picture = read_image(self._rows, index, 2 * side if side else None)
         if side:
-            upright.thumbnail((side, side), Image.Resampling.LANCZOS)
-        return upright
+            picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return picture
 
     def file(self, index: int) -> str:
         """Returns the name of a picture's file, or the beginning of its sha256, or its row's number."""

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from train.abstention import SCORE
 from train.calibration import calibrate
-from train.data import LabelledImages, load_images
+from train.data import LabelledImages, load_images, read_image
 from train.export.model_folder import drop_model_args, write_examples
 from train.loaders import eval_transform
 from train.metrics import compute_metrics
@@ -121,7 +121,7 @@ def test_a_good_model_gets_a_threshold(dataset_folder: Path) -> None:
 def predict_features(model: torch.nn.Module, data_config: dict, rows: datasets.Dataset) -> torch.Tensor:
     transform = eval_transform(data_config)
     with torch.inference_mode():
-        images = torch.stack([transform(row["image"]) for row in rows])
+        images = torch.stack([transform(read_image(rows, index)) for index in range(len(rows))])
         return model.forward_head(model.forward_features(images), pre_logits=True).clone()
 
 

@@ -6,7 +6,6 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 import timm
@@ -14,7 +13,7 @@ from PIL import Image
 from sklearn.metrics.pairwise import cosine_distances
 
 from model_folder.reference_pictures import LIST
-from train.data import LabelledImages, load_images
+from train.data import LabelledImages, load_images, read_image
 from train.export.reference import choose_rows, look_at_training_pictures, write_reference
 from train.loaders import eval_transform
 from train.model import model_data_config
@@ -44,13 +43,13 @@ def test_features_are_those_of_the_plain_pictures(images: LabelledImages, model:
     reference = look_at_training_pictures(model, data_config, images)
     assert reference is not None
     assert (reference.features.dtype, reference.features.shape) == (np.float16, (48, model.num_features))
-    row = images.splits["train"][17]
-    picture = eval_transform(data_config)(row["image"]).unsqueeze(0)
+    rows = images.splits["train"]
+    picture = eval_transform(data_config)(read_image(rows, 17)).unsqueeze(0)
     expected = model.forward_head(model.forward_features(picture), pre_logits=True).detach().numpy()
     assert cosine_distances(expected, reference.features[17:18].astype(np.float32)) < 1e-5
     assert np.linalg.norm(reference.features.astype(np.float32), axis=1) == pytest.approx(1, abs=1e-3)
-    assert reference.told[17]["sha256"] == row["sha256"]
-    assert reference.told[17]["label"] == images.label_names[row["label"]]
+    assert reference.told[17]["sha256"] == rows[17]["sha256"]
+    assert reference.told[17]["label"] == images.label_names[rows[17]["label"]]
 
 
 def test_only_what_a_licence_lets_be_shared_is_copied_and_named(
@@ -98,7 +97,7 @@ def test_streams_and_odd_heads_go_without(
 def test_a_dataset_without_names_and_licences_has_labels_alone(
     images: LabelledImages, model: timm.models.ResNet
 ) -> None:
-    bare = images.splits["train"].select_columns(["image", "label"]).cast_column("image", datasets.Image())
+    bare = images.splits["train"].select_columns(["image", "label"])
     some = dataclasses.replace(images, splits={**images.splits, "train": bare})
     reference = look_at_training_pictures(model, model_data_config(model, 64, "squash"), some)
     assert reference is not None
