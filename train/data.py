@@ -16,12 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from huggingface_hub import DatasetCard, hf_hub_download
+from PIL import Image
 from tqdm.contrib.concurrent import thread_map
 
 from files.errors import UserError, explain, first_line
 from files.paths import check_no_glob
 from hub.errors import CLIENT_ERRORS, redact
 from hub.repo import RepoId, parse
+from pictures import RefusedError
+from pictures.decoding import decode
 
 DRAWINGS_TAG = "drawings"
 # What `datasets` says of a split whose files have no row.
@@ -207,6 +210,47 @@ def fingerprint(rows: datasets.Dataset) -> str:
 def image_bytes(image: dict[str, Any]) -> bytes:
     """Returns an undecoded picture's file, which a dataset holds itself or only points to."""
     return image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+
+
+def read_image(rows: datasets.Dataset, index: int, enough: int | None = None) -> Image.Image:
+    """Decodes the picture of a row.
+
+    Args:
+        rows: A split.
+        index: The row.
+        enough: Pixels of the shorter side that will do: see `pictures.decoding.decode`.
+
+    Returns:
+        Upright, RGB.
+
+    Raises:
+        DatasetError: It can't be decoded; names the split, the row and, where there is one, its sha256.
+    """
+    try:
+        image = rows[index]["image"]
+        if isinstance(image, Image.Image):
+            return image
+        return decode_image(image, enough)
+    except (OSError, SyntaxError, ValueError, RefusedError) as error:
+        sha256 = rows.select_columns(["sha256"])[index]["sha256"] if "sha256" in rows.column_names else ""
+        raise unreadable(f"row {index} of {rows.split}{sha256 and f', sha256 {sha256}'}", error) from None
+
+
+def decode_image(image: dict[str, Any] | None, enough: int | None = None) -> Image.Image:
+    """Decodes an undecoded picture, of a split or a stream.
+
+    Raises:
+        RefusedError: It can't be decoded.
+        OSError: There is none.
+    """
+    if image is None:
+        raise OSError("there is none")
+    return decode(image_bytes(image), enough, min_side=1).image
+
+
+def unreadable(which: str, error: Exception) -> DatasetError:
+    """Returns the error that a picture can't be decoded."""
+    return DatasetError(f"the picture of {which} can't be read ({first_line(error)}): remove it and build again")
 
 
 # All that training and its model card need to know of a row besides the picture.

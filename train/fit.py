@@ -121,7 +121,7 @@ def _train(recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: Lab
     accelerator.print(
         f"{recipe.architecture} from {recipe.start}, {recipe.image_size} px, on {accelerator.device}"
         f"{f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''}: "
-        f"{len(images.split('train'))} pictures to learn from, {len(parts.valid_loader.dataset)} to validate, "
+        f"{len(images.split('train'))} pictures to learn from, {len(parts.valid_loader.images)} to validate, "
         f"{len(images.label_names)} classes"
     )
     # Not before everything fits: a mistake leaves no folder behind that would be in the way of the next try.

@@ -7,8 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,22 +22,12 @@ from tqdm import tqdm
 
 from files.errors import UserError
 from model_folder.folder import ModelFolder, open_model_folder
-from train.augmentation import Augmentation, Augmenter, square_side, square_transform
 from train.checkpoint import Checkpoint, save_checkpoint
 from train.data import LabelledImages, groups_of
-from train.features import choose_l2, feature_sets
+from train.features import cached_features, choose_l2
 from train.hardware import keep_freed_memory, native_precision
 from train.history import EpochRecord, EpochTrace, Progress
-from train.loaders import (
-    EpochBatches,
-    PictureBatches,
-    TrainingImages,
-    TransformedImages,
-    eval_transform,
-    hash_seed,
-    make_loader,
-    make_sampler,
-)
+from train.loaders import EpochBatches, PictureBatches, hash_seed, make_train_batches, make_valid_batches
 from train.lr_finder import LRFinderResult, find_lr
 from train.model import (
     Classifier,
@@ -138,13 +127,12 @@ def make_parts(recipe: Recipe, accelerator: Accelerator, images: LabelledImages,
     model = from_main(lambda: start_model(recipe, images.label_names, resumed))
     model = synchronise_batchnorm(model).to(accelerator.device)
     data_config = model_data_config(model, recipe.image_size, recipe.crop_mode)
-    valid_images = TransformedImages(images.split("validation"), eval_transform(data_config))
     return Parts(
         model,
         data_config,
         make_objective(recipe, images),
         make_train_batches(recipe, accelerator, images, data_config),
-        accelerator.prepare(make_loader(valid_images, recipe.batch_size, recipe.num_workers)),
+        make_valid_batches(recipe, accelerator, images, data_config),
     )
 
 
@@ -183,34 +171,6 @@ def _preparation(former: ModelFolder) -> dict[str, Any]:
     return {key: former.config["pretrained_cfg"][key] for key in ("mean", "std", "interpolation")}
 
 
-def make_train_batches(
-    recipe: Recipe, accelerator: Accelerator, images: LabelledImages, data_config: dict[str, Any]
-) -> PictureBatches | StreamedBatches:
-    """Returns the training pictures as batches, augmented as the recipe says."""
-    rows, labels = images.split("train"), list(images.split("train")["label"])
-    largest = max(recipe.image_size, *recipe.image_sizes, 0)
-    square = square_transform(data_config, square_side(largest, recipe.min_scale))
-    draw = partial(make_augmentation(recipe).draw, recipe.crop_mode)
-    augmenter = Augmenter(data_config)
-    if images.stream is None:
-        pictures = TrainingImages(rows, square, draw, recipe.seed)
-        sampler = make_sampler(labels, recipe.seed, recipe.class_balance == "sampling")
-        loader = make_loader(pictures, recipe.batch_size, recipe.num_workers, sampler)
-        return PictureBatches(accelerator, loader, augmenter)
-    return StreamedBatches(
-        accelerator,
-        images.stream,
-        len(rows),
-        square,
-        draw,
-        augmenter,
-        recipe.seed,
-        recipe.batch_size,
-        recipe.num_workers,
-        recipe.shuffle_buffer,
-    )
-
-
 def hold_pictures(recipe: Recipe, parts: Parts, stop: StopRequest) -> None:
     """Decodes the training pictures once, if the recipe says so, they are not streamed and they fit.
 
@@ -218,13 +178,9 @@ def hold_pictures(recipe: Recipe, parts: Parts, stop: StopRequest) -> None:
         DatasetError: One can't be decoded.
         Stopped: A signal has asked for it.
     """
-    if recipe.cache_images and isinstance(parts.train_batches, PictureBatches):
-        parts.train_batches.hold(stop)
-
-
-def make_augmentation(recipe: Recipe) -> Augmentation:
-    """Returns how far the recipe lets training pictures be changed."""
-    return Augmentation(**{field.name: getattr(recipe, field.name) for field in fields(Augmentation)})
+    if recipe.cache_images:
+        parts.train_batches.cache(stop)
+        parts.valid_loader.cache(stop)
 
 
 def make_objective(recipe: Recipe, images: LabelledImages) -> Objective:
@@ -371,21 +327,11 @@ def prepare_lesson(
     """
     learner = set_learning(recipe, stage, parts.model)
     if not stage.views:
-        parts.train_batches.augmenter.side = stage.side(0)
+        parts.train_batches.resize(stage.side(0))
         hold_pictures(recipe, parts, stop)
         return Lesson(learner, parts.train_batches, parts.valid_loader, parts.objective, recipe.weight_decay)
     assert isinstance(parts.train_batches, PictureBatches), "the recipe has no views with a stream"
-    train, valid = feature_sets(
-        accelerator,
-        learner,
-        parts.train_batches,
-        parts.valid_loader.dataset,
-        stage.views,
-        recipe.batch_size,
-        recipe.num_workers,
-        folder,
-        stop,
-    )
+    train, valid = cached_features(accelerator, learner, parts.train_batches, parts.valid_loader, recipe, folder, stop)
     strength = recipe.feature_l2
     if strength == "auto":
         if "feature_l2" not in progress.found:
@@ -1014,7 +960,7 @@ def run_stage(
             epoch_seed = hash_seed(recipe.seed, stage.number, epoch) % 2**32
             trace, begun = begun or EpochTrace(stage.number, epoch + 1), None
             if not stage.views:
-                parts.train_batches.augmenter.side = stage.side(epoch)
+                parts.train_batches.resize(stage.side(epoch))
             train_batches.start(epoch_seed, trace.batches)
             keeper.begin(trace)
             watched = WatchedBatches(train_batches, keeper.wish, keeper.act)
