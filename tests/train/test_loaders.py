@@ -1,7 +1,6 @@
 import multiprocessing
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +40,6 @@ CONFIG = {
 @pytest.fixture(scope="module")
 def images(dataset_folder: Path) -> LabelledImages:
     return load_images(str(dataset_folder))
-
-
-@pytest.fixture
-def spawn() -> Iterator[None]:
-    """Starts processes anew instead of forking, as macOS and Windows do."""
-    method = multiprocessing.get_start_method(allow_none=True)
-    multiprocessing.set_start_method("spawn", force=True)
-    yield
-    multiprocessing.set_start_method(method, force=True)
 
 
 def _recipe(**settings: Any) -> Recipe:
