@@ -8,7 +8,7 @@ from accelerate.utils import set_seed
 from sklearn.linear_model import LogisticRegression
 
 from train.data import groups_of
-from train.features import Features, choose_l2, feature_sets
+from train.features import Features, cached_features, choose_l2
 from train.folds import Fold, Pool
 from train.predict import predict_alone
 from train.recipe import Recipe
@@ -34,10 +34,9 @@ def _of_fold(recipe: Recipe, pictures: Pool, fold: Fold) -> list[int]:
     stage = stages(recipe)[0]
     backbone = set_learning(recipe, stage, parts.model)
     with tempfile.TemporaryDirectory() as folder:
-        train, _ = feature_sets(
-            accelerator, backbone, parts.train_batches, parts.valid_loader.dataset, stage.views, recipe.batch_size,
-            recipe.num_workers, Path(folder), StopRequest(),
-        )  # fmt: skip
+        train, _ = cached_features(
+            accelerator, backbone, parts.train_batches, parts.valid_loader, recipe, Path(folder), StopRequest()
+        )
         rows = images.split("train")
         groups = groups_of(rows) or [str(number) for number in range(len(rows))]
         strength = recipe.feature_l2

@@ -1,4 +1,7 @@
-"""How strongly a classifier on frozen features is held back: what does best on pictures that it has not seen."""
+"""What a frozen backbone makes of the pictures, computed once: stage 1 then learns from features alone.
+
+And how strongly the classifier on them is held back: what does best on pictures that it has not seen.
+"""
 
 import hashlib
 import math
@@ -22,10 +25,11 @@ from tqdm import tqdm
 
 from files.atomic import atomic_write
 from files.errors import UserError
-from train.augmentation import Augmenter
-from train.loaders import PictureBatches, TrainingImages, Transform, TransformedImages, make_loader, make_sampler
+from train.data import read_image
+from train.loaders import Normalize, PictureBatches, TrainImages, TransformedImages, make_loader, make_sampler
 from train.model import FrozenBackbone
 from train.processes import from_main, stoppable
+from train.recipe import Recipe
 from train.stopping import StopRequest
 
 
@@ -33,119 +37,26 @@ class FeaturesError(UserError):
     """Features that can't be put on disk."""
 
 
-def write_features(file: Path, shape: tuple[int, int, int], parts: Iterator[torch.Tensor]) -> None:
-    """Writes an npy file as its parts come, in the main process; it appears by rename when it is whole.
-
-    Args:
-        file: Named after the split, up to a hyphen.
-        shape: Pictures, views, features.
-        parts: Float32 of shape (some pictures, views, features), the same ones in every process.
-
-    Raises:
-        FeaturesError: The disk is full or closed.
-    """
-    main = ExitStack()
-    draft = file
-
-    def begin() -> None:
-        nonlocal draft
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = main.enter_context(atomic_write(file))
-        with draft.open("wb") as opened:
-            np.lib.format.write_array_header_1_0(opened, {"descr": "<f4", "fortran_order": False, "shape": shape})
-
-    def add(values: torch.Tensor) -> None:
-        # Written, not mapped: a full disk is an error here, and the end of the process there.
-        with draft.open("ab") as opened:
-            opened.write(values.numpy().tobytes())
-
-    def in_main(work: Callable[[], None]) -> None:
-        with _one_line_errors(file, shape):
-            from_main(work)
-
-    title = f"features of {file.stem.partition('-')[0]}"
-    hidden = not PartialState().is_main_process
-    with main, tqdm(total=shape[0] * shape[1], desc=title, unit="view", disable=hidden) as bar:
-        in_main(begin)
-        for values in parts:
-            in_main(partial(add, values))
-            bar.update(len(values) * shape[1])
-        in_main(main.close)
-
-
-@contextmanager
-def _one_line_errors(file: Path, shape: tuple[int, int, int]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FeaturesError(
-            f"{error.strerror or error}: {4 * math.prod(shape) / 1e6:.0f} MB of features can't be written to "
-            f"{file.parent}: make room there, or lower feature_views, in another output_dir"
-        ) from error
-
-
-class ViewedImages(Dataset[tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], int]]):
-    """Pictures as they are judged, and as they are before they are changed, each with what happens to it how often."""
-
-    def __init__(self, plain: Transform, images: TrainingImages, count: int) -> None:
-        """Takes the evaluation transform, the pictures, and how many changed views of each are wanted."""
-        self.plain, self.images, self.count = plain, images, count
-
-    def __len__(self) -> int:
-        """Returns the number of pictures."""
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], int]:
-        """Returns float32 (3, height, width), uint8 (3, side, side) and float32 (count, 15), and the label.
-
-        Raises:
-            DatasetError: The picture can't be decoded.
-        """
-        image, label = self.images.image(index)
-        changes = [self.images.changes(image.width / image.height, index, view) for view in range(self.count)]
-        return (
-            self.plain(image),
-            self.images.square(image) if changes else torch.empty(0),
-            torch.stack(changes) if changes else torch.empty(0),
-        ), label
-
-
-def views_of(augmenter: Augmenter, plain: torch.Tensor, squares: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
-    """Returns plain pictures, their mirror images and their changed views.
-
-    Args:
-        augmenter: Makes the changed ones.
-        plain: Float32 of shape (batch, 3, height, width).
-        squares: uint8 of shape (batch, 3, side, side); unused where there are no changes.
-        changes: Float32 of shape (batch, count, 15), or empty.
-
-    Returns:
-        Float32 of shape (batch, 2 + count, 3, height, width).
-    """
-    views = [plain, plain.flip(-1)]
-    if changes.numel():
-        views += [augmenter(squares, drawn) for drawn in changes.unbind(1)]
-    return torch.stack(views, 1)
-
-
-# Pictures whose features are looked at together.
+# Pictures whose features are read together.
 _ROWS = 4096
 
 
 class Features(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Features of a split, float32 of shape (pictures, views, features), mapped from a file, and the labels."""
+    """Features of a split, mapped from a file, and its labels.
+
+    Attributes:
+        values: Float32 of shape (pictures, views, features).
+        labels: Int64 of shape (pictures,).
+    """
 
     def __init__(self, file: Path, labels: Sequence[int]) -> None:
-        """Maps what `cache_features` wrote; one label per picture."""
+        """Maps what `cached_features` wrote; one label per picture."""
         self.values = np.load(file, mmap_mode="r")
         self.labels = torch.tensor(labels)
 
     def __len__(self) -> int:
         """Returns the number of views of all pictures."""
         return self.values.shape[0] * self.values.shape[1]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Does nothing: a view is the same in every epoch."""
 
     def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns views as float32 of shape (batch, features), and their labels, int64 of shape (batch,).
@@ -188,95 +99,147 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def feature_sets(
+class ViewedImages(Dataset[torch.Tensor]):
+    """Several views of each picture of a split: the plain one, its mirror image, then augmented ones."""
+
+    def __init__(self, plain: TransformedImages, train: TrainImages | None, count: int) -> None:
+        """Takes the split as in evaluation, as in training where augmented views are wanted, and how many views."""
+        self.plain, self.train, self.count = plain, train, count
+
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+        return len(self.plain)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """Returns the views of a picture, uint8 of shape (views, height, width, 3).
+
+        Raises:
+            DatasetError: It can't be decoded.
+        """
+        if self.train is None or self.count <= 2:
+            plain = self.plain.pixels(index)
+            return torch.stack([plain, plain.flip(1)][: self.count])
+        # One decoded picture serves all of its views.
+        image = read_image(self.plain.rows, index)
+        plain, pixels = self.plain.transform(image), self.train.transform(image)
+        return torch.stack([
+            plain,
+            plain.flip(1),
+            *(self.train.augmented(pixels, index, view) for view in range(self.count - 2)),
+        ])  # fmt: skip
+
+
+def cached_features(
     accelerator: Accelerator,
     backbone: FrozenBackbone,
     train_batches: PictureBatches,
-    valid_images: TransformedImages,
-    views: int,
-    batch_size: int,
-    num_workers: int,
+    valid_batches: PictureBatches,
+    recipe: Recipe,
     folder: Path,
     stop: StopRequest,
 ) -> tuple[Features, Features]:
-    """Returns the features of train, several views per picture, and of validation, the plain one.
+    """Computes the features of train, `feature_views` of each picture, and of validation, of the plain views.
+
+    What an interrupted run has left of them is taken. Every process computes its share; the main one writes. A file
+    appears by rename when it is whole, and its name ends with a digest of the backbone's weights.
 
     Args:
         accelerator: Knows devices, processes and precision.
-        backbone: On the accelerator's device.
-        train_batches: The training pictures and how they are changed.
-        valid_images: With the evaluation transform, which also gives the plain views of the training pictures.
-        views: Views per training picture.
-        batch_size: Views that are looked at together, over all processes.
-        num_workers: Processes that decode pictures; 0 decodes in the main process.
+        backbone: On the accelerator's device; not prepared, for there is nothing to learn.
+        train_batches: The training pictures and how they are augmented.
+        valid_batches: The validation pictures; training pictures are prepared likewise for their plain views.
+        recipe: Gives views, batch size and workers.
         folder: Where the features go, on a disk that all processes see.
         stop: Whether a signal has asked for the end.
+
+    Returns:
+        Features of train and of validation.
 
     Raises:
         DatasetError: A picture can't be decoded.
         FeaturesError: The disk is full.
         Stopped: A signal has asked for it.
     """
-    images, augmenter = train_batches.images, train_batches.augmenter
-    found = []
-    for split, rows, count in (("train", images.rows, views), ("validation", valid_images.rows, 1)):
-        of_split = TrainingImages(rows, images.square, images.draw, images.seed)
-        viewed = ViewedImages(valid_images.transform, of_split, max(0, count - 2))
-        place = folder / split
-        found.append(
-            cache_features(accelerator, backbone, augmenter, viewed, count, batch_size, num_workers, place, stop)
-        )
-    train, valid = found
-    return train, valid
-
-
-def cache_features(
-    accelerator: Accelerator,
-    backbone: FrozenBackbone,
-    augmenter: Augmenter,
-    images: ViewedImages,
-    views: int,
-    batch_size: int,
-    num_workers: int,
-    place: Path,
-    stop: StopRequest,
-) -> Features:
-    """Computes the features of a split, or takes those that an interrupted run has left.
-
-    Every process computes its share; one writes them all down. The file appears by rename when it is whole, and
-    its name ends with a digest of the backbone's weights.
-
-    Args:
-        accelerator: Knows devices, processes and precision.
-        backbone: On the accelerator's device; not prepared, for there is nothing to learn.
-        augmenter: Makes the changed views.
-        images: The pictures.
-        views: How many: the plain one, then its mirror image, then changed ones.
-        batch_size: Views per step, over all processes.
-        num_workers: Processes that decode pictures; 0 decodes in the main process.
-        place: The file, on a disk that all processes see, less the end of its name.
-        stop: Whether a signal has asked for the end.
-    """
-    file = place.with_name(f"{place.name}-{_digest(backbone.model)}.npy")
-    if not from_main(file.exists):
-        # One decoded picture serves all of its views.
-        pictures = max(1, batch_size // (views * accelerator.num_processes)) * accelerator.num_processes
-        loader = accelerator.prepare(make_loader(images, pictures, num_workers))
-        shape = (len(images), views, backbone.num_features)
-        write_features(file, shape, _compute(accelerator, backbone, augmenter, stoppable(loader, stop), views))
-    return Features(file, images.images.rows["label"])
+    train: TrainImages = train_batches.images
+    valid: TransformedImages = valid_batches.images
+    # The views of pictures of the size that is judged, in an epoch that no stage has.
+    train_batches.resize(recipe.image_size)
+    train_batches.images.epoch[0] = 0
+    backbone.eval()
+    features = []
+    for split, images in (
+        ("train", ViewedImages(TransformedImages(train.rows, valid.transform), train, recipe.feature_views)),
+        ("validation", ViewedImages(valid, None, 1)),
+    ):
+        file = folder / f"{split}-{_digest(backbone.model)}.npy"
+        if not from_main(file.exists):
+            pictures = max(1, recipe.batch_size // (images.count * accelerator.num_processes))
+            loader = make_loader(
+                images,
+                pictures * accelerator.num_processes,
+                recipe.num_workers,
+                pin_memory=accelerator.device.type == "cuda",
+            )
+            values = _compute(
+                accelerator, backbone, train_batches.normalize, stoppable(accelerator.prepare(loader), stop)
+            )
+            _write(file, (len(images), images.count, backbone.num_features), values, f"features of {split}")
+        features.append(Features(file, images.plain.labels))
+    return features[0], features[1]
 
 
 def _compute(
-    accelerator: Accelerator, backbone: FrozenBackbone, augmenter: Augmenter, loader: Any, views: int
+    accelerator: Accelerator, backbone: FrozenBackbone, normalize: Normalize, batches: Any
 ) -> Iterator[torch.Tensor]:
     """Yields float32 of shape (pictures, views, features): every picture once, in the dataset's order."""
-    backbone.eval()
-    for (plain, squares, changes), _ in loader:
-        values = views_of(augmenter, plain, squares, changes)[:, :views]
+    for views in batches:
+        images = normalize(views.flatten(0, 1))
         with accelerator.autocast():
-            features = backbone.features(values.flatten(0, 1))
-        yield accelerator.gather_for_metrics(features.float().unflatten(0, (-1, views))).cpu()
+            values = backbone.features(images)
+        yield accelerator.gather_for_metrics(values.float().unflatten(0, views.shape[:2])).cpu()
+
+
+def _write(file: Path, shape: tuple[int, int, int], parts: Iterator[torch.Tensor], title: str) -> None:
+    """Writes an npy file in the main process as its parts come, the same ones in every process.
+
+    Raises:
+        FeaturesError: The disk is full or closed.
+    """
+    main = PartialState().is_main_process
+    with ExitStack() as stack, tqdm(total=shape[0] * shape[1], desc=title, unit="view", disable=not main) as bar:
+        draft: list[Path] = []
+
+        def begin() -> None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft.append(stack.enter_context(atomic_write(file)))
+            with draft[0].open("wb") as opened:
+                np.lib.format.write_array_header_1_0(opened, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+        def add(values: torch.Tensor) -> None:
+            # Written, not mapped: a full disk is an error here, and the end of the process there.
+            with draft[0].open("ab") as opened:
+                opened.write(values.numpy().tobytes())
+
+        def in_main(work: Callable[[], None]) -> None:
+            with _one_line_errors(file, shape):
+                from_main(work)
+
+        in_main(begin)
+        for values in parts:
+            in_main(partial(add, values))
+            bar.update(len(values) * shape[1])
+        in_main(stack.close)
+
+
+@contextmanager
+def _one_line_errors(file: Path, shape: tuple[int, int, int]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FeaturesError(
+            f"{error.strerror or error}: {4 * math.prod(shape) / 1e6:.0f} MB of features can't be written to "
+            f"{file.parent}: make room there, or lower feature_views, in another output_dir"
+        ) from error
 
 
 def _digest(model: Any) -> str:
@@ -347,17 +310,3 @@ def _best(values: np.ndarray, labels: np.ndarray, group: np.ndarray, folds: Stra
             probs = model.predict_proba(values[held_out, 0])
             losses[strength] += log_loss(labels[held_out], probs, labels=model.classes_, normalize=False)
     return min(losses, key=lambda strength: losses[strength])
-
-
-def cached_features(accelerator, backbone, train_batches, valid_batches, recipe, folder, stop):  # noqa
-    return feature_sets(
-        accelerator,
-        backbone,
-        train_batches,
-        valid_batches.dataset,
-        recipe.feature_views,
-        recipe.batch_size,
-        recipe.num_workers,
-        folder,
-        stop,
-    )

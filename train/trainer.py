@@ -32,7 +32,7 @@ from train.data import LabelledImages, groups_of
 from train.features import cached_features, choose_l2
 from train.hardware import keep_freed_memory, native_precision
 from train.history import TABLE_HEAD, EpochRecord, EpochTrace, Progress
-from train.loaders import EpochBatches, hash_seed, make_train_batches, make_valid_batches
+from train.loaders import EpochBatches, PictureBatches, hash_seed, make_train_batches, make_valid_batches
 from train.lr_finder import LRFinderResult, preserved, range_test
 from train.model import (
     Classifier,
@@ -457,6 +457,7 @@ class Trainer:
             if recipe.cache_images:
                 batches.cache(self.stop)
             return StageSetup(learner, batches, self.valid_batches, self.objective, recipe.weight_decay)
+        assert isinstance(batches, PictureBatches), "the recipe has no views with a stream"
         train, valid = cached_features(
             self.accelerator, learner, batches, self.valid_batches, recipe, folder or self.run.features, self.stop
         )

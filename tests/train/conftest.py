@@ -1,5 +1,6 @@
-"""What the tests of training share: a run that is interrupted."""
+"""What the tests of training share: a run that is interrupted, processes that are spawned."""
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,3 +25,12 @@ def interrupted_after(checkpoint: str) -> Iterator[None]:
         patch.setattr(keeper, "save_checkpoint", stop_after)
         with pytest.raises(KeyboardInterrupt):
             yield
+
+
+@pytest.fixture
+def spawn() -> Iterator[None]:
+    """Starts processes anew instead of forking, as macOS and Windows do."""
+    method = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(method, force=True)
