@@ -90,6 +90,12 @@ def open_model_folder(name: str, for_torch: bool = True) -> ModelFolder:
     return ModelFolder(name, folder, config, place.repo_id, folder.name)
 
 
+def learned_pictures(folder: ModelFolder) -> set[str]:
+    """Returns the first 16 hex digits of the SHA-256 of every training picture's name; empty where it is not kept."""
+    path = folder.path / "training_pictures.json"
+    return set(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else set()
+
+
 def check_downloads(snapshot: Path) -> None:
     """Compares downloaded LFS files with their checksums; the Hub's clients compare sizes only.
 

@@ -29,7 +29,8 @@ def some_predictions(label_names: list[str], labels: list[int], sha256: list[str
 def write_judged(folder: Path, split: str, predictions: Predictions, drawings: bool = False) -> dict[str, Any]:
     """Writes predictions.parquet and metrics.json; returns a config.json that goes with them."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder / "predictions.parquet", split, predictions)
+    judged = dataclasses.replace(predictions, splits=[split] * len(predictions.labels))
+    write_predictions(folder / "predictions.parquet", judged)
     before = Predictions([], predictions.labels, predictions.logits * TEMPERATURE, predictions.label_names)
     (folder / "metrics.json").write_text(
         json.dumps(

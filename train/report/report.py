@@ -109,7 +109,7 @@ def write_report(
         The page: `report/index.html` for the test split, `report/SPLIT.html` for another one.
     """
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))[split]
-    predictions = read_predictions(folder / "predictions.parquet")[split]
+    predictions = read_predictions(folder / "predictions.parquet", split)
     pictures = Pictures(images)
     chosen, to_explain = choose_shown(predictions, MOST_SHOWN), choose_pairs(predictions, _PAIRS)
     worst = np.argsort(-predictions.losses, kind="stable")[:_TOP_LOSSES].tolist()
