@@ -11,7 +11,8 @@ import numpy as np
 from model_folder.reference_features import Nearest
 from model_folder.reference_pictures import ReferencePicture
 from train.data import load_images
-from train.metrics import compute_metrics, wilson_interval
+from train.intervals import wilson_interval
+from train.metrics import compute_metrics
 from train.predictions import Predictions, write_predictions
 from train.report.report import write_report
 

@@ -176,7 +176,7 @@ def answers_of(run: Path, split: str) -> tuple[Path, Predictions]:
 
 
 def _fingerprint(folder: Path, split: str) -> str | None:
-    """Returns the fingerprint of the pictures and labels that a run was judged on, in their order, where it has one."""
+    """Returns the fingerprint of the pictures and labels that a run was judged on, where it states one."""
     return read_metrics(folder).get(split, {}).get("fingerprint")
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from files.atomic import atomic_write_text
 from model_folder.reference_pictures import ReferencePicture
-from train.metrics import wilson_interval
+from train.intervals import wilson_interval
 from train.predictions import Predictions, read_predictions
 from train.report import plots
 from train.report.grad_cam import Explained, ExplainedPair, NoMapError, explain
