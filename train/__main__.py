@@ -148,7 +148,6 @@ def evaluate(
     if compare:
         _compare(model, words or [])
         return
-    _announce_loading(f"{model} and what it is judged on")
     from accelerate import PartialState
 
     from train.evaluate import Evaluation
@@ -160,17 +159,9 @@ def evaluate(
         result = run_evaluate(model, settings)
     if PartialState().is_main_process:
         print(result.summary())
-        print(result.next_steps(settings.dataset))
-
-
-def _announce_loading(what: str) -> None:
-    """Announces on stderr what the next seconds are for: importing libraries takes most of them."""
-    if os.environ.get("RANK", "0") == "0":
-        print(f"Loading {what} ...", file=sys.stderr, flush=True)
 
 
 def _compare(first: str, words: list[str]) -> None:
-    _announce_loading("both runs")
     from train.compare import Comparison, compare
     from train.recipe import load_settings
 

@@ -16,9 +16,8 @@ from pydantic import Field
 
 from files.atomic import atomic_write_text, only_writer
 from files.errors import UserError
-from files.paths import command_line
 from model_folder.facts import read_metrics
-from model_folder.folder import WEIGHTS, learned_pictures
+from model_folder.folder import WEIGHTS, learned_pictures, picture_digest
 from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
 from train.abstention import stated_threshold
@@ -39,9 +38,9 @@ from train.predictions import (
     write_predictions,
 )
 from train.processes import check_processes, from_main, make_accelerator, once_per_node
-from train.recipe import Settings, cross_validate_command
+from train.recipe import Settings
 from train.report import plots
-from train.report.report import write_report
+from train.report.report import with_intervals, write_report
 
 
 class OutputError(UserError):
@@ -112,23 +111,30 @@ class EvaluationResult:
         return self.metrics[name]
 
     def summary(self) -> str:
-        """Returns the metrics as a table of classes and a few sentences."""
-        return summary(self.metrics, self.split)
-
-    def next_steps(self, dataset: str) -> str:
-        """Returns what a command line ends with: where the report is, and the next command."""
-        run = self.output_dir.parent
-        if (run / "recipe.yaml").exists() and not (run / "cross_validation.json").exists():
-            command = cross_validate_command(run / "recipe.yaml", dataset, run)
-        else:
-            command = command_line("python", "-m", "train", "push", self.model, "USER/NAME")
-        return f"Report: {self.report.resolve().as_uri()}\nNext: {command}"
+        """Returns the metrics as a table of classes and a few sentences, and where the report is."""
+        return f"{summary(self.metrics, self.split)}\nReport: {self.report.resolve().as_uri()}"
 
     def plot_confusion_matrix(self) -> Any:
-        """Returns a matplotlib figure: rows true, columns predicted."""
+        """Returns a matplotlib figure: counts and their share of the row; rows true, columns predicted."""
         counts, names = np.array(self.metrics["confusion_matrix"]), list(self.metrics["per_class"])
         title = f"{self.accuracy:.1%} of {self.metrics['pictures']} pictures right ({self.split})"
         return plots.plot_confusion_matrix(counts, names, title)
+
+    def plot_per_class(self) -> Any:
+        """Returns a matplotlib figure: recall of every class with its interval, and precision."""
+        return plots.plot_per_class(self.metrics["per_class"], f"Each class ({self.split})")
+
+    def plot_reliability(self) -> Any:
+        """Returns a matplotlib figure: how often the model is right over how sure it is."""
+        before = (self.metrics["calibrated_from"] or {}).get("reliability", [])
+        after = with_intervals(self.metrics["reliability"])
+        return plots.plot_reliability(after, before, f"Reliability ({self.split})")
+
+    def plot_risk_coverage(self) -> Any:
+        """Returns a matplotlib figure: accuracy over the share of pictures that are answered, the surest first."""
+        reject = self.metrics["reject"] if self.metrics["reject"]["answered"] else None
+        points = with_intervals(self.metrics["risk_coverage"])
+        return plots.plot_risk_coverage(points, reject, f"Accuracy when it may abstain ({self.split})")
 
     def __repr__(self) -> str:
         """Names the model, the split and the two numbers."""
@@ -250,10 +256,10 @@ def count_learned(sha256: list[str], learned: set[str]) -> int | None:
 
     Args:
         sha256: Names of the pictures; empty strings where they have none.
-        learned: Of the training pictures, the first 16 hex digits of the SHA-256 of their names.
+        learned: Training pictures, by `picture_digest`.
     """
-    hashes = [hashlib.sha256(name.encode()).hexdigest()[:16] for name in sha256 if name]
-    return len(learned.intersection(hashes)) if learned and hashes else None
+    digests = [picture_digest(name) for name in sha256 if name]
+    return sum(digest in learned for digest in digests) if learned and digests else None
 
 
 def summary(metrics: dict[str, Any], split: str) -> str:

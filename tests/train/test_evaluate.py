@@ -1,5 +1,4 @@
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
+from model_folder.folder import LEARNED, picture_digest
 from model_folder.reference_features import Nearest, ReferenceFeatures
 from train.data import EmptySplitError, as_numbered, fingerprint, load_images, split_for_model
 from train.evaluate import Evaluation, count_learned, evaluate, summary
@@ -130,13 +130,7 @@ def test_what_it_returns_is_at_hand_in_a_notebook(model_folder: Path, dataset_fo
     assert result.report == folder / "report" / "validation.html"
     assert "validation accuracy" in result._repr_html_()
     assert result.metrics.keys() == json.loads((folder / "metrics.json").read_text())["validation"].keys()
-    assert result.next_steps("dances") == (
-        f"Report: {result.report.resolve().as_uri()}\nNext: python -m train push {folder} USER/NAME"
-    )
-    (tmp_path / "recipe.yaml").write_text("init_from: runs/zero/model\n")
-    assert result.next_steps("dances").endswith(
-        f"train cross-validate {tmp_path / 'recipe.yaml'} dataset=dances output_dir={tmp_path} init_from=none"
-    )
+    assert result.summary().endswith(f"\nReport: {result.report.resolve().as_uri()}")
 
 
 def test_pictures_that_the_model_learned_from_are_counted(
@@ -145,14 +139,14 @@ def test_pictures_that_the_model_learned_from_are_counted(
     folder = shutil.copytree(model_folder, tmp_path / "model")
     splits = load_images(str(dataset_folder)).splits
     names = [*splits["train"]["sha256"], *splits["test"]["sha256"][:3]]
-    hashes = [hashlib.sha256(name.encode()).hexdigest()[:16] for name in names]
-    (folder / "training_pictures.json").write_text(json.dumps(hashes))
+    digests = sorted(map(picture_digest, names))
+    (folder / LEARNED).write_text("".join(f"{digest}\n" for digest in digests))
     words = {"dataset": str(dataset_folder), "num_workers": 0}
     result = evaluate(str(folder), **words)
     assert json.loads((folder / "metrics.json").read_text())["test"]["learned_pictures"] == 3
     assert "3 of these 8 pictures are among those that the model learned from: the figures are too" in result.summary()
     assert evaluate(str(folder), **words, split="validation")["learned_pictures"] == 0
-    assert count_learned(["", ""], set(hashes)) is None
+    assert count_learned(["", ""], set(digests)) is None
     assert count_learned(names, set()) is None
 
 

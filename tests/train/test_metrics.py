@@ -67,7 +67,7 @@ def test_near_duplicates_widen_every_interval() -> None:
         intervals += [row["recall_interval"] for row in metrics["per_class"].values()]
         return np.diff(intervals).ravel()
 
-    np.testing.assert_allclose(widths(grouped), widths(alone), atol=0.02)
+    np.testing.assert_allclose(widths(grouped), widths(alone), atol=0.06)
     assert (widths(ignored) < 0.6 * widths(grouped)).all()
     assert grouped["bootstrap"]["over"] == "groups of near-duplicates"
     assert (grouped["bootstrap"]["groups"], ignored["bootstrap"]["groups"]) == (40, 400)
@@ -182,8 +182,8 @@ class TestFolds:
         truth, answer = np.array([0, 1, 2] * 10), np.array([0, 1, 2] * 7 + [1, 2, 0] * 3)
         once = score_of(_answers(truth, answer, 3))
         four = score_of(_answers(np.tile(truth, 4), np.tile(answer, 4), 3, np.tile(np.arange(30), 4)))
-        assert four.macro_f1_interval == pytest.approx(once.macro_f1_interval, abs=0.01)
-        assert four.accuracy_interval == pytest.approx(once.accuracy_interval, abs=0.01)
+        assert four.macro_f1_interval == pytest.approx(once.macro_f1_interval, abs=0.02)
+        assert four.accuracy_interval == pytest.approx(once.accuracy_interval, abs=0.02)
 
     def test_a_class_that_a_fold_lacks_does_not_count_there(self) -> None:
         predictions = replace(_answers(np.arange(3), np.arange(3), 3), folds=np.array([1, 1, 2]))

@@ -170,21 +170,22 @@ def draw_charts(folder: Path, split: str, metrics: dict[str, Any], label_names: 
     before = (metrics.get("calibrated_from") or {}).get("reliability", [])
     plots.plot_reliability(
         charts["reliability"],
-        _with_intervals(metrics["reliability"]),
+        with_intervals(metrics["reliability"]),
         before,
         f"Is it as sure as it is right? ({split})",
     )
     reject = metrics.get("reject") or {}
     plots.plot_risk_coverage(
         charts["risk_coverage"],
-        _with_intervals(metrics["risk_coverage"]),
+        with_intervals(metrics["risk_coverage"]),
         reject if reject.get("answered") else None,
         f"Right, when it may abstain ({split})",
     )
     return charts
 
 
-def _with_intervals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_intervals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows with `accuracy` and `pictures`, and the interval of the accuracy."""
     return [
         {**row, "accuracy_interval": wilson_interval(round(row["accuracy"] * row["pictures"]), row["pictures"])}
         for row in rows
