@@ -22,7 +22,7 @@ from train.cleaner.label_issues import label_quality
 from train.data import load_images
 from train.folds import pool
 from train.predict import load_model, predict
-from train.predictions import Predictions, read_out_of_fold
+from train.predictions import FOLDS, Predictions, read_predictions
 from train.processes import make_accelerator
 
 # Without turns and changes of light a model learns the drawings in half the time.
@@ -52,7 +52,8 @@ def main(words: list[str] | None = None) -> None:
         run("train", "fit", *settings, f"output_dir={final}", "resume_from_checkpoint=true")
 
     pictures = pool(load_images(str(dances)))
-    unseen = in_order(read_out_of_fold(options.work / "folds" / "predictions.parquet"), pictures, "remove --work")
+    answers = read_predictions(options.work / "folds" / "predictions.parquet", FOLDS)
+    unseen = in_order(answers, pictures, "choose another folder with --work")
     model, _ = load_model(str(final / "model"))
     seen = predict(make_accelerator("no"), model, pictures.rows, batch_size=32, num_workers=0)
     print(table(unseen, seen, truth, options.share))
@@ -94,7 +95,7 @@ def table(unseen: Predictions, seen: Predictions, truth: dict[str, str], share: 
     right = np.array([unseen.label_names.index(truth.get(n, unseen.label_names[y])) for n, y in named])
     lines = [
         f"{len(planted)} pictures, {planted.sum()} of them with a planted label; out of fold "
-        f"{(unseen.logits.argmax(1) == right).mean():.1%} are given their right label.",
+        f"{(unseen.answers == right).mean():.1%} are given their right label.",
         "",
         f"| planted labels among the worst | {share:.0%} | 95 % interval | {2 * share:.0%} |",
         "|---|--:|--:|--:|",

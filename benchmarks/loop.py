@@ -25,7 +25,7 @@ from scipy.stats import binomtest
 from benchmarks.label_noise import noisy_sample, run
 from benchmarks.sides import ROOT
 from train.cleaner.decisions import Decision, DecisionLog
-from train.metrics import wilson_interval
+from train.intervals import wilson_interval
 
 _NOISE = 0.05
 # Small, and without turns and changes of light, a model learns the drawings in half the time.

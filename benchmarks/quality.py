@@ -31,7 +31,7 @@ from benchmarks.sides import ROOT, export_images, fastai_python, run_side
 from train.data import load_images
 from train.folds import Fold, Pool, make_folds, pool
 from train.intervals import wilson_interval
-from train.predictions import read_out_of_fold
+from train.predictions import FOLDS, read_predictions
 from train.recipe import Recipe, load_settings
 
 RESAMPLES = 2000
@@ -110,7 +110,7 @@ def ours(options: argparse.Namespace, dataset: Path) -> dict[str, list[list[int]
     for side, file in (("ours, stage 1", "predictions-stage1.parquet"), ("ours", "predictions.parquet")):
         files = [run / "folds" / f"fold{number}" / file for number in range(1, options.folds + 1)]
         if all(path.exists() for path in files):
-            found[side] = [read_out_of_fold(path).predictions.logits.argmax(1).tolist() for path in files]
+            found[side] = [read_predictions(path, FOLDS).answers.tolist() for path in files]
     return found
 
 

@@ -150,7 +150,7 @@ def write_doubts(dataset: Path, run: Path) -> list[str]:
 
     from train.data import load_images
     from train.folds import pool
-    from train.predictions import OutOfFold, Predictions, write_out_of_fold
+    from train.predictions import Predictions, write_predictions
 
     pictures = pool(load_images(str(dataset)))
     labels, names = np.array(pictures.labels), pictures.images.label_names
@@ -160,11 +160,11 @@ def write_doubts(dataset: Path, run: Path) -> list[str]:
     said[doubted] = (labels[doubted] + 1) % len(names)
     logits[np.arange(len(labels)), said] += 6 - np.arange(len(labels)) / len(labels)
     logits[doubted, labels[doubted]] -= 4 - np.arange(len(doubted)) / len(doubted)
-    predictions = Predictions(pictures.sha256, labels, logits.astype(np.float32), names)
-    run.mkdir(parents=True)
-    write_out_of_fold(
-        run / "predictions.parquet", OutOfFold(predictions, pictures.splits, np.arange(len(labels)) % 5 + 1)
-    )
+    predictions = Predictions(
+        pictures.sha256, labels, logits.astype(np.float32), names,
+        splits=pictures.splits, folds=np.arange(len(labels)) % 5 + 1,
+    )  # fmt: skip
+    write_predictions(run / "predictions.parquet", predictions)
     return [pictures.sha256[index] for index in sorted(doubted, key=lambda index: -predictions.losses[index])]
 
 

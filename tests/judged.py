@@ -11,7 +11,8 @@ import numpy as np
 from model_folder.reference_features import Nearest
 from model_folder.reference_pictures import ReferencePicture
 from train.data import load_images
-from train.metrics import compute_metrics, wilson_interval
+from train.intervals import wilson_interval
+from train.metrics import compute_metrics
 from train.predictions import Predictions, write_predictions
 from train.report.report import write_report
 
@@ -29,7 +30,8 @@ def some_predictions(label_names: list[str], labels: list[int], sha256: list[str
 def write_judged(folder: Path, split: str, predictions: Predictions, drawings: bool = False) -> dict[str, Any]:
     """Writes predictions.parquet and metrics.json; returns a config.json that goes with them."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder / "predictions.parquet", split, predictions)
+    judged = dataclasses.replace(predictions, splits=[split] * len(predictions.labels))
+    write_predictions(folder / "predictions.parquet", judged)
     before = Predictions([], predictions.labels, predictions.logits * TEMPERATURE, predictions.label_names)
     (folder / "metrics.json").write_text(
         json.dumps(

@@ -109,19 +109,18 @@ def cross_validate(
     # Imported first: a recipe with folds is a recipe.
     from train.cross_validate import CrossValidation
     from train.cross_validate import cross_validate as run_cross_validate
-    from train.metrics import summary
     from train.recipe import load_settings
     from train.stopping import Stopped, stopping_at_once
 
     settings = load_settings(CrossValidation, recipe, words)
     try:
         with stopping_at_once():
-            scores = run_cross_validate(settings)
+            result = run_cross_validate(settings)
     except Stopped:
         command = command_line("python", "-m", "train", "cross-validate", recipe, *words)
         print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
         raise
-    print(summary(scores))
+    print(result.summary())
     print("Next:", command_line("python", "-m", "train", "clean", settings.output_dir, f"dataset={settings.dataset}"))
 
 
@@ -151,15 +150,15 @@ def evaluate(
         return
     from accelerate import PartialState
 
-    from train.evaluate import Evaluation, summary
+    from train.evaluate import Evaluation
     from train.evaluate import evaluate as run_evaluate
     from train.recipe import load_settings
 
     settings = load_settings(Evaluation, None, words or [])
     with _quiet_about_lost_processes():
-        metrics = run_evaluate(model, settings)
+        result = run_evaluate(model, settings)
     if PartialState().is_main_process:
-        print(summary(metrics, settings.split))
+        print(result.summary())
 
 
 def _compare(first: str, words: list[str]) -> None:

@@ -1,8 +1,6 @@
-"""The story of `train clean`: doubtful labels of train and validation are listed, and shown to a person to decide."""
+"""The story of `train clean`: doubtful labels of train and validation are listed, and a person decides about them."""
 
 import csv
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +12,17 @@ from train.cleaner.label_issues import LabelIssue, expected_issues, rank_label_i
 from train.cleaner.review import Review
 from train.data import LabelledImages, load_images
 from train.folds import Pool, pool
-from train.predictions import OutOfFold, Predictions, read_out_of_fold
-from train.recipe import Settings
+from train.predictions import FOLDS, Predictions, PredictionsError, fit_to, read_predictions
+from train.recipe import Settings, cross_validate_command
 from train.run_folder import RunFolder
 
-_SHOWN = 10
+_LISTED = 10
 # Files of a dataset folder that name pictures which are not, or no longer, among its rows.
 _REMEMBERED = ("splits.csv", "rejected.csv")
 
 
 class CleaningError(UserError):
-    """A run without out-of-fold predictions, or with some that are not of this dataset."""
+    """A run without out-of-fold predictions, or with some on other classes."""
 
 
 class Cleaning(Settings):
@@ -32,15 +30,15 @@ class Cleaning(Settings):
 
     Attributes:
         dataset: Dataset folder or Hub id.
+        corrections: The file that decisions go to; default: corrections.csv in the run's folder.
         image_column: Name of its image column; by default `image`, or the only one there is.
         label_column: Name of its label column; by default `label`, or the only one of class labels.
-        corrections: The file that decisions go to; default: corrections.csv in the run's folder.
     """
 
     dataset: str
+    corrections: Path | None = None
     image_column: str | None = None
     label_column: str | None = None
-    corrections: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Doubts:
 
     Attributes:
         pictures: Train and validation.
-        predictions: What models that had not learned from them say, in the order of `pictures`.
+        predictions: Out-of-fold answers, in the order of `pictures`.
         issues: All of them, the most doubtful first.
         expected: How many labels are wrong by cleanlab's estimate.
         log: What people have decided.
@@ -74,12 +72,13 @@ def find_doubts(folder: Path, settings: Cleaning) -> Doubts:
             decisions are not about it.
     """
     run = RunFolder(folder)
-    if not run.out_of_fold.exists():
-        recipe = str(run.recipe) if run.recipe.exists() else "RECIPE"
-        raise CleaningError(
-            f"{folder} has no out-of-fold predictions: make them with {_cross_validate(recipe, folder, settings)}"
-        )
-    answers = read_out_of_fold(run.out_of_fold)
+    recipe = run.recipe if run.recipe.exists() else None
+    try:
+        predictions = read_predictions(run.out_of_fold, FOLDS)
+    except PredictionsError as error:
+        fault = str(error) if run.out_of_fold.exists() else f"{folder} has no out-of-fold predictions"
+        command = cross_validate_command(recipe, settings.dataset, folder)
+        raise CleaningError(f"{fault}: make them with {command}") from None
     images = load_images(
         settings.dataset, image_column=settings.image_column, label_column=settings.label_column, validation=0
     )
@@ -87,42 +86,37 @@ def find_doubts(folder: Path, settings: Cleaning) -> Doubts:
     check_known(log, images)
     pictures = pool(images)
     predictions = in_order(
-        answers, pictures, f"make them anew with {_cross_validate('RECIPE', Path('NEW_RUN'), settings)}"
+        predictions,
+        pictures,
+        f"make them anew with {cross_validate_command(recipe, settings.dataset, Path('NEW_RUN'))}",
     )
-    issues = rank_label_issues(predictions, pictures.splits)
+    issues = rank_label_issues(predictions)
     write_label_issues(run.label_issues, issues)
     return Doubts(pictures, predictions, issues, expected_issues(predictions), log)
 
 
-def in_order(answers: OutOfFold, pictures: Pool, advice: str) -> Predictions:
-    """Returns the predictions of a pool's pictures, in its order.
+def in_order(predictions: Predictions, pictures: Pool, remedy: str) -> Predictions:
+    """Returns out-of-fold answers to a pool's pictures, in its order.
 
     Raises:
-        CleaningError: They are of other pictures, labels or splits; says how many, and ends with `advice`.
+        CleaningError: They are about other classes; ends with `remedy`.
+        PredictionsError: They are of other pictures or labels; says how many.
     """
-    given, name = answers.predictions, pictures.images.name
-    if given.label_names != pictures.images.label_names:
+    names, images = predictions.label_names, pictures.images
+    if names != images.label_names:
         raise CleaningError(
-            f"the out-of-fold predictions are about {', '.join(given.label_names)}, and {name} has "
-            f"{', '.join(pictures.images.label_names)}: {advice}"
+            f"the out-of-fold predictions are about {', '.join(names)}, and {images.name} has "
+            f"{', '.join(images.label_names)}: {remedy}"
         )
-    row_of = {
-        (sha256, split): row for row, (sha256, split) in enumerate(zip(given.sha256, answers.splits, strict=True))
-    }
-    keys = list(zip(pictures.sha256, pictures.splits, strict=True))
-    missing = sum(key not in row_of for key in keys)
-    gone = len(row_of.keys() - set(keys))
-    labels = np.array(pictures.labels)
-    changed = sum(
-        key in row_of and given.labels[row_of[key]] != label for key, label in zip(keys, labels, strict=True)
+    return fit_to(
+        predictions,
+        pictures.sha256,
+        [names[label] for label in pictures.labels],
+        f"the out-of-fold predictions and {images.name} as it is now",
+        remedy,
+        pictures.splits,
+        pictures.groups,
     )
-    if missing or gone or changed:
-        raise CleaningError(
-            f"the out-of-fold predictions are not of {name} as it is now ({missing} of its {len(keys)} pictures have "
-            f"none, {changed} have another label there, {gone} are gone): {advice}"
-        )
-    order = [row_of[key] for key in keys]
-    return Predictions(pictures.sha256, labels, given.logits[order], given.label_names)
 
 
 def check_known(log: DecisionLog, images: LabelledImages) -> None:
@@ -142,7 +136,7 @@ def check_known(log: DecisionLog, images: LabelledImages) -> None:
     if unknown := [sha256 for sha256 in decided if sha256 not in known]:
         raise CorrectionsError(
             f"{log.path} decides about {len(unknown)} pictures that {images.name} does not know ({unknown[0][:12]}"
-            f"{', ...' * (len(unknown) > 1)}): remove their lines, or choose another file with corrections=FILE"
+            f"{', ...' * (len(unknown) > 1)}): choose another file with corrections=FILE"
         )
 
 
@@ -153,18 +147,17 @@ def open_cleaner(folder: Path, settings: Cleaning, doubts: Doubts) -> None:
         CleaningError: The port that GRADIO_SERVER_PORT asks for is taken.
     """
     # Not before it is needed: without a browser nobody should wait for it.
-    from train.cleaner.page import Cleaner, Showing, serve
+    from train.cleaner.page import Cleaner, Rendering, serve
 
     pictures = doubts.pictures
     review = Review(doubts.issues, pictures.groups, doubts.expected)
-    images = pictures.images
     cleaner = Cleaner(
-        title=images.title,
+        title=pictures.images.title,
         dataset=settings.dataset,
         run=folder,
-        label_names=images.label_names,
+        label_names=pictures.images.label_names,
         review=review,
-        showing=Showing(pictures, doubts.predictions, review),
+        rendering=Rendering(pictures, doubts.predictions, review),
         log=doubts.log,
     )
     serve(cleaner)
@@ -172,20 +165,15 @@ def open_cleaner(folder: Path, settings: Cleaning, doubts: Doubts) -> None:
 
 def summary(doubts: Doubts, path: Path) -> str:
     """Returns what `clean` prints: the most doubtful labels."""
-    worst: Sequence[LabelIssue] = doubts.issues[:_SHOWN]
     width = max(map(len, [*doubts.predictions.label_names, "suggested"]))
     lines = [f"{'sha256':12}  {'split':10}  {'label':{width}}  {'suggested':{width}}  score"]
-    lines += [f"{i.sha256[:12]}  {i.split:10}  {i.label:{width}}  {i.suggested:{width}}  {i.score:.3f}" for i in worst]
+    lines += [
+        f"{issue.sha256[:12]}  {issue.split:10}  {issue.label:{width}}  {issue.suggested:{width}}  {issue.score:.3f}"
+        for issue in doubts.issues[:_LISTED]
+    ]
     lines.append(f"{path}: {len(doubts.issues)} pictures of train and validation, the most doubtful label first")
-    agree = np.mean([issue.label == issue.suggested for issue in doubts.issues])
     lines.append(
         f"By cleanlab's estimate {doubts.expected} labels are wrong. It is as good as the models, which give "
-        f"{agree:.1%} of the pictures the label that they have."
+        f"{np.mean(doubts.predictions.right):.1%} of the pictures the label that they have."
     )
     return "\n".join(lines)
-
-
-def _cross_validate(recipe: str, folder: Path, settings: Cleaning) -> str:
-    return shlex.join(
-        ["python", "-m", "train", "cross-validate", recipe, f"dataset={settings.dataset}", f"output_dir={folder}"]
-    )

@@ -8,13 +8,35 @@ import numpy as np
 from scipy.stats import binomtest
 
 from files.errors import UserError
+from files.paths import command_line
 from model_folder.facts import read_metrics
-from train.data import groups_of, load_images
-from train.intervals import bootstrap_interval, wilson_interval
-from train.predictions import PredictionsError, read_split
+from train.data import as_numbered, groups_of, load_images
+from train.folds import pool
+from train.intervals import bootstrap_interval, share_interval
+from train.predictions import FOLDS, Predictions, PredictionsError, fit_to, names_of, read_predictions
 from train.recipe import Settings
 
 _LEVEL = 0.05
+_FILE = "predictions.parquet"
+
+
+class ComparisonError(UserError):
+    """Two runs that can't be compared."""
+
+
+class Comparison(Settings):
+    """What to compare on.
+
+    Attributes:
+        split: Which split of both runs' predictions. "folds" compares the answers of two cross-validations: to every
+            picture of train and validation, each run's is that of its model that had not learned from it.
+        dataset: The dataset folder or Hub id that both were judged on: gives its groups of near-duplicates to
+            predictions of an earlier version, which state none. Without groups every picture counts for itself, and
+            the intervals are too narrow.
+    """
+
+    split: str = "test"
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,8 +49,8 @@ class Difference:
         over: "groups of near-duplicates" or "pictures".
         only_first: Pictures that only the first is right on.
         only_second: Pictures that only the second is right on.
-        p_value: Of McNemar's exact test (McNemar 1947): how often chance alone would part two models that are as
-            good as each other at least so unevenly.
+        p_value: Of McNemar's exact test (McNemar 1947): how often two models that are equally good would differ at
+            least so unevenly.
     """
 
     value: float
@@ -57,7 +79,9 @@ class Difference:
         return f"{better} is better, and by more than chance explains."
 
 
-def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None) -> Difference:
+def paired_difference(
+    first: np.ndarray, second: np.ndarray, groups: Sequence[object] | np.ndarray | None
+) -> Difference:
     """Compares two models picture by picture.
 
     Args:
@@ -67,58 +91,20 @@ def paired_difference(first: np.ndarray, second: np.ndarray, groups: Sequence[st
     """
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     gains = second.astype(int) - first.astype(int)
-    sums = np.stack([gains, np.ones_like(gains)], axis=1)
     low, high = bootstrap_interval(
-        sums, groups if groups is not None else range(len(gains)), lambda drawn: drawn[:, 0] / drawn[:, 1]
+        np.stack([gains, np.ones_like(gains)], axis=1),
+        groups if groups is not None else range(len(gains)),
+        lambda drawn: drawn[:, 0] / drawn[:, 1],
     )
-    parted = only_first + only_second
+    differing = only_first + only_second
     return Difference(
         float(gains.mean()),
         (max(low, -1.0), min(high, 1.0)),
         "pictures" if groups is None else "groups of near-duplicates",
         only_first,
         only_second,
-        float(binomtest(only_second, parted).pvalue) if parted else 1.0,
+        float(binomtest(only_second, differing).pvalue) if differing else 1.0,
     )
-
-
-_FILE = "predictions.parquet"
-
-
-class ComparisonError(UserError):
-    """Two runs that can't be compared."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """A run's answers on a split, ordered by sha256.
-
-    Attributes:
-        name: The run.
-        sha256: Of every picture; empty strings where the dataset has none.
-        truth: The name of every picture's class.
-        right: Whether the run named it, bool of shape (pictures,).
-        fingerprint: Of pictures and labels in their order, where metrics.json has one.
-    """
-
-    name: str
-    sha256: list[str]
-    truth: np.ndarray
-    right: np.ndarray
-    fingerprint: str | None
-
-
-class Comparison(Settings):
-    """What to compare on.
-
-    Attributes:
-        split: Which split of both runs' predictions.
-        dataset: The dataset folder or Hub id that both were judged on: its groups of near-duplicates widen the
-            interval of the difference as they should. Without it every picture counts for itself.
-    """
-
-    split: str = "test"
-    dataset: str | None = None
 
 
 def compare(first: Path, second: Path, settings: Comparison) -> str:
@@ -133,93 +119,89 @@ def compare(first: Path, second: Path, settings: Comparison) -> str:
         Both accuracies with their intervals, their difference with its own, and what it is worth, in words.
 
     Raises:
-        ComparisonError: They were judged on different pictures, or on other labels of these.
-        PredictionsError: One was not judged on this split, or its predictions can't be read.
+        ComparisonError: Their pictures have no names, and can't be shown to be the same.
+        PredictionsError: One was not judged on this split, they were judged on other pictures or labels, or the
+            predictions can't be read.
         DatasetError: The dataset can't be used.
     """
-    split = settings.split
-    one, other = answers_of(first, split), answers_of(second, split)
-    check_same_pictures(one, other, split)
-    groups = groups_in(settings.dataset, split, one.sha256) if settings.dataset else None
-    return report(one, other, paired_difference(one.right, other.right, groups), split)
-
-
-def answers_of(run: Path, split: str) -> Answers:
-    """Returns a run's answers, from the folder itself or from its model folder.
-
-    Raises:
-        PredictionsError: It was not judged on this split.
-    """
-    folder = next((place for place in (run, run / "model") if (place / _FILE).is_file()), None)
-    if folder is None:
-        raise PredictionsError(f"{run} has no {_FILE}: judge it first, with python -m train evaluate")
-    predictions = read_split(folder / _FILE, split)
-    names = np.array(predictions.sha256)
-    # Datasets without the column keep their order, and are known by their fingerprint.
-    order = np.argsort(names, kind="stable")
-    return Answers(
-        str(run),
-        names[order].tolist(),
-        np.array(predictions.label_names)[predictions.labels[order]],
-        (predictions.logits.argmax(1) == predictions.labels)[order],
-        read_metrics(folder).get(split, {}).get("fingerprint"),
-    )
-
-
-def groups_in(dataset: str, split: str, sha256: list[str]) -> list[str]:
-    """Returns the group of near-duplicates that each picture has in a split.
-
-    Raises:
-        DatasetError: There is no such dataset or split.
-        ComparisonError: It knows no groups, or not these pictures.
-    """
-    rows = load_images(dataset, validation=0).split(split)
-    groups = groups_of(rows)
-    if groups is None or "sha256" not in rows.column_names:
-        raise ComparisonError(f"{dataset} has no columns group and sha256: leave dataset= away")
-    of_picture = dict(zip(rows["sha256"], groups, strict=True))
-    if strangers := len(set(sha256) - of_picture.keys()):
-        raise ComparisonError(
-            f"{strangers} of {len(sha256)} pictures are not in {split} of {dataset}: give the dataset of both runs"
-        )
-    return [of_picture[name] for name in sha256]
-
-
-def check_same_pictures(first: Answers, second: Answers, split: str) -> None:
-    """Makes sure that both runs answered the same questions.
-
-    Raises:
-        ComparisonError: Other pictures, or other labels of these.
-    """
-    both = f"{first.name} and {second.name}"
-    named = any(first.sha256) or any(second.sha256)
-    if first.sha256 != second.sha256 or not (named or first.fingerprint == second.fingerprint):
-        shared = f", {len(set(first.sha256) & set(second.sha256))} in common" if named else ""
-        raise ComparisonError(
-            f"{both} were judged on different pictures of {split} ({len(first.sha256)} and {len(second.sha256)}"
-            f"{shared}): evaluate both on the same dataset"
-        )
-    if differing := int((first.truth != second.truth).sum()):
-        raise ComparisonError(
-            f"{both} were judged by different labels of {differing} of {len(first.truth)} pictures of {split}: "
-            "evaluate both on the same dataset"
-        )
-
-
-def report(first: Answers, second: Answers, difference: Difference, split: str) -> str:
-    """Returns the comparison in words."""
-    width = max(len(first.name), len(second.name), len("difference"))
-    column = len(f"{split} accuracy")
+    split, again = settings.split, "judge both on the same dataset, with python -m train evaluate"
+    (place, one), (other_place, other) = answers_of(first, split), answers_of(second, split)
+    if not any(one.sha256) and len({_fingerprint(folder, split) for folder in (place, other_place)}) > 1:
+        raise ComparisonError(f"{first} and {second} were judged on different pictures of {split}: {again}")
+    if settings.dataset:
+        one = _with_groups(one, settings.dataset, split, str(first))
+    other = fit_to(other, one.sha256, one.label_texts, f"{second} beside {first}, {split}", again)
+    groups = one.group_numbers if any(one.groups) else None
+    difference = paired_difference(one.right, other.right, groups)
+    width, column = max(len(str(first)), len(str(second)), len("difference")), len(f"{split} accuracy")
     lines = [f"{'':{width}}  {split} accuracy   95 % interval"]
-    for run in (first, second):
-        low, high = wilson_interval(int(run.right.sum()), len(run.right))
-        lines.append(f"{run.name:{width}}  {run.right.mean():{column}.1%}   {low:.1%} – {high:.1%}")
+    for run, answers in ((first, one), (second, other)):
+        low, high = share_interval(answers.right, one.group_numbers)
+        lines.append(f"{run!s:{width}}  {answers.right.mean():{column}.1%}   {low:.1%} – {high:.1%}")
     low, high = difference.interval
     lines.append(f"{'difference':{width}}  {difference.value:+{column}.1%}   {low:+.1%} – {high:+.1%}")
+    judged = ", each answered by a model of either run that had not learned from it" if split == FOLDS else ""
     lines.append(
-        f"{len(first.right)} pictures; the difference's interval is bootstrapped over {difference.over}. "
+        f"{len(one.right)} pictures{judged}; the intervals are over {difference.over}. "
         f"Only the first is right on {difference.only_first}, only the second on {difference.only_second}: "
         f"McNemar's exact test, p = {difference.p_value:.3g}"
     )
-    lines.append(difference.verdict(first.name, second.name))
+    lines.append(difference.verdict(str(first), str(second)))
+    better = other_place if difference.value > 0 else place
+    if split == FOLDS:
+        lines.append(f"Next, on the test split: {_command('evaluate', '--compare', first, second)}")
+    elif difference.is_noise and (second / "recipe.yaml").exists():
+        command = _command("cross-validate", second / "recipe.yaml", f"output_dir={second}")
+        lines.append(f"Next, to compare on more pictures, with split=folds: {command}, and likewise {first}")
+    elif not difference.is_noise and (better / "config.json").exists():
+        lines.append(f"Next: {_command('push', better, 'USER/NAME')}")
     return "\n".join(lines)
+
+
+def answers_of(run: Path, split: str) -> tuple[Path, Predictions]:
+    """Returns where a run's answers to a split lie, the folder itself or its model folder, and these.
+
+    Raises:
+        PredictionsError: It was not judged on this split; says what there is.
+    """
+    command = "cross-validate" if split == FOLDS else "evaluate"
+    fault = f"{run} has no {_FILE}: judge it first, with python -m train {command}"
+    for folder in (run, run / "model"):
+        if (folder / _FILE).is_file():
+            try:
+                return folder, read_predictions(folder / _FILE, split)
+            except PredictionsError as error:
+                fault = str(error)
+    raise PredictionsError(fault)
+
+
+def _fingerprint(folder: Path, split: str) -> str | None:
+    """Returns the fingerprint of the pictures and labels that a run was judged on, where it states one."""
+    return read_metrics(folder).get(split, {}).get("fingerprint")
+
+
+def _with_groups(answers: Predictions, dataset: str, split: str, run: str) -> Predictions:
+    """Returns answers with the groups that the dataset they are about has now.
+
+    Raises:
+        DatasetError: There is no such dataset or split.
+        ComparisonError: It knows no groups.
+        PredictionsError: It has not these pictures.
+    """
+    images = load_images(dataset, validation=0)
+    if split == FOLDS:
+        pictures = pool(images)
+        rows, names, groups = pictures.rows, pictures.sha256, pictures.groups
+    else:
+        rows = as_numbered(images, images.split(split), answers.label_names, run)
+        names, groups = names_of(rows), groups_of(rows) or []
+    if not groups or not any(names):
+        raise ComparisonError(f"{dataset} has no columns group and sha256: leave dataset= away")
+    texts = [rows.features["label"].names[label] for label in rows["label"]]
+    return fit_to(
+        answers, names, texts, f"{dataset}, {split}", "give the dataset that both were judged on", groups=groups
+    )
+
+
+def _command(*words: object) -> str:
+    return command_line("python", "-m", "train", *words)

@@ -1,5 +1,6 @@
 """The story of `train cross-validate`: train and validation are judged by models that never saw the pictures."""
 
+import html
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,18 +23,205 @@ from train.folds import Fold, Pool, make_folds, pool, thin
 from train.learning_curve import LearningCurve, learning_curve, verdict
 from train.metrics import Score, score_folds
 from train.predict import predict_alone
-from train.predictions import OutOfFold, join_folds, read_out_of_fold, write_out_of_fold
-from train.recipe import Recipe, as_list
+from train.predictions import FOLDS, Predictions, join, read_predictions, write_predictions
+from train.recipe import Recipe, as_list, trained_starts
 from train.report.plots import plot_learning_curve
 from train.run_folder import RunFolder
+
+# May differ between folds without changing a result: what the dataset holds is compared, not where it lies.
+# A curve may be asked for later.
+_FREE = {
+    "output_dir", "dataset", "num_workers", "checkpoint_minutes", "tracker", "resume_from_checkpoint", "fractions",
+}  # fmt: skip
+_WAIT_SECONDS = 1.0
+_FEWEST_POINTS = 3
+Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class FoldError(UserError):
     """Something is wrong with a fold."""
 
 
+class CrossValidationError(UserError):
+    """A folder that holds another cross-validation, or processes that don't fit."""
+
+
+class CrossValidation(Recipe):
+    """A run of `train cross-validate`: a recipe, and into how many folds the pictures are split.
+
+    It starts from weights that have learned none of the pictures: `init_from` and the weights of a run are refused.
+
+    Attributes:
+        folds: How many models are trained, each on all folds but one.
+        fractions: Also train on parts of what a fold learns from, above 0 and below 1, for a learning curve; 1 is
+            always there. Empty: no curve.
+    """
+
+    folds: int = Field(5, ge=2)
+    fractions: Annotated[tuple[Fraction, ...], BeforeValidator(as_list)] = ()
+
+    @model_validator(mode="after")
+    def _check_folds(self) -> "CrossValidation":
+        if self.streaming:
+            raise ValueError("folds are drawn from pictures that are at hand: leave streaming away")
+        if self.fractions and len(self.parts) < _FEWEST_POINTS:
+            raise ValueError(f"fractions: a curve takes two or more below 1, found {len(self.parts) - 1}")
+        if starts := trained_starts({"init_from": self.init_from, "weights": self.weights}):
+            given = " and ".join(f"{key}={getattr(self, key)}" for key in starts)
+            raise ValueError(
+                f"{given}: that model may have learned the pictures that a fold is judged on, and its score would be "
+                f"too good; add {' '.join(f'{key}=none' for key in starts)} to start from pretrained weights"
+            )
+        return self
+
+    @property
+    def parts(self) -> list[float]:
+        """The fractions that are trained on, the whole first."""
+        return [1.0, *sorted(set(self.fractions) - {1.0}, reverse=True)]
+
+    def of_fold(self, folder: Path) -> Recipe:
+        """Returns the recipe by which a fold is trained in its folder, whether or not it was begun before."""
+        own = {"folds", "fractions"}
+        return Recipe(**{**self.model_dump(exclude=own), "output_dir": folder, "resume_from_checkpoint": True})
+
+    def decisive(self, pictures: Pool) -> dict[str, Any]:
+        """Returns what all folds must have in common."""
+        values = self.model_dump(mode="json", exclude=_FREE)
+        return {**values, "label_names": pictures.images.label_names, "pictures": fingerprint(pictures.rows)}
+
+
 @dataclass(frozen=True)
-class Task:
+class CrossValidationResult:
+    """What `cross_validate` found.
+
+    Attributes:
+        output_dir: Where predictions.parquet and cross_validation.json lie.
+        scores: Of each fold and, last, of all pictures, by what was judged: "kept", the models that were kept, and,
+            with two stages, "stage 1".
+        curve: The learning curve, where `fractions` asked for one.
+    """
+
+    output_dir: Path
+    scores: dict[str, list[Score]]
+    curve: LearningCurve | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers of the models that were kept, 0 to 1."""
+        return self.scores["kept"][-1].accuracy
+
+    @property
+    def macro_f1(self) -> float:
+        """Their mean F1 of the classes, 0 to 1."""
+        return self.scores["kept"][-1].macro_f1
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The out-of-fold answers, read from predictions.parquet."""
+        return read_predictions(RunFolder(self.output_dir).out_of_fold, FOLDS)
+
+    def plot_learning_curve(self) -> Any:
+        """Returns a matplotlib figure.
+
+        Raises:
+            CrossValidationError: No fractions were trained on.
+        """
+        if self.curve is None:
+            raise CrossValidationError("there is no learning curve: cross-validate with fractions=0.25,0.5,0.75")
+        return plot_learning_curve(self.curve)
+
+    def summary(self) -> str:
+        """Returns the scores as a table and a sentence each, and what the learning curve says."""
+        lines = [
+            f"{'fold':8}{'pictures':>8}" + "".join(f"{f'{n}: accuracy':>20}{'macro F1':>10}" for n in self.scores)
+        ]
+        for rows in zip(*self.scores.values(), strict=True):
+            cells = "".join(f"{row.accuracy:>20.1%}{row.macro_f1:>10.3f}" for row in rows)
+            lines.append(f"{rows[0].fold or 'all':<8}{rows[0].pictures:>8}{cells}")
+        for name, scores in self.scores.items():
+            total = scores[-1]
+            (low, high), (f1_low, f1_high) = total.accuracy_interval, total.macro_f1_interval
+            lines.append(
+                f"{name}: {total.accuracy:.1%} of {total.pictures} pictures right, each judged by a model that never "
+                f"saw it (95 % interval over groups {low:.1%} – {high:.1%}), macro F1 {total.macro_f1:.3f} "
+                f"({f1_low:.3f} – {f1_high:.3f})"
+            )
+        if self.curve:
+            figure = RunFolder(self.output_dir).figures / "learning_curve.png"
+            lines.append(f"Learning curve: {verdict(self.curve)} ({figure})")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        """Names the folder and the two numbers."""
+        total = self.scores["kept"][-1]
+        return (
+            f"CrossValidationResult({self.output_dir}: accuracy {total.accuracy:.1%} of {total.pictures} pictures, "
+            f"macro F1 {total.macro_f1:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+
+def cross_validate(settings: Recipe, **values: Any) -> CrossValidationResult:
+    """Trains and judges what is left of the folds; writes predictions.parquet and cross_validation.json.
+
+    Started twice in the same folder, two processes share the folds.
+
+    Args:
+        settings: What to do, or a recipe that `values` make it of: `cross_validate(recipe, folds=5)`.
+        values: Settings that win over it.
+
+    Raises:
+        UserError: The recipe or the dataset can't be used, there are too few pictures for so many folds, or a fold
+            failed.
+        Stopped: SIGINT or SIGTERM has come; the same command goes on.
+    """
+    if not isinstance(settings, CrossValidation) or values:
+        settings = CrossValidation(**{**settings.model_dump(), **values})
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise CrossValidationError(
+            "a fold runs in one process: start python -m train cross-validate without a launcher, several times in "
+            "the same output_dir to run folds side by side"
+        )
+    images = load_images(
+        settings.dataset, image_column=settings.image_column, label_column=settings.label_column, validation=0
+    )
+    pictures = pool(images)
+    labels, groups, seed = pictures.labels, pictures.groups, settings.seed
+    folds = make_folds(labels, groups, images.label_names, settings.folds, seed)
+    run = RunFolder(settings.output_dir)
+    _claim(run, settings.decisive(pictures))
+    tasks = [
+        _Task(number, settings.folds, fraction, thin(fold, fraction, labels, groups, seed), run)
+        for fraction in settings.parts
+        for number, fold in enumerate(folds, 1)
+    ]
+    seconds: list[float] = []
+    while left := [task for task in tasks if not task.answers.exists()]:
+        worked = False
+        for task in left:
+            start = time.monotonic()
+            done = _run_fold(settings.of_fold(task.place), pictures, task)
+            if done is None:
+                continue
+            worked = True
+            seconds.append(time.monotonic() - start)
+            ahead = sum(not other.answers.exists() for other in tasks)
+            print(
+                f"{task.title}: {done.right.mean():.1%} of {len(done.labels)} pictures right, in {_span(seconds[-1])}"
+                + (f"; {ahead} to go, about {_span(ahead * float(np.mean(seconds)))}" if ahead else ""),
+                flush=True,
+            )
+        if not worked:
+            # Another process is at the last ones; should it be killed, they are taken over.
+            time.sleep(_WAIT_SECONDS)
+    with only_writer(run.folds / "results", timeout=-1):
+        return _write_results(settings, pictures, tasks, run)
+
+
+@dataclass(frozen=True)
+class _Task:
     """A model to be trained and judged.
 
     Attributes:
@@ -63,7 +252,7 @@ class Task:
 
     @property
     def answers(self) -> Path:
-        """The file that says that it is done."""
+        """The file by whose presence it is done."""
         return self.place / "predictions.parquet"
 
     @property
@@ -72,8 +261,8 @@ class Task:
         return self.place / "predictions-stage1.parquet"
 
 
-def run_fold(recipe: Recipe, pictures: Pool, task: Task) -> bool:
-    """Trains a fold and answers for the pictures that it held out; False when another process is at it.
+def _run_fold(recipe: Recipe, pictures: Pool, task: _Task) -> Predictions | None:
+    """Trains a fold and answers for the pictures that it held out; None where another process is at it, or was.
 
     Args:
         recipe: Its output_dir is the task's place.
@@ -88,135 +277,39 @@ def run_fold(recipe: Recipe, pictures: Pool, task: Task) -> bool:
         try:
             lock.enter_context(only_writer(task.place))
         except BusyError:
-            return False
+            return None
         if task.answers.exists():
-            return True
-        count = len(task.fold.held_out)
-        print(f"{task.title}: {count} pictures held out", flush=True)
+            return None
         try:
             # A point of a learning curve is the model that is kept.
             if recipe.two_stages and task.fraction == 1 and not task.stage_1.exists():
-                write_out_of_fold(task.stage_1, answers_of(recipe.model_copy(update={"epochs": 0}), pictures, task))
-            answers = answers_of(recipe, pictures, task)
+                first = _answers_of(recipe.model_copy(update={"epochs": 0}), pictures, task)
+                write_predictions(task.stage_1, first)
+            answers = _answers_of(recipe, pictures, task)
         except UserError as error:
             raise FoldError(f"{task.title}: {message_of(error)}") from error
         # What counts as done must be whole; what only led to it takes much room.
-        write_out_of_fold(task.answers, answers)
+        write_predictions(task.answers, answers)
         shutil.rmtree(RunFolder(task.place).checkpoints, ignore_errors=True)
-        right = (answers.predictions.labels == answers.predictions.logits.argmax(1)).mean()
-        print(f"{task.title}: {right:.1%} of the {count} right", flush=True)
-    return True
+    return answers
 
 
-def answers_of(recipe: Recipe, pictures: Pool, task: Task) -> OutOfFold:
+def _answers_of(recipe: Recipe, pictures: Pool, task: _Task) -> Predictions:
     """Trains a model, or goes on with it, and returns its answers to the pictures that its fold held out."""
-    fold, names = task.fold, pictures.images.label_names
-    trained = fit_to_judge(recipe, pictures.learned_in(fold))
-    rows, workers = pictures.rows.select(fold.held_out), recipe.num_workers
-    model, data_config = trained.model, trained.data_config
-    predictions = predict_alone(model, data_config, rows, names, "Predicting", recipe.batch_size, workers)
-    # By the pool's names: a dataset need not have any.
-    predictions = replace(predictions, sha256=[pictures.sha256[index] for index in fold.held_out])
-    splits = [pictures.splits[index] for index in fold.held_out]
-    return OutOfFold(predictions, splits, np.full(len(splits), task.number))
-
-
-# May differ between folds without changing a result: what the dataset holds is compared, not where it lies.
-# A curve may be asked for later.
-_FREE = {
-    "output_dir", "dataset", "num_workers", "checkpoint_minutes", "tracker", "resume_from_checkpoint", "fractions",
-}  # fmt: skip
-_WAIT_SECONDS = 1.0
-_FEWEST_POINTS = 3
-Fraction = Annotated[float, Field(gt=0, le=1)]
-
-
-class CrossValidationError(UserError):
-    """A folder that holds another cross-validation, or processes that don't fit."""
-
-
-class CrossValidation(Recipe):
-    """A run of `train cross-validate`: a recipe, and into how many folds the pictures are dealt.
-
-    Attributes:
-        folds: How many models are trained, each on all folds but one.
-        fractions: Also train on parts of what a fold learns from, above 0 and below 1, for a learning curve; 1 is
-            always there. Empty: no curve.
-    """
-
-    folds: int = Field(5, ge=2)
-    fractions: Annotated[tuple[Fraction, ...], BeforeValidator(as_list)] = ()
-
-    @model_validator(mode="after")
-    def _not_streamed(self) -> "CrossValidation":
-        if self.streaming:
-            raise ValueError("folds are dealt among pictures that are at hand: leave streaming away")
-        if self.fractions and len(self.parts) < _FEWEST_POINTS:
-            raise ValueError(f"fractions: a curve takes two or more below 1, found {len(self.parts) - 1}")
-        return self
-
-    @property
-    def parts(self) -> list[float]:
-        """The fractions that are trained on, the whole first."""
-        return [1.0, *sorted(set(self.fractions) - {1.0}, reverse=True)]
-
-    def of_fold(self, folder: Path) -> Recipe:
-        """Returns the recipe by which a fold is trained in its folder, whether or not it was begun before."""
-        own = {"folds", "fractions"}
-        return Recipe(**{**self.model_dump(exclude=own), "output_dir": folder, "resume_from_checkpoint": True})
-
-    def decisive(self, pictures: Pool) -> dict[str, Any]:
-        """Returns what all folds must have in common."""
-        values = self.model_dump(mode="json", exclude=_FREE)
-        return {**values, "label_names": pictures.images.label_names, "pictures": fingerprint(pictures.rows)}
-
-
-def cross_validate(settings: CrossValidation) -> dict[str, list[Score]]:
-    """Trains and judges what is left of the folds; writes predictions.parquet and cross_validation.json.
-
-    Started twice in the same folder, two processes share the folds.
-
-    Returns:
-        The scores of the models that were kept and, with two stages, of those that stage 1 ended with.
-
-    Raises:
-        UserError: The recipe or the dataset can't be used, there are too few pictures for so many folds, or a fold
-            failed.
-        Stopped: SIGINT or SIGTERM has come; the same command goes on.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise CrossValidationError(
-            "a fold runs in one process: start python -m train cross-validate without a launcher, several times in "
-            "the same output_dir to run folds side by side"
-        )
-    images = load_images(
-        settings.dataset, image_column=settings.image_column, label_column=settings.label_column, validation=0
+    held_out = task.fold.held_out
+    trained = fit_to_judge(recipe, pictures.learned_in(task.fold))
+    rows, names = pictures.rows.select(held_out), pictures.images.label_names
+    predictions = predict_alone(
+        trained.model, trained.data_config, rows, names, "Predicting", recipe.batch_size, recipe.num_workers
     )
-    pictures = pool(images)
-    folds = make_folds(pictures.labels, pictures.groups, images.label_names, settings.folds, settings.seed)
-    run = RunFolder(settings.output_dir)
-    claim(run, settings.decisive(pictures))
-    tasks = [
-        Task(
-            number,
-            settings.folds,
-            fraction,
-            thin(fold, fraction, pictures.labels, pictures.groups, settings.seed),
-            run,
-        )
-        for fraction in settings.parts
-        for number, fold in enumerate(folds, 1)
-    ]
-    while left := [task for task in tasks if not task.answers.exists()]:
-        worked = [run_fold(settings.of_fold(task.place), pictures, task) for task in left]
-        if not any(worked):
-            # Another process is at the last ones; should it be killed, they are taken over.
-            time.sleep(_WAIT_SECONDS)
-    with only_writer(run.folds / "results", timeout=-1):
-        return write_results(settings, pictures, tasks, run)
+    # By the pool's names: a dataset need not have any.
+    described = {
+        name: [getattr(pictures, name)[index] for index in held_out] for name in ("sha256", "splits", "groups")
+    }
+    return replace(predictions, **described, folds=np.full(len(held_out), task.number))
 
 
-def claim(run: RunFolder, decisive: dict[str, Any]) -> None:
+def _claim(run: RunFolder, decisive: dict[str, Any]) -> None:
     """Notes in the run's folder what its folds have in common.
 
     Raises:
@@ -226,55 +319,64 @@ def claim(run: RunFolder, decisive: dict[str, Any]) -> None:
     note = run.folds / "settings.json"
     run.check_is_run_or_free()
     if note.exists():
-        former = json.loads(note.read_text(encoding="utf-8"))
-        if differing := [key for key in decisive if former.get(key) != decisive[key]]:
+        previous = json.loads(note.read_text(encoding="utf-8"))
+        if differing := [key for key in decisive if previous.get(key) != decisive[key]]:
             raise CrossValidationError(
-                f"{run.path} holds a cross-validation with other {', '.join(differing)}: choose another output_dir, "
-                f"or remove {run.folds}"
+                f"{run.path} holds a cross-validation with other {', '.join(differing)}: choose another output_dir"
             )
         return
     run.folds.mkdir(parents=True, exist_ok=True)
     atomic_write_text(note, json.dumps(decisive, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_results(
-    settings: CrossValidation, pictures: Pool, tasks: list[Task], run: RunFolder
-) -> dict[str, list[Score]]:
-    """Joins the folds; returns their scores by what was judged: "kept" and, with two stages, "stage 1"."""
+def _write_results(
+    settings: CrossValidation, pictures: Pool, tasks: list[_Task], run: RunFolder
+) -> CrossValidationResult:
+    """Joins the folds and scores them."""
     whole = [task for task in tasks if task.fraction == 1]
-    found = {}
-    if settings.two_stages:
-        found["stage 1"] = join_folds([read_out_of_fold(task.stage_1) for task in whole])
-    found["kept"] = join_folds([read_out_of_fold(task.answers) for task in whole])
-    write_out_of_fold(run.out_of_fold, found["kept"])
-    group_of = dict(zip(pictures.sha256, pictures.groups, strict=True))
-    groups = [group_of[sha256] for sha256 in found["kept"].predictions.sha256]
-    scores = {name: score_folds(answers, groups, settings.seed) for name, answers in found.items()}
+    judged = {"stage 1": [task.stage_1 for task in whole]} if settings.two_stages else {}
+    judged["kept"] = [task.answers for task in whole]
+    answers = {name: _joined(files, pictures) for name, files in judged.items()}
+    write_predictions(run.out_of_fold, answers["kept"])
+    scores = {name: score_folds(predictions) for name, predictions in answers.items()}
     facts = {
         "dataset": pictures.images.title,
         "dataset_id": pictures.images.repo_id,
         **settings.decisive(pictures),
         "date": datetime.now(UTC).date().isoformat(),
-        "scores": {name: [score.to_json() for score in of] for name, of in scores.items()},
+        "scores": {name: [score.to_json() for score in rows] for name, rows in scores.items()},
     }
+    curve = None
     if settings.fractions:
-        curve = draw_curve(tasks, groups, len(pictures.images.label_names), settings.seed)
+        curve = _curve(tasks, pictures)
         facts["learning_curve"] = curve.to_json()
-        plot_learning_curve(run.figures / "learning_curve.png", curve)
-        if run.model.exists():
-            # For its report.
-            plot_learning_curve(run.model / "figures" / "learning_curve.png", curve)
-        print(f"Learning curve: {verdict(curve)} ({run.figures / 'learning_curve.png'})")
+        # For the model's report, too.
+        for folder in (run.figures, *([run.model / "figures"] if run.model.exists() else [])):
+            plot_learning_curve(folder / "learning_curve.png", curve)
     atomic_write_text(run.cross_validation, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    return scores
+    return CrossValidationResult(settings.output_dir, scores, curve)
 
 
-def draw_curve(tasks: list[Task], groups: list[str], classes: int, seed: int) -> LearningCurve:
-    """Returns the learning curve over the tasks' fractions; `groups` are those of the pictures, fold by fold."""
-    right, per_class = {}, {}
+def _curve(tasks: list[_Task], pictures: Pool) -> LearningCurve:
+    """Returns the learning curve over the tasks' fractions."""
+    answers, per_class = {}, {}
     for fraction in sorted({task.fraction for task in tasks}):
-        of = [task for task in tasks if task.fraction == fraction]
-        answers = join_folds([read_out_of_fold(task.answers) for task in of]).predictions
-        right[fraction] = answers.logits.argmax(1) == answers.labels
-        per_class[fraction] = sum(len(task.fold.train) for task in of) / len(of) / classes
-    return learning_curve(right, per_class, groups, seed)
+        parts = [task for task in tasks if task.fraction == fraction]
+        answers[fraction] = _joined([task.answers for task in parts], pictures)
+        learned = sum(len(task.fold.train) for task in parts) / len(parts)
+        per_class[fraction] = learned / len(pictures.images.label_names)
+    return learning_curve(answers, per_class)
+
+
+def _joined(files: list[Path], pictures: Pool) -> Predictions:
+    """Reads the answers of all folds; those that an earlier version wrote state no groups."""
+    answers = join([read_predictions(file, FOLDS) for file in files])
+    group_of = dict(zip(pictures.sha256, pictures.groups, strict=True))
+    return replace(answers, groups=[group_of[sha256] for sha256 in answers.sha256])
+
+
+def _span(seconds: float) -> str:
+    """Returns a time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

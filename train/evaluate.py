@@ -1,16 +1,23 @@
-"""What `train evaluate` prints."""
+"""The story of `train evaluate`: a model answers a split, and its answers become metrics, figures and a report."""
 
+import hashlib
+import html
 import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
+import torch
 from pydantic import Field
 
 from files.atomic import atomic_write_text, only_writer
 from files.errors import UserError
 from model_folder.facts import read_metrics
+from model_folder.folder import WEIGHTS, learned_pictures, picture_digest
 from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
 from train.abstention import stated_threshold
@@ -18,13 +25,22 @@ from train.calibration import stated_temperature
 from train.data import LabelledImages, fingerprint, groups_of, load_to_judge, split_for_model
 from train.export.card import write_card
 from train.hardware import freed_memory_kept, plain_memory_errors
-from train.metrics import compute_metrics
-from train.ood import judge_distance, judge_others, load_others, title_of
+from train.metrics import compute_metrics, served_threshold
+from train.ood import FALSE_ALARMS, judge_distance, judge_others, load_others, title_of
 from train.predict import load_model, predict
-from train.predictions import check_fit, check_numbers, read_split, write_predictions
+from train.predictions import (
+    Predictions,
+    PredictionsError,
+    check_numbers,
+    fit_to,
+    names_of,
+    read_predictions,
+    write_predictions,
+)
 from train.processes import check_processes, from_main, make_accelerator, once_per_node
 from train.recipe import Settings
-from train.report.report import write_report
+from train.report import plots
+from train.report.report import with_intervals, write_report
 
 
 class OutputError(UserError):
@@ -32,7 +48,7 @@ class OutputError(UserError):
 
 
 class Evaluation(Settings):
-    """What to judge on.
+    """What to judge a model on.
 
     Attributes:
         dataset: Dataset folder or Hub id.
@@ -41,7 +57,8 @@ class Evaluation(Settings):
         label_column: Name of its label column; by default `label`, or the only one of class labels.
         others: Pictures that are none of the model's classes: a folder of photographs, a dataset folder or a Hub
             id. The model should rather say that it does not know them.
-        reuse_predictions: Judge the predictions.parquet that is there; the model looks at nothing again.
+        reuse_predictions: Judge the predictions.parquet that is there, made by the same weights, without running the
+            model again.
         batch_size: Pictures per step, over all processes.
         num_workers: Processes that decode pictures.
         tta: Test-time augmentation: the mean of the probabilities for a picture and for its mirror image.
@@ -60,22 +77,100 @@ class Evaluation(Settings):
     output_dir: Path | None = None
 
 
-def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What `evaluate` found.
+
+    Attributes:
+        model: The model, as it was asked for.
+        split: What it was judged on.
+        metrics: As in metrics.json (`compute_metrics`).
+        output_dir: Where predictions.parquet, metrics.json and figures lie.
+        report: The page.
+    """
+
+    model: str
+    split: str
+    metrics: dict[str, Any]
+    output_dir: Path
+    report: Path
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers, 0 to 1."""
+        return self.metrics["accuracy"]
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes, 0 to 1."""
+        return self.metrics["macro_f1"]
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The answers, read from predictions.parquet."""
+        return read_predictions(self.output_dir / "predictions.parquet", self.split)
+
+    def __getitem__(self, name: str) -> Any:
+        """Returns a metric by its name in metrics.json."""
+        return self.metrics[name]
+
+    def summary(self) -> str:
+        """Returns the metrics as a table of classes and a few sentences, and where the report is."""
+        return f"{summary(self.metrics, self.split)}\nReport: {self.report.resolve().as_uri()}"
+
+    def plot_confusion_matrix(self) -> Any:
+        """Returns a matplotlib figure: counts and their share of the row; rows true, columns predicted."""
+        counts, names = np.array(self.metrics["confusion_matrix"]), list(self.metrics["per_class"])
+        title = f"{self.accuracy:.1%} of {self.metrics['pictures']} pictures right ({self.split})"
+        return plots.plot_confusion_matrix(counts, names, title)
+
+    def plot_per_class(self) -> Any:
+        """Returns a matplotlib figure: recall of every class with its interval, and precision."""
+        return plots.plot_per_class(self.metrics["per_class"], f"Each class ({self.split})")
+
+    def plot_reliability(self) -> Any:
+        """Returns a matplotlib figure: how often the model is right over how sure it is."""
+        before = (self.metrics["calibrated_from"] or {}).get("reliability", [])
+        after = with_intervals(self.metrics["reliability"])
+        return plots.plot_reliability(after, before, f"Reliability ({self.split})")
+
+    def plot_risk_coverage(self) -> Any:
+        """Returns a matplotlib figure: accuracy over the share of pictures that are answered, the surest first."""
+        reject = self.metrics["reject"] if self.metrics["reject"]["answered"] else None
+        points = with_intervals(self.metrics["risk_coverage"])
+        return plots.plot_risk_coverage(points, reject, f"Accuracy when it may abstain ({self.split})")
+
+    def __repr__(self) -> str:
+        """Names the model, the split and the two numbers."""
+        return (
+            f"EvaluationResult({self.model}, {self.split}: accuracy {self.accuracy:.1%} of "
+            f"{self.metrics['pictures']} pictures, macro F1 {self.macro_f1:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+
+def evaluate(model_id: str, settings: Evaluation | None = None, **values: Any) -> EvaluationResult:
     """Judges a model on one split; writes predictions.parquet, and from that metrics.json, figures and a report.
 
-    Returns:
-        The split's metrics, as in metrics.json.
+    Args:
+        model_id: A model folder, a run with one, or a Hub id.
+        settings: What to judge it on.
+        values: The same by name, instead: `evaluate("runs/first", dataset="dances")`.
 
     Raises:
         UserError: Model, dataset or split can't be used, or don't fit each other.
     """
+    settings = settings or Evaluation(**values)
     if settings.output_dir is None and not Path(model_id).is_dir():
         raise OutputError(f"{model_id} is no folder here: say where the results go with output_dir=FOLDER")
-    output = settings.output_dir or Path(model_id)
-    file, split = output / "predictions.parquet", settings.split
-    accelerator = make_accelerator("no")
+    split = settings.split
+    on_gpu = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    accelerator = make_accelerator("bf16" if on_gpu else "no")
     check_processes(settings.batch_size)
     model, folder = load_model(model_id)
+    output = settings.output_dir or folder.path
     temperature, threshold = stated_temperature(folder.config), stated_threshold(folder.config)
     reference = once_per_node(lambda: open_reference(folder))
 
@@ -96,26 +191,25 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         made = None if settings.reuse_predictions else predict(accelerator, model, rows, *run)
         strange = predict(accelerator, model, others, *run) if others is not None else None
 
-    def judge() -> dict[str, Any]:
+    def judge() -> tuple[dict[str, Any], Path]:
         output.mkdir(parents=True, exist_ok=True)
         # Another split may be judged at the same time: both read what is there and add to it.
         with only_writer(output / "metrics.json", timeout=-1):
             return judge_alone()
 
-    def judge_alone() -> dict[str, Any]:
-        if made:
-            check_numbers(made, f"{model_id} on {images.name}, {split}")
-            write_predictions(file, split, made)
-        former = read_metrics(output)
-        predictions = read_split(file, split)
-        check_fit(predictions, rows, f"{file}, {split}")
+    def judge_alone() -> tuple[dict[str, Any], Path]:
+        previous = read_metrics(output)
+        with (folder.path / WEIGHTS).open("rb") as weights:
+            sha256 = hashlib.file_digest(weights, "sha256").hexdigest()
+        predictions = _described(made, rows, split, sha256, output / "predictions.parquet", model_id, images.name)
         # The mean of two softmaxes has no one temperature.
-        tta = settings.tta if made else former.get(split, {}).get("tta", False)
+        tta = settings.tta if made else previous.get(split, {}).get("tta", False)
         metrics = {
-            **compute_metrics(predictions, groups_of(rows), None if tta else temperature, threshold),
+            **compute_metrics(predictions, None if tta else temperature, threshold),
             "unlike": judge_distance(reference, predictions.nearest) if reference and predictions.nearest else None,
             "others": None,
             "tta": tta,
+            "learned_pictures": count_learned(predictions.sha256, learned_pictures(folder)),
             "has_test": "test" in images.splits,
             "dataset": images.title,
             "dataset_id": images.repo_id,
@@ -124,22 +218,58 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         }
         if strange and settings.others:
             check_numbers(strange, f"{model_id} on {settings.others}")
-            metrics["others"] = judge_others(predictions, strange, threshold, reference, title_of(settings.others))
-        write_results(output, {**former, split: metrics})
+            metrics["others"] = judge_others(
+                predictions, strange, served_threshold(threshold), reference, title_of(settings.others)
+            )
+        table = json.dumps({**previous, split: metrics}, indent=2, ensure_ascii=False)
+        atomic_write_text(output / "metrics.json", table + "\n")
         learned = open_pictures(folder, len(reference.features)) if reference else []
-        write_report(output, rows, split, model, folder.config, learned, images.splits.get("train"))
+        page = write_report(output, rows, split, model, folder.config, learned, images.splits.get("train"))
         if (output / "config.json").exists():
             write_card(output)
-        return metrics
+        return metrics, page
 
-    metrics = from_main(judge)
+    metrics, page = from_main(judge)
     accelerator.end_training()
-    return metrics
+    return EvaluationResult(model_id, split, metrics, output, page)
 
 
-def write_results(output: Path, table: dict[str, Any]) -> None:
-    """Writes metrics.json, whole or not at all."""
-    atomic_write_text(output / "metrics.json", json.dumps(table, indent=2, ensure_ascii=False) + "\n")
+def _described(
+    made: Predictions | None, rows: datasets.Dataset, split: str, weights: str, file: Path, model_id: str, dataset: str
+) -> Predictions:
+    """Returns the answers to a split's rows, in their order and with their groups; they are in the file then.
+
+    Raises:
+        PredictionsError: Answers are no numbers, or what is there is of other weights, pictures or labels.
+    """
+    groups = groups_of(rows) or [""] * len(rows)
+    if made:
+        check_numbers(made, f"{model_id} on {dataset}, {split}")
+        predictions = replace(made, splits=[split] * len(rows), groups=groups, weights={split: weights})
+    else:
+        there = read_predictions(file, split)
+        if there.weights.get(split, weights) != weights:
+            raise PredictionsError(
+                f"{file} has answers on {split} that other weights than those of {model_id} gave: leave "
+                "reuse_predictions away, so that this model answers"
+            )
+        labels = [there.label_names[label] for label in rows["label"]]
+        predictions = fit_to(there, names_of(rows), labels, f"{file} and {dataset}, {split}", groups=groups)
+        if predictions.sha256 == there.sha256 and predictions.groups == there.groups:
+            return predictions
+    write_predictions(file, predictions)
+    return predictions
+
+
+def count_learned(sha256: list[str], learned: set[str]) -> int | None:
+    """Returns how many pictures a model has learned from, or None where it or the dataset does not tell.
+
+    Args:
+        sha256: Names of the pictures; empty strings where they have none.
+        learned: Training pictures, by `picture_digest`.
+    """
+    digests = [picture_digest(name) for name in sha256 if name]
+    return sum(digest in learned for digest in digests) if learned and digests else None
 
 
 def summary(metrics: dict[str, Any], split: str) -> str:
@@ -150,20 +280,30 @@ def summary(metrics: dict[str, Any], split: str) -> str:
         lines.append(
             f"{name:{width}}  {row['pictures']:8}  {row['precision']:9.2f}  {row['recall']:6.2f}  {row['f1']:5.2f}"
         )
-    (low, high), (f1_low, f1_high) = metrics["accuracy_interval"], metrics["macro_f1_interval"]
+    low, high = metrics["macro_f1_interval"]
+    top5 = f", among the five most probable {metrics['top5_accuracy']:.1%}" if metrics["top5_accuracy"] else ""
     lines.append(
         f"{split} accuracy {metrics['accuracy']:.1%} of {metrics['pictures']} pictures "
-        f"(95 % interval {low:.1%} – {high:.1%}), macro F1 {metrics['macro_f1']:.3f} ({f1_low:.3f} – {f1_high:.3f})"
+        f"({_interval(metrics['accuracy_interval'])}){top5}, macro F1 {metrics['macro_f1']:.3f} "
+        f"({low:.3f} – {high:.3f}); intervals over {metrics['bootstrap']['over']}"
     )
+    if metrics.get("learned_pictures"):
+        lines.append(
+            f"{metrics['learned_pictures']} of these {metrics['pictures']} pictures are among those that the model "
+            "learned from: the figures are too good by them"
+        )
     if split == "validation":
         absent = "" if metrics["has_test"] else "there is no test split, and "
         lines.append(f"{absent}validation chose the model that was kept: its figures there are too good")
-    lines.append(_calibration(metrics))
+    before = metrics["calibrated_from"]
+    line = f"calibration error {metrics['ece']:.3f}, negative log-likelihood {metrics['nll']:.3f}"
+    if before:
+        line += f"; {before['ece']:.3f} and {before['nll']:.3f} without temperature {before['temperature']:.2f}"
+    lines.append(line)
     if metrics["most_confused"]:
         pairs = [f"{row['true']} as {row['predicted']} ({row['pictures']})" for row in metrics["most_confused"][:3]]
         lines.append(f"most confused: {', '.join(pairs)}")
-    if metrics["reject"]:
-        lines.append(_rejection(metrics["reject"]))
+    lines.append(_rejection(metrics["reject"]))
     if metrics["unlike"]:
         lines.append(_unlike(metrics["unlike"], metrics["pictures"]))
     if metrics["others"]:
@@ -171,34 +311,31 @@ def summary(metrics: dict[str, Any], split: str) -> str:
     return "\n".join(lines)
 
 
-def _calibration(metrics: dict[str, Any]) -> str:
-    now = f"calibration error {metrics['ece']:.3f}, negative log-likelihood {metrics['nll']:.3f}"
-    before = metrics["calibrated_from"]
-    if not before:
-        return now
-    return f"{now}; {before['ece']:.3f} and {before['nll']:.3f} without temperature {before['temperature']:.2f}"
+def _interval(interval: tuple[float, float]) -> str:
+    return f"95 % interval {interval[0]:.1%} – {interval[1]:.1%}"
 
 
 def _rejection(reject: dict[str, Any]) -> str:
-    if reject["threshold"] is None:
-        return "abstains never: no threshold promised the target accuracy on the validation pictures"
-    name = reject["score"].replace("_", " ")
+    name, threshold = reject["score"].replace("_", " "), reject["threshold"]
+    origin = "" if reject["chosen"] else ", as no threshold reached the target accuracy on the validation pictures"
     if not reject["answered"]:
-        return f"abstains below {name} {reject['threshold']:.3f}: answers none of these pictures"
-    low, high = reject["accuracy_interval"]
+        return f"answers none of these pictures: their {name} is below {threshold:.3f}"
     return (
-        f"abstains below {name} {reject['threshold']:.3f}: answers {reject['coverage']:.1%}, of which "
-        f"{reject['accuracy']:.1%} are right (95 % interval {low:.1%} – {high:.1%})"
+        f"answers {reject['coverage']:.1%} of pictures, those with a {name} of {threshold:.3f} or more{origin}: "
+        f"{reject['accuracy']:.1%} of them are right ({_interval(reject['accuracy_interval'])})"
     )
 
 
 def _unlike(unlike: dict[str, Any], pictures: int) -> str:
     if unlike["threshold"] is None:
-        return "takes nothing for none of the classes: too few validation pictures to choose a distance by"
-    low, high = unlike["false_alarms_interval"]
+        needed = round(1 / FALSE_ALARMS) - 1
+        return (
+            f"recognises no picture of something else: to choose a distance takes {needed} validation pictures or more"
+        )
     return (
-        f"takes {unlike['refused']} of {pictures} for none of the classes, at a distance above "
-        f"{unlike['threshold']:.3f}: {unlike['false_alarms']:.1%} false alarms (95 % interval {low:.1%} – {high:.1%})"
+        f"takes {unlike['refused']} of {pictures} pictures for something else, at a distance above "
+        f"{unlike['threshold']:.3f}: {unlike['false_alarms']:.1%} false alarms "
+        f"({_interval(unlike['false_alarms_interval'])})"
     )
 
 
@@ -207,13 +344,12 @@ def _others(others: dict[str, Any]) -> str:
     for score, row in others["scores"].items():
         low, high = row["auroc_interval"]
         scores.append(f"{score.replace('_', ' ')} {row['auroc']:.2f} ({low:.2f} – {high:.2f})")
-    told = f"{others['pictures']} other pictures ({others['dataset']}): AUROC by {', by '.join(scores)}"
+    line = f"{others['pictures']} pictures of something else ({others['dataset']}): AUROC by {', by '.join(scores)}"
     # Less than a coin would.
     if not any(row["auroc_interval"][0] > 0.5 for row in others["scores"].values()):
-        told += "; none tells them from the classes"
+        line += "; no score tells them from the classes"
     at, unlike = others["at_threshold"], others["unlike"]
-    told += f"; abstains on {at['abstained']:.1%} of them" if at else ""
-    if not unlike:
-        return told
-    low, high = unlike["refused_interval"]
-    return f"{told}; takes {unlike['refused']:.1%} of them for none of the classes ({low:.1%} – {high:.1%})"
+    line += f"; abstains on {at['abstained']:.1%} of them" if at else ""
+    if unlike:
+        line += f"; takes {unlike['refused']:.1%} of them for something else ({_interval(unlike['refused_interval'])})"
+    return line

@@ -1,29 +1,28 @@
-"""How accuracy grows with the number of pictures, and what that promises: a power law, with its honest spread."""
+"""How accuracy grows with the number of pictures, and where that leads: a power law, with its spread."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import linregress
 
-from train.intervals import wilson_interval
+from train.intervals import bootstrap, share_interval
+from train.predictions import Predictions
 
-_RESAMPLES = 1000
 # Beyond so many times the pictures there are, a line through a few points says nothing.
 FARTHEST = 16
 
 
 @dataclass(frozen=True)
 class Point:
-    """What models that learned from so many pictures are worth.
+    """How good models are that learned from so many pictures.
 
     Attributes:
         fraction: Of the training pictures, 0 to 1.
         per_class: Training pictures per class, mean over classes and folds.
         pictures: How many were judged.
         accuracy: Share of right answers, 0 to 1.
-        interval: Of the accuracy, 95 %, Wilson's (1927).
+        interval: Of the accuracy, 95 %, over groups.
     """
 
     fraction: float
@@ -41,32 +40,32 @@ class LearningCurve:
         points: From few pictures to many, three or more.
         factor: Of the law.
         exponent: Of the law; not above 0 where more pictures did not help.
-        drawn: Pairs of factor and exponent when groups of judged pictures are drawn anew, of shape (draws, 2).
+        resampled: Factors and exponents of a bootstrap over groups of judged pictures, of shape (draws, 2).
     """
 
     points: list[Point]
     factor: float
     exponent: float
-    drawn: np.ndarray
+    resampled: np.ndarray
 
     def accuracy(self, per_class: np.ndarray) -> np.ndarray:
         """Returns what the law expects of so many pictures per class, 0 to 1."""
         return np.clip(1 - self.factor * per_class**-self.exponent, 0, 1)
 
     def spread(self, per_class: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the 2.5 and 97.5 % percentiles of what the drawn laws expect."""
-        expected = 1 - self.drawn[:, :1] * per_class[None] ** -self.drawn[:, 1:]
+        """Returns the 2.5 and 97.5 % percentiles of what the resampled laws expect."""
+        expected = 1 - self.resampled[:, :1] * per_class[None] ** -self.resampled[:, 1:]
         low, high = np.percentile(np.clip(expected, 0, 1), [2.5, 97.5], axis=0)
         return low, high
 
     @property
     def farthest(self) -> float:
-        """Pictures per class beyond which nothing is said."""
+        """Pictures per class beyond which the law is not followed."""
         return FARTHEST * self.points[-1].per_class
 
     def needed(self, accuracy: float) -> tuple[float, float, float]:
         """Returns how many pictures per class an accuracy takes, with a 95 % interval; infinite past `farthest`."""
-        laws = np.vstack([[self.factor, self.exponent], self.drawn])
+        laws = np.vstack([[self.factor, self.exponent], self.resampled])
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             # Where more pictures do not help, no number of them will do.
             numbers = np.where(laws[:, 1] > 0, (laws[:, 0] / (1 - accuracy)) ** (1 / laws[:, 1]), math.inf)
@@ -80,56 +79,54 @@ class LearningCurve:
             "points": [vars(point) for point in self.points],
             "factor": self.factor,
             "exponent": self.exponent,
-            "exponent_interval": np.percentile(self.drawn[:, 1], [2.5, 97.5]).tolist(),
+            "exponent_interval": np.percentile(self.resampled[:, 1], [2.5, 97.5]).tolist(),
         }
 
 
-def learning_curve(
-    right: dict[float, np.ndarray], per_class: dict[float, float], groups: list[str], seed: int
-) -> LearningCurve:
+def learning_curve(answers: dict[float, Predictions], per_class: dict[float, float]) -> LearningCurve:
     """Fits the law to out-of-fold answers of models that learned from fractions of the pictures.
 
     Args:
-        right: By fraction, whether each picture was answered rightly, bool of shape (pictures,), the same pictures.
+        answers: By fraction, to the same pictures in the same order, with their groups.
         per_class: By fraction, training pictures per class.
-        groups: The group of every picture; near-duplicates are drawn together.
-        seed: Of the bootstrap.
     """
-    fractions = sorted(right)
-    answers = np.stack([right[fraction] for fraction in fractions])
-    sizes = np.array([per_class[fraction] for fraction in fractions])
+    fractions = sorted(answers)
+    right = np.stack([answers[fraction].right for fraction in fractions], axis=1)
+    sizes, groups = np.array([per_class[fraction] for fraction in fractions]), answers[fractions[0]].group_numbers
     points = [
-        Point(fraction, float(size), len(of), float(of.mean()), wilson_interval(int(of.sum()), len(of)))
-        for fraction, size, of in zip(fractions, sizes, answers, strict=True)
+        Point(fraction, float(size), len(right), float(column.mean()), share_interval(column, groups))
+        for fraction, size, column in zip(fractions, sizes, right.T, strict=True)
     ]
-    places = np.unique(groups, return_inverse=True)[1]
-    members = np.stack([np.bincount(places, of) for of in answers])
-    counts = np.bincount(places)
-    chance = np.random.default_rng(seed)
-    weights = chance.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _RESAMPLES)
-    drawn = np.array([_law(sizes, members @ weight, int(counts @ weight)) for weight in weights])
-    factor, exponent = _law(sizes, answers.sum(1), len(places))
-    return LearningCurve(points, factor, exponent, drawn)
+    sums = np.hstack([right, np.ones((len(right), 1))])
+    factor, exponent = _law(sums.sum(0)[None], sizes)[0]
+    return LearningCurve(
+        points, float(factor), float(exponent), bootstrap(sums, groups, lambda drawn: _law(drawn, sizes))
+    )
 
 
-def _law(sizes: np.ndarray, right: np.ndarray, total: int) -> tuple[float, float]:
-    """Returns factor and exponent of a straight line through the errors, both axes logarithmic."""
+def _law(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Returns factor and exponent, of shape (draws, 2), of straight lines through the errors, both axes logarithmic.
+
+    Args:
+        sums: Right answers by size, and pictures, of shape (draws, sizes + 1).
+        sizes: Training pictures per class.
+    """
     # Half a mistake where there is none: its logarithm must be a number.
-    errors = (total - right + 0.5) / (total + 1)
-    line = linregress(np.log(sizes), np.log(errors))
-    return float(np.exp(line.intercept)), float(-line.slope)
+    errors = np.log((sums[:, -1:] - sums[:, :-1] + 0.5) / (sums[:, -1:] + 1))
+    slope, intercept = np.polyfit(np.log(sizes), errors.T, 1)
+    return np.stack([np.exp(intercept), -slope], axis=1)
 
 
 def verdict(curve: LearningCurve) -> str:
-    """Returns in words how many more pictures it takes to halve the errors, as honestly as the points allow."""
+    """Returns in words how many more pictures it takes to halve the errors, as far as the points tell."""
     last = curve.points[-1]
     goal = 1 - (1 - last.accuracy) / 2
     number, low, high = curve.needed(goal)
-    said = (
+    begin = (
         f"{last.accuracy:.0%} with {last.per_class:.0f} pictures per class; half as many mistakes ({goal:.0%}) would "
     )
     if math.isinf(low):
-        return f"{said}take more than {curve.farthest:.0f} per class, if more of the same help at all"
+        return f"{begin}take more than {curve.farthest:.0f} per class, if more of the same help at all"
     above = "more than " if math.isinf(number) else "about "
     most = f"more than {curve.farthest:.0f}" if math.isinf(high) else f"{high:.0f}"
-    return f"{said}take {above}{min(number, curve.farthest):.0f} per class (95 % interval {low:.0f} to {most})"
+    return f"{begin}take {above}{min(number, curve.farthest):.0f} per class (95 % interval {low:.0f} to {most})"

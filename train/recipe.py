@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from files.errors import UserError
-from files.paths import expand_home
+from files.paths import command_line, expand_home
 
 
 class SettingsError(UserError):
@@ -308,3 +308,30 @@ class Recipe(Settings):
     def values(self) -> dict[str, Any]:
         """Returns what decides the run, as plain values; whether it is resumed does not."""
         return self.model_dump(mode="json", exclude={"resume_from_checkpoint"})
+
+
+def trained_starts(values: dict[str, Any]) -> list[str]:
+    """Returns which of a recipe's settings start it from a model that was trained on a dataset: init_from, weights.
+
+    Weights are those of such a model where they lie in a run or in a model folder that names its training data.
+
+    Args:
+        values: `init_from` and `weights`, where they are set.
+    """
+    starts = ["init_from"] if values.get("init_from") else []
+    if values.get("weights"):
+        file = Path(values["weights"]).resolve()
+        config = file.parent / "config.json"
+        in_model = config.is_file() and '"training_data"' in config.read_text(encoding="utf-8", errors="replace")
+        in_run = any(
+            (above / "recipe.yaml").is_file() and (above / "data.json").is_file() for above in file.parents[:2]
+        )
+        starts += ["weights"] if in_model or in_run else []
+    return starts
+
+
+def cross_validate_command(recipe: Path | None, dataset: str, output_dir: Path) -> str:
+    """Returns the command that cross-validates by a recipe, without what it does not take of it (`trained_starts`)."""
+    starts = trained_starts(read_yaml(recipe)) if recipe else []
+    words = [recipe or "RECIPE", f"dataset={dataset}", f"output_dir={output_dir}", *(f"{key}=none" for key in starts)]
+    return command_line("python", "-m", "train", "cross-validate", *words)

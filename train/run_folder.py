@@ -97,7 +97,7 @@ class RunFolder:
             if not resume:
                 raise RunFolderError(
                     f"{self.path} holds a run: continue it with resume_from_checkpoint=true, "
-                    "or choose another output_dir, or remove it"
+                    "or choose another output_dir"
                 )
             former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
             free = self._free(recipe["streaming"])
@@ -105,7 +105,7 @@ class RunFolder:
             if differing:
                 listed = "; ".join(f"{key}: {former.get(key)} there, {recipe[key]} now" for key in differing)
                 raise RunFolderError(
-                    f"{self.path} holds a run with another recipe ({listed}): choose another output_dir, or remove it"
+                    f"{self.path} holds a run with another recipe ({listed}): choose another output_dir"
                 )
         else:
             self.check_is_run_or_free()
@@ -161,12 +161,11 @@ class RunFolder:
         if former["label_names"] != data["label_names"]:
             raise RunFolderError(
                 f"{self.path} holds a run on other labels ({', '.join(former['label_names'])} there, "
-                f"{', '.join(data['label_names'])} now): choose another output_dir, or remove it"
+                f"{', '.join(data['label_names'])} now): choose another output_dir"
             )
         if former != data:
             raise RunFolderError(
-                f"{self.path} holds a run on other pictures: the dataset has changed since; "
-                "choose another output_dir, or remove it"
+                f"{self.path} holds a run on other pictures: the dataset has changed since; choose another output_dir"
             )
 
     def start(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:

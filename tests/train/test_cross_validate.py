@@ -9,16 +9,15 @@ from pathlib import Path
 
 import datasets
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from tests.conftest import ROOT, wait_for
 from tests.train.conftest import interrupted_after
-from train.cross_validate import CrossValidation, cross_validate
+from train.cross_validate import CrossValidation, CrossValidationError, cross_validate
 from train.data import load_images
-from train.metrics import summary
-from train.predictions import read_out_of_fold
-from train.recipe import load_settings
+from train.predictions import FOLDS, read_predictions
+from train.recipe import Recipe, cross_validate_command, load_settings
 
 # Stage 1 is judged, too: two epochs in all.
 WORDS = ["folds=2", "epochs=1", "image_size=32"]
@@ -48,23 +47,26 @@ def blind(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def straight(blind: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cross-validation that nothing interrupts."""
     run = tmp_path_factory.mktemp("straight") / "run"
-    scores = cross_validate(_settings(blind, run))
-    (run / "said.txt").write_text(summary(scores))
+    result = cross_validate(_settings(blind, run))
+    (run / "summary.txt").write_text(result.summary())
     return run
 
 
 def test_every_picture_but_those_of_test_is_answered_once(straight: Path, blind: Path) -> None:
-    answers = read_out_of_fold(straight / "predictions.parquet")
+    answers = read_predictions(straight / "predictions.parquet", FOLDS)
     splits = load_images(str(blind)).splits
     expected = {(sha256, split) for split in ("train", "validation") for sha256 in splits[split]["sha256"]}
-    found = list(zip(answers.predictions.sha256, answers.splits, strict=True))
-    assert set(found) == expected
-    assert len(found) == len(expected)
+    answered = list(zip(answers.sha256, answers.splits, strict=True))
+    assert set(answered) == expected
+    assert len(answered) == len(expected)
     assert set(answers.folds.tolist()) == {1, 2}
-    label_of = {
-        sha256: label for rows in splits.values() for sha256, label in zip(rows["sha256"], rows["label"], strict=True)
+    facts = {
+        sha256: (label, group)
+        for rows in splits.values()
+        for sha256, label, group in zip(rows["sha256"], rows["label"], rows["group"], strict=True)
     }
-    assert [label_of[sha256] for sha256 in answers.predictions.sha256] == answers.predictions.labels.tolist()
+    described = list(zip(answers.labels.tolist(), answers.groups, strict=True))
+    assert described == [facts[sha256] for sha256 in answers.sha256]
 
 
 def test_no_model_answers_for_what_it_learned_from(straight: Path, blind: Path) -> None:
@@ -74,9 +76,9 @@ def test_no_model_answers_for_what_it_learned_from(straight: Path, blind: Path) 
 
     pictures = pool(load_images(str(blind)))
     folds = make_folds(pictures.labels, pictures.groups, pictures.images.label_names, 2, 8)
-    answers = read_out_of_fold(straight / "predictions.parquet")
+    answers = read_predictions(straight / "predictions.parquet", FOLDS)
     for number, fold in enumerate(folds, start=1):
-        held_out = [answers.predictions.sha256[row] for row in np.flatnonzero(answers.folds == number)]
+        held_out = [answers.sha256[row] for row in np.flatnonzero(answers.folds == number)]
         assert held_out == [pictures.sha256[index] for index in fold.held_out]
         data = json.loads((straight / "folds" / f"fold{number}" / "data.json").read_text())
         assert data["train"] == fingerprint(pictures.rows.select(fold.train))
@@ -85,14 +87,13 @@ def test_no_model_answers_for_what_it_learned_from(straight: Path, blind: Path) 
 
 def test_the_table_and_the_file_say_the_same(straight: Path) -> None:
     facts = json.loads((straight / "cross_validation.json").read_text())
-    lines = (straight / "said.txt").read_text().splitlines()
+    lines = (straight / "summary.txt").read_text().splitlines()
     assert lines[0].split() == [
         "fold", "pictures", "stage", "1:", "accuracy", "macro", "F1", "kept:", "accuracy", "macro", "F1",
     ]  # fmt: skip
     assert [line.split()[0] for line in lines[1:4]] == ["1", "2", "all"]
     assert set(facts["scores"]) == {"stage 1", "kept"}
-    answers = read_out_of_fold(straight / "predictions.parquet")
-    right = answers.predictions.logits.argmax(1) == answers.predictions.labels
+    right = read_predictions(straight / "predictions.parquet", FOLDS).right
     total = facts["scores"]["kept"][-1]
     assert total["pictures"] == len(right) == 56
     assert total["accuracy"] == pytest.approx(right.mean())
@@ -100,13 +101,26 @@ def test_the_table_and_the_file_say_the_same(straight: Path) -> None:
     assert f"kept: {right.mean():.1%} of 56 pictures right" in lines[-1]
 
 
+def test_what_it_returns_is_at_hand_in_a_notebook(straight: Path, blind: Path) -> None:
+    settings = _settings(blind, straight)
+    # Nothing is left to train.
+    result = cross_validate(Recipe(**settings.model_dump(include=set(Recipe.model_fields))), folds=2)
+    assert repr(result) == (
+        f"CrossValidationResult({straight}: accuracy {result.accuracy:.1%} of 56 pictures, "
+        f"macro F1 {result.macro_f1:.3f})"
+    )
+    assert result.predictions.right.mean() == result.accuracy
+    assert result.summary() == (straight / "summary.txt").read_text()
+    assert "kept: " in result._repr_html_()
+    with pytest.raises(CrossValidationError, match="there is no learning curve: cross-validate with fractions="):
+        result.plot_learning_curve()
+
+
 def test_only_what_counts_is_left(straight: Path) -> None:
     assert {path.name for path in straight.iterdir()} == {
-        "predictions.parquet", "cross_validation.json", "folds", "said.txt",
+        "predictions.parquet", "cross_validation.json", "folds", "summary.txt",
     }  # fmt: skip
     assert not list(straight.rglob("*.safetensors"))
-    columns = pq.read_schema(straight / "predictions.parquet").names
-    assert columns == ["sha256", "split", "label", "logits", "probs", "loss", "fold"]
 
 
 def test_a_run_that_was_interrupted_within_a_fold_ends_alike(straight: Path, blind: Path, tmp_path: Path) -> None:
@@ -183,7 +197,7 @@ class TestBadInput:
     def test_another_cross_validation(
         self, refused: Callable[..., str], straight: Path, blind: Path, tmp_path: Path
     ) -> None:
-        run = shutil.copytree(straight, tmp_path / "run", ignore=shutil.ignore_patterns("said.txt"))
+        run = shutil.copytree(straight, tmp_path / "run", ignore=shutil.ignore_patterns("summary.txt"))
         message = self._refused(refused, blind, run, "epochs=2", "seed=9")
         assert "holds a cross-validation with other epochs, seed: choose another output_dir" in message
 
@@ -197,6 +211,39 @@ class TestBadInput:
     def test_a_stream(self, refused: Callable[..., str], blind: Path, tmp_path: Path) -> None:
         message = self._refused(refused, blind, tmp_path / "run", "streaming=true")
         assert "leave streaming away" in message
+
+    def test_a_model_that_has_learned_the_pictures(
+        self, refused: Callable[..., str], blind: Path, model_folder: Path, tmp_path: Path
+    ) -> None:
+        # Every fold would start from it.
+        run = tmp_path / "run"
+        message = self._refused(refused, blind, run, f"init_from={model_folder}")
+        assert message.endswith(
+            f"init_from={model_folder}: that model may have learned the pictures that a fold is judged on, and its "
+            "score would be too good; add init_from=none to start from pretrained weights"
+        )
+        best = tmp_path / "other" / "checkpoints" / "best.safetensors"
+        best.parent.mkdir(parents=True)
+        for file in ("recipe.yaml", "data.json", "checkpoints/best.safetensors"):
+            (tmp_path / "other" / file).touch()
+        for weights in (model_folder / "model.safetensors", best):
+            assert f"weights={weights}: that model may have learned" in self._refused(
+                refused, blind, run, f"weights={weights}"
+            )
+        assert not run.exists()
+        # Weights of another make lie in no such folder.
+        assert _settings(blind, run, f"weights={tmp_path / 'backbone.safetensors'}").weights
+
+    def test_what_is_recommended_for_a_run_that_began_from_a_model_is_taken(
+        self, blind: Path, model_folder: Path, tmp_path: Path
+    ) -> None:
+        recipe, words = tmp_path / "recipe.yaml", [f"dataset={blind}", f"output_dir={tmp_path}"]
+        values = load_settings(Recipe, ROOT / "recipes" / "debug.yaml", [*words, f"init_from={model_folder}"]).values()
+        recipe.write_text(yaml.safe_dump(values))
+        command = cross_validate_command(recipe, str(blind), tmp_path)
+        assert command == f"python -m train cross-validate {recipe} {' '.join(words)} init_from=none"
+        settings = load_settings(CrossValidation, recipe, command.split()[5:])
+        assert (settings.init_from, settings.epochs) == (None, values["epochs"])
 
     def test_a_fold_that_fails_is_named(self, refused: Callable[..., str], blind: Path, tmp_path: Path) -> None:
         message = self._refused(refused, blind, tmp_path / "run", "max_lr=1e30", "freeze_epochs=0")
@@ -214,8 +261,12 @@ def test_a_learning_curve_can_be_asked_for_later(
     code, said, err = cli("train", "cross-validate", *words, "--fractions", "0.5,1,0.25")
     assert code == 0, err
     # The whole folds are not trained again.
-    begun = re.findall(r"fold \d of 2, (\d+%) of the pictures: \d+ pictures held out", said)
-    assert begun == ["50%"] * 2 + ["25%"] * 2
+    line = (
+        r"fold (\d) of 2, (\d+%) of the pictures: \d+\.\d% of \d+ pictures right, in \d+ s(; \d to go, about \d+ s)?"
+    )
+    assert [(fold, part, bool(ahead)) for fold, part, ahead in re.findall(line, said)] == [
+        ("1", "50%", True), ("2", "50%", True), ("1", "25%", True), ("2", "25%", False),
+    ]  # fmt: skip
     assert "fold 1 of 2:" not in said
     assert "Learning curve: " in said
     figures = [place / "figures" / "learning_curve.png" for place in (run, run / "model")]

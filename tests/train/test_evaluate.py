@@ -13,16 +13,25 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
+from model_folder.folder import LEARNED, picture_digest
+from model_folder.reference_features import Nearest, ReferenceFeatures
 from train.data import EmptySplitError, as_numbered, fingerprint, load_images, read_image, split_for_model
-from train.evaluate import Evaluation, evaluate
+from train.evaluate import Evaluation, count_learned, evaluate, summary
 from train.loaders import eval_transform
+from train.metrics import compute_metrics, served_threshold
+from train.ood import judge_distance, judge_others
 from train.predict import load_model
+from train.predictions import Predictions, read_predictions, write_predictions
 
 
 def test_metrics_and_predictions_agree(model_folder: Path) -> None:
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
     table = pq.read_table(model_folder / "predictions.parquet").to_pydict()
-    assert list(table) == ["sha256", "split", "label", "logits", "probs", "loss", "distances", "nearest"]
+    assert set(table) == {
+        "sha256", "split", "fold", "group", "label", "logits", "probs", "loss", "distances", "nearest",
+    }  # fmt: skip
+    assert set(table["fold"]) == {0}
+    assert all(table["group"])
     names = json.loads((model_folder / "config.json").read_text())["label_names"]
     answers = [names[int(np.argmax(probs))] for probs in table["probs"]]
     right = sum(answer == label for answer, label in zip(answers, table["label"], strict=True))
@@ -36,11 +45,10 @@ def test_metrics_and_predictions_agree(model_folder: Path) -> None:
 def test_the_mirror_image_counts_as_much_as_the_picture(
     model_folder: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
-    metrics = evaluate(
-        str(model_folder),
-        Evaluation(dataset=str(dataset_folder), num_workers=0, tta=True, output_dir=tmp_path / "out"),
+    result = evaluate(
+        str(model_folder), dataset=str(dataset_folder), num_workers=0, tta=True, output_dir=tmp_path / "out"
     )
-    assert metrics["tta"] is True
+    assert result["tta"] is True
     model, _ = load_model(str(model_folder))
     transform = eval_transform(timm.data.resolve_model_data_config(model))
     rows = load_images(str(dataset_folder)).split("test")
@@ -79,15 +87,67 @@ def test_metrics_come_from_the_predictions_that_are_there(
     model_folder: Path, dataset_folder: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    before = (folder / "predictions.parquet").read_bytes()
-    metrics = json.loads((folder / "metrics.json").read_text())["test"]
+    path, words = folder / "predictions.parquet", {"dataset": str(dataset_folder), "reuse_predictions": True}
+    before, metrics = path.read_bytes(), json.loads((folder / "metrics.json").read_text())["test"]
     (folder / "metrics.json").unlink()
-    # Nothing is looked at again: with other weights the same is said.
+    again = evaluate(str(folder), **words)
+    assert json.loads((folder / "metrics.json").read_text())["test"] == {**metrics, "date": again["date"]}
+    assert path.read_bytes() == before
+    # Nothing is looked at again, and the order of the rows does not matter.
+    answers = read_predictions(path, "test")
+    answers = dataclasses.replace(answers.select(np.arange(8)[::-1]), logits=-answers.logits[::-1])
+    write_predictions(path, answers)
+    turned = evaluate(str(folder), **words)
+    assert turned["nll"] != again["nll"]
+    assert turned.predictions.sha256 == again.predictions.sha256
+
+
+def test_predictions_of_other_weights_are_not_taken_for_the_models(
+    refused: Callable[..., str], model_folder: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
     state = load_file(folder / "model.safetensors")
     save_file({**state, "fc.weight": -state["fc.weight"]}, folder / "model.safetensors")
-    again = evaluate(str(folder), Evaluation(dataset=str(dataset_folder), reuse_predictions=True))
-    assert json.loads((folder / "metrics.json").read_text())["test"] == {**metrics, "date": again["date"]}
-    assert (folder / "predictions.parquet").read_bytes() == before
+    message = refused("train", "evaluate", folder, f"dataset={dataset_folder}", "reuse_predictions=true")
+    assert f"answers on test that other weights than those of {folder} gave: leave reuse_predictions away" in message
+    # A file of an earlier version does not name them.
+    path = folder / "predictions.parquet"
+    write_predictions(path, dataclasses.replace(read_predictions(path), weights={}))
+    table = pq.read_table(path)
+    names = {b"label_names": table.schema.metadata[b"label_names"]}
+    pq.write_table(table.replace_schema_metadata(names), path)
+    assert evaluate(str(folder), dataset=str(dataset_folder), reuse_predictions=True).metrics["pictures"] == 8
+
+
+def test_what_it_returns_is_at_hand_in_a_notebook(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    result = evaluate(str(folder), dataset=str(dataset_folder), split="validation", num_workers=0)
+    assert repr(result) == (
+        f"EvaluationResult({folder}, validation: accuracy {result.accuracy:.1%} of 8 pictures, "
+        f"macro F1 {result.macro_f1:.3f})"
+    )
+    assert result.predictions.right.mean() == result.accuracy == result["accuracy"]
+    assert result.report == folder / "report" / "validation.html"
+    assert "validation accuracy" in result._repr_html_()
+    assert result.metrics.keys() == json.loads((folder / "metrics.json").read_text())["validation"].keys()
+    assert result.summary().endswith(f"\nReport: {result.report.resolve().as_uri()}")
+
+
+def test_pictures_that_the_model_learned_from_are_counted(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    splits = load_images(str(dataset_folder)).splits
+    names = [*splits["train"]["sha256"], *splits["test"]["sha256"][:3]]
+    digests = sorted(map(picture_digest, names))
+    (folder / LEARNED).write_text("".join(f"{digest}\n" for digest in digests))
+    words = {"dataset": str(dataset_folder), "num_workers": 0}
+    result = evaluate(str(folder), **words)
+    assert json.loads((folder / "metrics.json").read_text())["test"]["learned_pictures"] == 3
+    assert "3 of these 8 pictures are among those that the model learned from: the figures are too" in result.summary()
+    assert evaluate(str(folder), **words, split="validation")["learned_pictures"] == 0
+    assert count_learned(["", ""], set(digests)) is None
+    assert count_learned(names, set()) is None
 
 
 def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: Path) -> None:
@@ -96,8 +156,10 @@ def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: 
     assert metrics["bootstrap"]["groups"] <= metrics["pictures"] == 8
     assert metrics["fingerprint"] == fingerprint(load_images(str(dataset_folder)).split("test"))
     assert metrics["ece_bins"] == {"kind": "equal width", "count": 10}
-    assert metrics["reject"]["threshold"] is None
-    assert metrics["reject"]["coverage"] == 1
+    # No threshold promises 95 % on eight validation pictures: the demo's own is served.
+    assert (metrics["reject"]["threshold"], metrics["reject"]["chosen"]) == (0.5, False)
+    assert metrics["reject"]["answered"] == round(8 * metrics["reject"]["coverage"])
+    assert metrics["learned_pictures"] is None
     config = json.loads((model_folder / "config.json").read_text())
     assert metrics["calibrated_from"]["temperature"] == config["calibration"]["temperature"]
     assert metrics["others"] is None
@@ -133,12 +195,12 @@ class TestBadInput:
     def test_predictions_of_other_pictures(
         self, refused: Callable[..., str], model_folder: Path, dataset_folder: Path, tmp_path: Path
     ) -> None:
-        turned = tmp_path / "turned"
-        turned.mkdir()
+        fewer = tmp_path / "fewer"
+        fewer.mkdir()
         rows = datasets.load_dataset(str(dataset_folder), split="test")
-        rows.select(range(7, -1, -1)).to_parquet(turned / "test.parquet")
-        words = ["train", "evaluate", model_folder, f"dataset={turned}", "reuse_predictions=true"]
-        assert "predictions.parquet, test: 8 of 8 answers are to other pictures: " in refused(*words)
+        rows.select(range(7)).to_parquet(fewer / "test.parquet")
+        words = ["train", "evaluate", model_folder, f"dataset={fewer}", "reuse_predictions=true"]
+        assert "(0 of 7 have no answer, 0 had another label, 1 answers are to pictures" in refused(*words)
         assert "has no answers on train, only on test" in refused(
             *words[:3], f"dataset={dataset_folder}", *words[4:], "split=train"
         )
@@ -172,12 +234,9 @@ class TestBadInput:
     def test_one_picture_of_each_class_is_judged_with_a_warning(
         self, model_folder: Path, dataset_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        settings = Evaluation(dataset=str(dataset_folder), num_workers=0, output_dir=tmp_path / "out")
-        metrics = evaluate(str(model_folder), settings)
+        result = evaluate(str(model_folder), dataset=str(dataset_folder), num_workers=0, output_dir=tmp_path / "out")
         assert "has one picture of each of 8 classes only in test: no number from so few says anything" in caplog.text
-        assert all(
-            row["recall_interval"][1] - row["recall_interval"][0] > 0.7 for row in metrics["per_class"].values()
-        )
+        assert all(row["recall_interval"][1] - row["recall_interval"][0] > 0.7 for row in result["per_class"].values())
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -220,3 +279,58 @@ class TestBadInput:
         assert "say where the results go with output_dir=FOLDER" in refused(*words)
         assert message in refused(*words, f"output_dir={tmp_path / 'out'}")
         assert not (tmp_path / "out").exists()
+
+
+class TestSummary:
+    def _lines(self, threshold: dict | None, others: np.ndarray | None) -> list[str]:
+        labels = np.array([0, 1, 2] * 10)
+        answers = np.where(np.arange(30) < 3, (labels + 1) % 3, labels)
+        logits = np.linspace(1, 4, 30)[:, None] * np.eye(3)[answers]
+        names = ["a", "b", "c"]
+        split = Predictions([""] * 30, labels, logits, names)
+        metrics = compute_metrics(split, 1.31, threshold) | {"unlike": None, "others": None}
+        if others is not None:
+            strange = Predictions([""] * len(others), np.zeros(len(others), int), others, names)
+            metrics["others"] = judge_others(split, strange, served_threshold(threshold), None, "clutter")
+        return summary(metrics, "test").splitlines()
+
+    def test_what_is_printed_says_what_it_rests_on(self) -> None:
+        threshold = {"score": "max_probability", "value": 0.65}
+        lines = self._lines(threshold, np.full((50, 3), 0.1))
+        assert lines[0].split() == ["class", "pictures", "precision", "recall", "F1"]
+        assert lines[4].startswith(
+            "test accuracy 90.0% of 30 pictures (95 % interval 74.4% – 96.5%), macro F1 0.900 (0."
+        )
+        assert lines[4].endswith("; intervals over pictures")
+        assert lines[5].endswith("without temperature 1.31")
+        assert lines[6] == "most confused: a as b (1), b as c (1), c as a (1)"
+        assert lines[7].startswith(
+            "answers 86.7% of pictures, those with a max probability of 0.650 or more: 100.0% of them are right (95 %"
+        )
+        assert lines[8].startswith("50 pictures of something else (clutter): AUROC by max probability 1.00 (")
+        assert lines[8].endswith("; abstains on 100.0% of them")
+
+    def test_what_does_not_help_is_said(self) -> None:
+        lines = self._lines({"score": "energy", "value": None}, np.full((50, 3), [9.0, 0, 0]))
+        assert lines[7].startswith(
+            "answers 100.0% of pictures, those with a max probability of 0.500 or more, as no threshold reached the "
+            "target accuracy on the validation pictures: 90.0% of them are right (95 % interval "
+        )
+        assert "; no score tells them from the classes; abstains on 0.0% of them" in lines[8]
+        assert self._lines({"score": "energy", "value": 99.0}, None)[7] == (
+            "answers none of these pictures: their energy is below 99.000"
+        )
+        assert len(self._lines(None, None)) == 8
+
+    def test_false_alarms_are_counted(self) -> None:
+        metrics = compute_metrics(Predictions([""] * 3, np.arange(3), 4 * np.eye(3), ["a", "b", "c"]))
+        reference = ReferenceFeatures(np.eye(3, dtype=np.float32), 2, 0.5)
+        nearest = Nearest(np.array([[0.1, 0.2], [0.4, 0.8], [0.1, 0.3]]), np.zeros((3, 2), int))
+        metrics |= {"others": None, "unlike": judge_distance(reference, nearest)}
+        assert summary(metrics, "test").splitlines()[-1] == (
+            "takes 1 of 3 pictures for something else, at a distance above 0.500: 33.3% false alarms "
+            "(95 % interval 6.1% – 79.2%)"
+        )
+        metrics["unlike"] = judge_distance(ReferenceFeatures(reference.features, 2, None), nearest)
+        assert metrics["unlike"]["refused"] == 0
+        assert summary(metrics, "test").endswith("to choose a distance takes 19 validation pictures or more")

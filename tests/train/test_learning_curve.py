@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from train.learning_curve import FARTHEST, LearningCurve, learning_curve, verdict
+from train.predictions import Predictions
 from train.report.plots import plot_learning_curve
 
 SIZES = {0.25: 10.0, 0.5: 20.0, 1.0: 40.0}
@@ -13,7 +14,21 @@ SIZES = {0.25: 10.0, 0.5: 20.0, 1.0: 40.0}
 
 def _curve(errors: dict[float, float], pictures: int = 2000) -> LearningCurve:
     right = {fraction: np.arange(pictures) >= share * pictures for fraction, share in errors.items()}
-    return learning_curve(right, SIZES, [str(number) for number in range(pictures)], 0)
+    return learning_curve(_answers(right), SIZES)
+
+
+def _answers(right: dict[float, np.ndarray], groups: list[str] | None = None) -> dict[float, Predictions]:
+    """Answers to pictures of one class, right or wrong."""
+    return {
+        fraction: Predictions(
+            [""] * len(rights),
+            np.zeros(len(rights), int),
+            np.eye(2)[1 - rights.astype(int)],
+            ["a", "b"],
+            groups=groups or [],
+        )
+        for fraction, rights in right.items()
+    }
 
 
 def test_a_power_law_is_found() -> None:
@@ -45,9 +60,11 @@ def test_few_pictures_make_a_wide_spread() -> None:
 
 def test_near_duplicates_are_drawn_together() -> None:
     right = {fraction: np.arange(400) % 10 >= 5 - 2 * number for number, fraction in enumerate(SIZES)}
-    alone = learning_curve(right, SIZES, [str(number) for number in range(400)], 0)
-    copies = learning_curve(right, SIZES, [str(number % 10) for number in range(400)], 0)
-    assert np.std(copies.drawn[:, 1]) > 2 * np.std(alone.drawn[:, 1])
+    alone = learning_curve(_answers(right), SIZES)
+    copies = learning_curve(_answers(right, [str(number % 10) for number in range(400)]), SIZES)
+    assert np.std(copies.resampled[:, 1]) > 2 * np.std(alone.resampled[:, 1])
+    low, high = alone.points[0].interval
+    assert copies.points[0].interval[0] < low < high < copies.points[0].interval[1]
 
 
 def test_no_mistake_at_all_is_a_number_too(tmp_path: Path) -> None:

@@ -1,8 +1,26 @@
+import time
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, top_k_accuracy_score
 
-from train.metrics import compute_metrics, most_confused
+from train.intervals import REPLICATES, SEED
+from train.metrics import compute_metrics, most_confused, score_folds, score_of
 from train.predictions import Predictions
+
+
+def _answers(labels: np.ndarray, answers: np.ndarray, classes: int, groups: np.ndarray | None = None) -> Predictions:
+    names = [f"class {number}" for number in range(classes)]
+    logits = 4 * np.eye(classes, dtype=np.float32)[answers]
+    return Predictions([""] * len(labels), labels, logits, names, groups=[] if groups is None else [*map(str, groups)])
+
+
+def _mostly_right(pictures: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, pictures)
+    return labels, np.where(rng.random(pictures) < 0.7, labels, (labels + 1) % classes)
 
 
 def test_metrics_of_a_case_done_by_hand() -> None:
@@ -25,36 +43,83 @@ def test_metrics_of_a_case_done_by_hand() -> None:
     assert [(row["pictures"], row["accuracy"]) for row in metrics["reliability"]] == [(1, 0), (1, 1), (2, 1)]
     # F1 of a is 2/3; c has no picture and can't be judged.
     assert metrics["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)
+    # Of three classes all are among the five most probable.
+    assert metrics["top5_accuracy"] is None
 
 
-def _answers(labels: np.ndarray, answers: np.ndarray, classes: int) -> Predictions:
-    names = [f"class {number}" for number in range(classes)]
-    return Predictions([""] * len(labels), labels, 4 * np.eye(classes, dtype=np.float32)[answers], names)
+def test_the_five_most_probable_classes() -> None:
+    rng = np.random.default_rng(2)
+    labels, logits = rng.integers(0, 12, 60), rng.normal(size=(60, 12)).astype(np.float32)
+    metrics = compute_metrics(Predictions([""] * 60, labels, logits, [str(number) for number in range(12)]))
+    assert metrics["top5_accuracy"] == top_k_accuracy_score(labels, logits, k=5, labels=range(12))
+    assert metrics["accuracy"] < metrics["top5_accuracy"] < 1
 
 
-def test_near_duplicates_widen_the_intervals() -> None:
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 3, 40)
-    answers = np.where(random.random(40) < 0.7, labels, (labels + 1) % 3)
+def test_near_duplicates_widen_every_interval() -> None:
+    labels, answers = _mostly_right(40, 3)
     alone = compute_metrics(_answers(labels, answers, 3))
     # Ten copies of each picture tell no more than one does.
-    copies = _answers(labels.repeat(10), answers.repeat(10), 3)
-    ignored = compute_metrics(copies)
-    grouped = compute_metrics(copies, groups=[number // 10 for number in range(400)])
+    ignored = compute_metrics(_answers(labels.repeat(10), answers.repeat(10), 3))
+    grouped = compute_metrics(_answers(labels.repeat(10), answers.repeat(10), 3, np.arange(400) // 10))
 
-    def width(metrics: dict) -> tuple[float, float]:
-        f1, accuracy = metrics["macro_f1_interval"], metrics["bootstrap"]["accuracy_interval"]
-        return f1[1] - f1[0], accuracy[1] - accuracy[0]
+    def widths(metrics: dict) -> np.ndarray:
+        intervals = [metrics["accuracy_interval"], metrics["macro_f1_interval"]]
+        intervals += [row["recall_interval"] for row in metrics["per_class"].values()]
+        return np.diff(intervals).ravel()
 
-    assert width(grouped) == pytest.approx(width(alone), abs=0.02)
-    assert np.all(np.array(width(ignored)) < 0.5 * np.array(width(grouped)))
+    np.testing.assert_allclose(widths(grouped), widths(alone), atol=0.06)
+    assert (widths(ignored) < 0.6 * widths(grouped)).all()
     assert grouped["bootstrap"]["over"] == "groups of near-duplicates"
     assert (grouped["bootstrap"]["groups"], ignored["bootstrap"]["groups"]) == (40, 400)
     for metrics in (alone, grouped):
-        low, high = metrics["macro_f1_interval"]
-        assert low < metrics["macro_f1"] < high
-    # For pictures on their own, the bootstrap knows no other interval of an accuracy than Wilson does.
-    assert alone["bootstrap"]["accuracy_interval"] == pytest.approx(alone["accuracy_interval"], abs=0.04)
+        for name in ("accuracy", "macro_f1"):
+            low, high = metrics[f"{name}_interval"]
+            assert low < metrics[name] < high
+
+
+def test_a_perfect_score_has_intervals_with_a_width() -> None:
+    metrics = compute_metrics(_answers(np.arange(60) % 3, np.arange(60) % 3, 3, np.arange(60) // 6))
+    # Ten groups and not 60 pictures.
+    assert metrics["accuracy_interval"] == pytest.approx((0.722, 1), abs=1e-3)
+    assert metrics["macro_f1_interval"] == metrics["accuracy_interval"]
+
+
+def test_the_interval_of_f1_is_that_of_a_bootstrap_written_out() -> None:
+    labels, answers = _mostly_right(30, 3)
+    groups = np.arange(30) // 2
+
+    def naive(true: np.ndarray, answer: np.ndarray) -> float:
+        present = np.unique(true)
+        hits = [2 * ((true == number) & (answer == number)).sum() for number in present]
+        totals = [(true == number).sum() + (answer == number).sum() for number in present]
+        return float(np.mean(np.divide(hits, totals)))
+
+    values = []
+    for drawn in np.random.default_rng(SEED).integers(15, size=(REPLICATES, 15)):
+        rows = np.concatenate([np.flatnonzero(groups == group) for group in drawn])
+        values.append(naive(labels[rows], answers[rows]))
+    score = score_of(_answers(labels, answers, 3, groups))
+    assert score.macro_f1_interval == pytest.approx(np.quantile(values, [0.025, 0.975]))
+
+
+def test_a_thousand_classes_and_twenty_thousand_groups_fit_into_memory() -> None:
+    rng = np.random.default_rng(0)
+    labels, logits = rng.integers(0, 1000, 30_000), rng.random((30_000, 1000), np.float32)
+    logits[np.arange(30_000), labels] += 0.3
+    groups = [str(number) for number in rng.integers(0, 20_000, 30_000)]
+    predictions = Predictions([""] * 30_000, labels, logits, [str(number) for number in range(1000)], groups=groups)
+    start = time.process_time()
+    tracemalloc.start()
+    try:
+        score = score_of(predictions)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    low, high = score.macro_f1_interval
+    assert 0.2 < low < score.macro_f1 < high < low + 0.05
+    # Groups times three counts of each class would be 480 MB, and groups times classes times classes 160 GB.
+    assert peak < 100e6
+    assert time.process_time() - start < 60
 
 
 def test_the_same_pictures_have_the_same_interval_twice() -> None:
@@ -63,8 +128,9 @@ def test_the_same_pictures_have_the_same_interval_twice() -> None:
 
 
 def test_pictures_of_one_group_promise_nothing() -> None:
-    metrics = compute_metrics(_answers(np.array([0, 1]), np.array([0, 1]), 2), groups=["a", "a"])
+    metrics = compute_metrics(_answers(np.array([0, 1]), np.array([0, 1]), 2, np.zeros(2, int)))
     assert metrics["macro_f1_interval"] == (0, 1)
+    assert metrics["accuracy_interval"] == pytest.approx((0.207, 1), abs=1e-3)
 
 
 def test_mistakes_come_by_their_number_then_by_their_share() -> None:
@@ -73,16 +139,53 @@ def test_mistakes_come_by_their_number_then_by_their_share() -> None:
     assert pairs == [("c", "a"), ("b", "a"), ("a", "b")]
 
 
-def test_what_the_temperature_has_changed_is_told() -> None:
-    random = np.random.default_rng(1)
-    logits = random.normal(size=(50, 4)).astype(np.float32)
-    predictions = Predictions([""] * 50, random.integers(0, 4, 50), logits / 2, list("abcd"))
-    raw = Predictions(predictions.sha256, predictions.labels, logits, predictions.label_names)
+def test_what_the_temperature_has_changed() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(50, 4)).astype(np.float32)
+    predictions = Predictions([""] * 50, rng.integers(0, 4, 50), logits / 2, list("abcd"))
+    raw = replace(predictions, logits=logits)
     before, expected = compute_metrics(predictions, temperature=2.0)["calibrated_from"], compute_metrics(raw)
     assert before == {"temperature": 2.0, **{key: expected[key] for key in ("nll", "brier", "ece", "reliability")}}
     assert compute_metrics(raw)["calibrated_from"] is None
 
 
-def test_losses_of_hopeless_logits_are_finite() -> None:
-    predictions = Predictions([""], np.array([1]), np.array([[5000.0, -5000.0]], np.float32), ["a", "b"])
-    assert np.isfinite(predictions.losses).all()
+def test_it_is_judged_by_the_threshold_that_is_served() -> None:
+    labels, answers = _mostly_right(40, 3)
+    predictions = _answers(labels, answers, 3)
+    # Every answer has a probability of 0.965.
+    for stated in (None, {"score": "energy", "value": None}):
+        reject = compute_metrics(predictions, None, stated)["reject"]
+        assert (reject["threshold"], reject["score"], reject["chosen"]) == (0.5, "max_probability", False)
+        assert reject["coverage"] == 1
+    reject = compute_metrics(predictions, None, {"score": "max_probability", "value": 0.97})["reject"]
+    assert (reject["threshold"], reject["coverage"], reject["chosen"]) == (0.97, 0, True)
+
+
+class TestFolds:
+    def test_scores_are_those_of_scikit_learn(self) -> None:
+        truth, answer = _mostly_right(90, 3)
+        folds = np.arange(90) % 3 + 1
+        *scores, total = score_folds(replace(_answers(truth, answer, 3), folds=folds))
+        for score in scores:
+            chosen = folds == score.fold
+            assert score.pictures == 30
+            assert score.accuracy == pytest.approx((truth == answer)[chosen].mean())
+            assert score.macro_f1 == pytest.approx(f1_score(truth[chosen], answer[chosen], average="macro"))
+            assert score.accuracy_interval[0] < score.accuracy < score.accuracy_interval[1]
+        assert total.fold is None
+        assert total.macro_f1 == pytest.approx(f1_score(truth, answer, average="macro"))
+        low, high = total.macro_f1_interval
+        assert 0.05 < total.macro_f1 - low < 0.15
+        assert 0.05 < high - total.macro_f1 < 0.15
+
+    def test_copies_are_no_more_witnesses(self) -> None:
+        truth, answer = np.array([0, 1, 2] * 10), np.array([0, 1, 2] * 7 + [1, 2, 0] * 3)
+        once = score_of(_answers(truth, answer, 3))
+        four = score_of(_answers(np.tile(truth, 4), np.tile(answer, 4), 3, np.tile(np.arange(30), 4)))
+        assert four.macro_f1_interval == pytest.approx(once.macro_f1_interval, abs=0.02)
+        assert four.accuracy_interval == pytest.approx(once.accuracy_interval, abs=0.02)
+
+    def test_a_class_that_a_fold_lacks_does_not_count_there(self) -> None:
+        predictions = replace(_answers(np.arange(3), np.arange(3), 3), folds=np.array([1, 1, 2]))
+        first, *_ = score_folds(predictions)
+        assert (first.pictures, first.accuracy, first.macro_f1) == (2, 1.0, 1.0)

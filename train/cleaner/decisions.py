@@ -63,7 +63,7 @@ class DecisionLog:
         Raises:
             CorrectionsError: Names the line and what is wrong with it.
         """
-        return self._parse(self._mended()[0])
+        return self._parse(self._whole()[0])
 
     def current(self) -> dict[str, Decision]:
         """Reads what counts now, by picture."""
@@ -82,7 +82,7 @@ class DecisionLog:
         Raises:
             OSError: It could not be written; the file is as before.
         """
-        with self._alone():
+        with self._exclusive():
             if self.current().get(decision.sha256) != seen:
                 return False
             # In quotes, so that a line that was cut short is never taken for a shorter class name.
@@ -92,8 +92,8 @@ class DecisionLog:
 
     def undo(self) -> Decision | None:
         """Takes back the last decision of the file, whichever page made it; returns it, or None when there is none."""
-        with self._alone():
-            content, _ = self._mended()
+        with self._exclusive():
+            content, _ = self._whole()
             decisions = self._parse(content)
             if not decisions:
                 return None
@@ -104,20 +104,20 @@ class DecisionLog:
         return decisions[-1]
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         """Keeps other writers off within the block."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with only_writer(self.path, timeout=-1):
             yield
 
     def _append(self, line: bytes) -> None:
-        content, end = self._mended()
+        content, end = self._whole()
         line = line if content else _HEADER + line
         # A last line that somebody typed may lack its end.
         line = b"\n" + line if content and not content.endswith(b"\n") else line
         append_durably(self.path, end, line)
 
-    def _mended(self) -> tuple[bytes, int]:
+    def _whole(self) -> tuple[bytes, int]:
         """Returns the file's content without a last line that was cut short, and where that content ends."""
         content = self.path.read_bytes() if self.path.exists() else b""
         if _HEADER.startswith(content):
@@ -144,9 +144,9 @@ class DecisionLog:
                 f"{self.path} can't be read ({error}): choose another with corrections=FILE"
             ) from None
         if not rows or rows[0] != _COLUMNS:
-            found = ",".join(rows[0]) if rows else "nothing"
+            begin = ",".join(rows[0]) if rows else "nothing"
             raise CorrectionsError(
-                f"{self.path} begins with {found[:80]!r} and not with {','.join(_COLUMNS)}, so that no line can be "
+                f"{self.path} begins with {begin[:80]!r} and not with {','.join(_COLUMNS)}, so that no line can be "
                 "added: choose another file with corrections=FILE"
             )
         decisions = []
@@ -161,7 +161,7 @@ class DecisionLog:
     def _fault(self, cells: Sequence[str]) -> str | None:
         sha256, action, label = [*cells, "", ""][:3]
         if not _SHA256.fullmatch(sha256.lower()):
-            return f"{sha256[:80]!r} is no sha256 of 64 hex digits: mend it or remove the line"
+            return f"{sha256[:80]!r} is no sha256 of 64 hex digits: correct it, or delete the line"
         if action not in ACTIONS:
             return f"{action[:80]!r} is no action: use keep, delete or relabel"
         if action == "relabel" and label not in self.label_names:

@@ -1,4 +1,4 @@
-"""Which labels are probably wrong, by what models say that have not learned from them (confident learning)."""
+"""Which labels are probably wrong, by the answers of models that have not learned from them (confident learning)."""
 
 import csv
 from collections.abc import Sequence
@@ -46,20 +46,14 @@ def label_quality(predictions: Predictions, method: Method = "self_confidence") 
     return get_label_quality_scores(predictions.labels, predictions.probs, method=method)
 
 
-def rank_label_issues(predictions: Predictions, splits: Sequence[str]) -> list[LabelIssue]:
-    """Ranks all pictures, the most doubtful label first.
-
-    Args:
-        predictions: Of models that have not learned from the picture that they answer for.
-        splits: The split of every picture.
-    """
-    scores, names = label_quality(predictions), predictions.label_names
-    answers = predictions.logits.argmax(1)
+def rank_label_issues(predictions: Predictions) -> list[LabelIssue]:
+    """Ranks all pictures of out-of-fold answers, the most doubtful label first."""
+    scores, names, answers = label_quality(predictions), predictions.label_names, predictions.answers
     return [
         LabelIssue(
             index,
             predictions.sha256[index],
-            splits[index],
+            predictions.splits[index],
             names[predictions.labels[index]],
             names[answers[index]],
             float(scores[index]),

@@ -9,6 +9,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+# Before gradio is imported: nothing about a visitor or this machine is sent anywhere.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
 import gradio as gr
 import jinja2
 
@@ -20,14 +23,20 @@ from train.data import DatasetError, read_image
 from train.folds import Pool
 from train.predictions import Predictions
 
+_HERE = Path(__file__).parent
+_ALL = "all"
+_KEYS = (
+    "Keys: **K** keep · **D** delete · **R** as suggested · **1** – **9** another class · **U** undo · "
+    "**→** skip · **←** back. Every decision is on disk before the next picture shows."
+)
 _SIDE, _THUMBNAIL = 900, 128
 _MOST_COPIES, _MOST_BARS = 6, 3
 _ENVIRONMENT = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-_HTML: Any = _ENVIRONMENT.from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8")).module
+_HTML: Any = _ENVIRONMENT.from_string((_HERE / "page.html").read_text(encoding="utf-8")).module
 
 
-class Showing:
-    """Shows the pictures of a pool."""
+class Rendering:
+    """Renders the parts of the page as HTML."""
 
     def __init__(self, pool: Pool, predictions: Predictions, review: Review) -> None:
         """Takes the pictures, what models say of each, and their order."""
@@ -64,14 +73,14 @@ class Showing:
         return _HTML.about(near=len(near), copies=copies, row=row)
 
     @staticmethod
-    def progress(progress: Progress, said: str) -> str:
+    def progress(progress: Progress, message: str) -> str:
         """Returns how far the review has come, and a sentence on what was just done."""
-        return _HTML.progress(progress=progress, done=sum(progress.decided.values()), said=said)
+        return _HTML.progress(progress=progress, done=sum(progress.decided.values()), message=message)
 
     @staticmethod
-    def problem(said: str) -> str:
+    def problem(message: str) -> str:
         """Returns what stands in the place of the progress when something could not be done."""
-        return _HTML.problem(said)
+        return _HTML.problem(message)
 
     @staticmethod
     def all_done(path: str, dataset: str, run: str, filtered: bool) -> str:
@@ -89,18 +98,6 @@ class Showing:
         return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-# Before gradio is imported: nothing about a visitor or this machine is sent anywhere.
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-
-
-_HERE = Path(__file__).parent
-_ALL = "all"
-_KEYS = (
-    "Keys: **K** keep · **D** delete · **R** as suggested · **1** – **9** another class · **U** undo · "
-    "**→** skip · **←** back. Every decision is on disk before the next picture shows."
-)
-
-
 @dataclass(frozen=True)
 class Cleaner:
     """What the page works on.
@@ -111,7 +108,7 @@ class Cleaner:
         run: The run whose predictions are shown.
         label_names: Its classes.
         review: The way through the pictures.
-        showing: What is shown of each.
+        rendering: What renders them.
         log: Where decisions go.
     """
 
@@ -120,20 +117,20 @@ class Cleaner:
     run: Path
     label_names: list[str]
     review: Review
-    showing: Showing
+    rendering: Rendering
     log: DecisionLog
 
-    def decide(self, action: str, label: str, shown: str, *chosen: Any) -> Any:
+    def decide(self, action: str, label: str, current: str, *chosen: Any) -> Any:
         """Decides about the picture that a page shows, then shows the next one.
 
         Args:
             action: "keep", "delete", "relabel", or "suggest" for a relabel to what the models say.
             label: The class for "relabel".
-            shown: What the page shows, as `_token` gives it.
+            current: What the page shows, as `_token` gives it.
             chosen: The page's filters.
         """
         filters = _filters(*chosen)
-        sha256, seen = _parse(shown)
+        sha256, seen = _parse(current)
         issue = self.review.find(sha256)
         if issue is None:
             return gr.skip()
@@ -143,43 +140,43 @@ class Cleaner:
         decision = Decision(sha256, action, label)
         decided = self.log.decide(decision, seen)
         decisions = self.log.current()
-        said = f"{sha256[:12]}, {issue.label}: {decision}"
+        message = f"{sha256[:12]}, {issue.label}: {decision}"
         if not decided:
-            said = f"{sha256[:12]} was decided elsewhere meanwhile: nothing was changed."
-        return self.show(self.review.after(sha256, filters, decisions), said, filters)
+            message = f"{sha256[:12]} was decided elsewhere meanwhile: nothing was changed."
+        return self.show(self.review.after(sha256, filters, decisions), message, filters)
 
-    def undo(self, shown: str, *chosen: Any) -> list[Any]:
+    def undo(self, current: str, *chosen: Any) -> list[Any]:
         """Takes back the last decision and shows its picture again."""
         gone = self.log.undo()
         filters = _filters(*chosen)
         if gone is None:
-            return self.show(self.review.find(_parse(shown)[0]), "There is nothing to take back.", filters)
-        issue = self.review.find(gone.sha256) or self.review.find(_parse(shown)[0])
+            return self.show(self.review.find(_parse(current)[0]), "There is nothing to take back.", filters)
+        issue = self.review.find(gone.sha256) or self.review.find(_parse(current)[0])
         return self.show(issue, f"Taken back: {gone.sha256[:12]}, {gone}", filters)
 
-    def go(self, way: str, shown: str, *chosen: Any) -> list[Any]:
+    def go(self, way: str, current: str, *chosen: Any) -> list[Any]:
         """Shows the next or the previous picture, or ("begin") the first that the filters leave."""
         filters = _filters(*chosen)
         decisions = self.log.current()
-        sha256 = None if way == "begin" else _parse(shown)[0]
+        sha256 = None if way == "begin" else _parse(current)[0]
         step = self.review.before if way == "previous" else self.review.after
         return self.show(step(sha256, filters, decisions), "", filters)
 
-    def show(self, issue: LabelIssue | None, said: str, filters: Filters) -> list[Any]:
+    def show(self, issue: LabelIssue | None, message: str, filters: Filters) -> list[Any]:
         """Returns the page's content, in the order of the outputs."""
         decisions = self.log.current()
-        progress = self.showing.progress(self.review.progress(decisions), said)
+        progress = self.rendering.progress(self.review.progress(decisions), message)
         if issue is None:
-            done = self.showing.all_done(str(self.log.path), self.dataset, str(self.run), filters != Filters())
+            done = self.rendering.all_done(str(self.log.path), self.dataset, str(self.run), filters != Filters())
             return ["", progress, done, "", "", gr.Button("As suggested", interactive=False)]
         decision = decisions.get(issue.sha256)
         differs = issue.label != issue.suggested
         return [
             _token(issue.sha256, decision),
             progress,
-            self.showing.picture(issue),
-            self.showing.verdict(issue, decision),
-            self.showing.about(issue, decisions),
+            self.rendering.picture(issue),
+            self.rendering.verdict(issue, decision),
+            self.rendering.about(issue, decisions),
             gr.Button(f"It is {issue.suggested}" if differs else "As suggested", interactive=differs),
         ]
 
@@ -217,13 +214,13 @@ def build_page(cleaner: Cleaner) -> gr.Blocks:
                 gr.Markdown(_KEYS, elem_id="keys")
                 about = gr.HTML(elem_id="about")
         # In the page and not in the server's session, which a restart forgets: what a click is about.
-        shown = gr.Textbox(visible="hidden", elem_id="shown")
+        current = gr.Textbox(visible="hidden", elem_id="current")
 
-        inputs = [shown, dance, split, pair, state]
-        outputs = [shown, progress, picture, verdict, about, suggested]
+        inputs = [current, dance, split, pair, state]
+        outputs = [current, progress, picture, verdict, about, suggested]
 
         def on(listen: Callable[..., Any], act: Callable[..., Any]) -> None:
-            listen(_said(act), inputs, outputs, api_visibility="private", queue=False, show_progress="hidden")
+            listen(_guarded(act), inputs, outputs, api_visibility="private", queue=False, show_progress="hidden")
 
         on(keep.click, partial(cleaner.decide, "keep", ""))
         on(delete.click, partial(cleaner.decide, "delete", ""))
@@ -265,17 +262,17 @@ _THEME = gr.themes.Base(
 )
 
 
-def _said(act: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded(act: Callable[..., Any]) -> Callable[..., Any]:
     """Says a fault of the decisions' file on the page, which stays as it is: what is not on disk was not decided."""
 
     def acted(*given: Any) -> Any:
         try:
             return act(*given)
         except UserError as error:
-            said = str(error)
+            message = str(error)
         except OSError as error:
-            said = f"{error.strerror}: nothing was decided. Make room, then decide again."
-        return [gr.skip(), Showing.problem(said), *[gr.skip()] * 4]
+            message = f"{error.strerror}: nothing was decided. Make room, then decide again."
+        return [gr.skip(), Rendering.problem(message), *[gr.skip()] * 4]
 
     return acted
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from files.atomic import atomic_write_text
 from model_folder.reference_pictures import ReferencePicture
-from train.metrics import wilson_interval
+from train.intervals import wilson_interval
 from train.predictions import Predictions, read_predictions
 from train.report import plots
 from train.report.grad_cam import Explained, ExplainedPair, NoMapError, explain
@@ -109,7 +109,7 @@ def write_report(
         The page: `report/index.html` for the test split, `report/SPLIT.html` for another one.
     """
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))[split]
-    predictions = read_predictions(folder / "predictions.parquet")[split]
+    predictions = read_predictions(folder / "predictions.parquet", split)
     pictures = Pictures(images)
     chosen, to_explain = choose_shown(predictions, MOST_SHOWN), choose_pairs(predictions, _PAIRS)
     worst = np.argsort(-predictions.losses, kind="stable")[:_TOP_LOSSES].tolist()
@@ -170,21 +170,22 @@ def draw_charts(folder: Path, split: str, metrics: dict[str, Any], label_names: 
     before = (metrics.get("calibrated_from") or {}).get("reliability", [])
     plots.plot_reliability(
         charts["reliability"],
-        _with_intervals(metrics["reliability"]),
+        with_intervals(metrics["reliability"]),
         before,
         f"Is it as sure as it is right? ({split})",
     )
     reject = metrics.get("reject") or {}
     plots.plot_risk_coverage(
         charts["risk_coverage"],
-        _with_intervals(metrics["risk_coverage"]),
+        with_intervals(metrics["risk_coverage"]),
         reject if reject.get("answered") else None,
         f"Right, when it may abstain ({split})",
     )
     return charts
 
 
-def _with_intervals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_intervals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows with `accuracy` and `pictures`, and the interval of the accuracy."""
     return [
         {**row, "accuracy_interval": wilson_interval(round(row["accuracy"] * row["pictures"]), row["pictures"])}
         for row in rows

@@ -1,6 +1,7 @@
 """The ranking, on scikit-learn's handwritten digits with planted errors; `benchmarks/label_issues.py` has dancers."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,10 @@ from train.predictions import Predictions
 def planted() -> tuple[Predictions, set[int]]:
     """Out-of-fold answers on digits of which 5 % have a wrong label, and which."""
     images, truth = load_digits(return_X_y=True)
-    chance = np.random.default_rng(8)
-    wrong = chance.choice(len(truth), round(0.05 * len(truth)), replace=False)
+    rng = np.random.default_rng(8)
+    wrong = rng.choice(len(truth), round(0.05 * len(truth)), replace=False)
     labels = truth.copy()
-    labels[wrong] = (truth[wrong] + chance.integers(1, 10, len(wrong))) % 10
+    labels[wrong] = (truth[wrong] + rng.integers(1, 10, len(wrong))) % 10
     model = LogisticRegression(C=0.1, max_iter=300)
     probs = cross_val_predict(model, images / 16, labels, cv=5, method="predict_proba")
     names = [f"{number:064x}" for number in range(len(labels))]
@@ -32,7 +33,7 @@ def test_the_worst_twentieth_holds_four_fifths_of_planted_errors(
     planted: tuple[Predictions, set[int]],
 ) -> None:
     predictions, wrong = planted
-    worst = rank_label_issues(predictions, ["train"] * len(predictions.labels))[: len(wrong)]
+    worst = rank_label_issues(predictions)[: len(wrong)]
     assert len(wrong & {issue.index for issue in worst}) >= 0.8 * len(wrong)
 
 
@@ -41,12 +42,12 @@ def test_of_three_scores_none_beats_the_one_that_was_chosen(
 ) -> None:
     predictions, wrong = planted
 
-    def found(scores: np.ndarray) -> int:
+    def hits(scores: np.ndarray) -> int:
         return len(wrong & set(np.argsort(scores)[: len(wrong)].tolist()))
 
-    ours = found(label_quality(predictions))
-    assert ours >= found(label_quality(predictions, "normalized_margin")) - 1
-    assert ours >= found(label_quality(predictions, "confidence_weighted_entropy")) - 1
+    ours = hits(label_quality(predictions))
+    assert ours >= hits(label_quality(predictions, "normalized_margin")) - 1
+    assert ours >= hits(label_quality(predictions, "confidence_weighted_entropy")) - 1
 
 
 def test_the_estimate_is_near(planted: tuple[Predictions, set[int]]) -> None:
@@ -57,7 +58,7 @@ def test_the_estimate_is_near(planted: tuple[Predictions, set[int]]) -> None:
 def test_the_list_names_what_the_models_say(planted: tuple[Predictions, set[int]], tmp_path: Path) -> None:
     predictions, _ = planted
     splits = ["train" if number % 2 else "validation" for number in range(len(predictions.labels))]
-    write_label_issues(tmp_path / "label_issues.csv", rank_label_issues(predictions, splits))
+    write_label_issues(tmp_path / "label_issues.csv", rank_label_issues(replace(predictions, splits=splits)))
     with (tmp_path / "label_issues.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["sha256", "split", "label", "suggested", "score"]
