@@ -23,7 +23,7 @@ from train.metrics import Score, score_folds
 from train.predict import predict_alone
 from train.predictions import OutOfFold, join_folds, read_out_of_fold, write_out_of_fold
 from train.recipe import Recipe, as_list
-from train.report.plots import plot_learning_curve
+from train.report.plots import plot_learning_curve, save
 from train.run_folder import RunFolder
 
 
@@ -258,10 +258,10 @@ def write_results(
     if settings.fractions:
         curve = draw_curve(tasks, groups, len(pictures.images.label_names), settings.seed)
         facts["learning_curve"] = curve.to_json()
-        plot_learning_curve(run.figures / "learning_curve.png", curve)
+        save(plot_learning_curve(curve), run.figures / "learning_curve.png")
         if run.model.exists():
             # For its report.
-            plot_learning_curve(run.model / "figures" / "learning_curve.png", curve)
+            save(plot_learning_curve(curve), run.model / "figures" / "learning_curve.png")
         print(f"Learning curve: {verdict(curve)} ({run.figures / 'learning_curve.png'})")
     atomic_write_text(run.cross_validation, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     return scores

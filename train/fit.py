@@ -19,7 +19,7 @@ from train.history import TABLE_HEAD, Progress
 from train.lr_finder import LRFinderResult
 from train.processes import agree, from_main, once_per_node
 from train.recipe import Recipe
-from train.report.plots import plot_train_batch, plot_training
+from train.report.plots import plot_train_batch, plot_training, save
 from train.run_folder import RunFolder, system_facts
 from train.stopping import Stopped, StopRequest, stop_requests
 from train.trainer import (
@@ -64,7 +64,7 @@ def fit(recipe: Recipe) -> RunFolder:
         trained = _train(recipe, accelerator, run, images)
 
         def publish() -> None:
-            plot_training(run.figures / "training.png", trained.progress)
+            save(plot_training(trained.progress), run.figures / "training.png")
             write_model_folder(
                 run, trained.model, trained.data_config, images, trained.progress, recipe.target_accuracy
             )
@@ -155,7 +155,7 @@ def show_batch(run: RunFolder, parts: Parts, label_names: list[str]) -> None:
     """Draws what the model will see in training."""
     pictures = parts.train_batches.sample(24)
     figure = run.figures / "train_batch.png"
-    plot_train_batch(figure, pictures, label_names, parts.data_config, parts.objective.targets)
+    save(plot_train_batch(pictures, label_names, parts.data_config, parts.objective.targets), figure)
 
 
 def check_labels(images: LabelledImages) -> None:

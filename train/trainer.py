@@ -58,7 +58,7 @@ from train.model import (
 from train.optim import Objective, make_one_cycle, make_optimizer, rareness
 from train.processes import WatchedBatches, check_processes, from_main, make_accelerator, stoppable
 from train.recipe import Recipe
-from train.report.plots import plot_lr_finder
+from train.report.plots import plot_lr_finder, save
 from train.run_folder import RunFolder
 from train.stopping import Stopped, StopRequest
 from train.streaming import StreamedBatches
@@ -916,7 +916,7 @@ def _endless(batches: Any, seed: int, stop: StopRequest) -> Iterator[Any]:
 
 def write_result(run: RunFolder, stage: Stage, result: LRFinderResult) -> None:
     """Adds the curve to `lr_finder.json`, and its figure."""
-    plot_lr_finder(figure_path(run, stage), result)
+    save(plot_lr_finder(result), figure_path(run, stage))
     run.add_finding(stage.number, asdict(result))
 
 
