@@ -20,7 +20,7 @@ from train.export.card import write_card
 from train.hardware import freed_memory_kept, plain_memory_errors
 from train.metrics import compute_metrics
 from train.ood import judge_distance, judge_others, load_others, title_of
-from train.predict import load_model, predict
+from train.predict import load_model, predict_split
 from train.predictions import check_fit, check_numbers, read_split, write_predictions
 from train.processes import check_processes, from_main, make_accelerator, once_per_node
 from train.recipe import Settings
@@ -83,8 +83,8 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
     images, rows, others = once_per_node(load)
     run = (settings.batch_size, settings.num_workers, settings.tta, reference)
     with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers), freed_memory_kept():
-        made = None if settings.reuse_predictions else predict(accelerator, model, rows, *run)
-        strange = predict(accelerator, model, others, *run) if others is not None else None
+        made = None if settings.reuse_predictions else predict_split(accelerator, model, rows, *run)
+        strange = predict_split(accelerator, model, others, *run) if others is not None else None
 
     def judge() -> dict[str, Any]:
         output.mkdir(parents=True, exist_ok=True)

@@ -105,7 +105,7 @@ def write_report(
         gallery=entries(gallery, _THUMBNAIL, "Report"),
         top_losses=entries(worst, _LARGER, "Top losses"),
         neighbours=neighbours.pictures,
-        pairs=[[explanations.get(row) for row in pair] for pair in pairs] if explanations else [],
+        pairs=[[None if row is None else explanations[row] for row in pair] for pair in pairs] if explanations else [],
         held_back=sum(not credit.may_be_passed_on for credit in credits),
     )
     atomic_write_text(page, html)
