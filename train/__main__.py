@@ -1,7 +1,8 @@
-"""Command line: `python -m train lr-find | fit | cross-validate | evaluate | clean | static | push`."""
+"""Command line: `python -m train lr-find | fit | evaluate | predict | cross-validate | clean | static | push`."""
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file such as recipes/resnet34.yaml.")]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings; they win over RECIPE.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder, RUN/model, or a Hub id.")]
 
 
 @app.callback()
@@ -25,26 +27,24 @@ def describe() -> None:
 
 @app.command("lr-find")
 def lr_find(recipe: RecipeFile, words: Words = None) -> None:
-    """Suggests a learning rate for the stage that comes next in output_dir; nothing is trained for good.
+    """Suggests a learning rate for the stage that comes next in output_dir; no training is kept.
 
     Example: python -m train lr-find recipes/resnet34.yaml dataset=dances output_dir=runs/first
     """
     from train.recipe import Recipe, load_settings
 
     settings = load_settings(Recipe, recipe, words or [])
-    from train.stopping import stopping_at_once
-
-    with stopping_at_once(), _quiet_about_lost_processes():
-        from accelerate import PartialState
-
-        from train.fit import lr_find as find
-        from train.run_folder import RunFolder
-        from train.trainer import lr_figure
-
-        stage, result = find(settings)
-    if PartialState().is_main_process:
-        print(f"stage {stage.number}: {result.verdict(stage.rate_key)}")
-        print(f"The curve: {lr_figure(RunFolder(settings.output_dir), stage)}")
+    with _stoppable(None):
+        with _loading():
+            from train.fit import lr_find as run_lr_find
+            from train.run_folder import RunFolder
+            from train.trainer import lr_figure
+        stage, result = run_lr_find(settings)
+        run = RunFolder(settings.output_dir)
+        _say(f"stage {stage.number}: {result.verdict(stage.rate_key)}\nThe curve: {lr_figure(run, stage)}")
+        found = [f"{stage.rate_key}={result.suggestion:.1e}"] if result.suggestion else []
+        resume = ["resume_from_checkpoint=true"] if run.recipe.exists() else []
+        _say_next("fit", recipe, *_without(words, stage.rate_key, "resume_from_checkpoint"), *found, *resume)
 
 
 @app.command()
@@ -58,36 +58,98 @@ def fit(recipe: RecipeFile, words: Words = None) -> None:
     from train.recipe import Recipe, load_settings
 
     settings = load_settings(Recipe, recipe, words or [])
-    from train.stopping import Stopped, stopping_at_once
-
-    try:
-        with stopping_at_once(), _quiet_about_lost_processes():
-            from accelerate import PartialState
-
+    launcher = ["accelerate", "launch", "..."] if "WORLD_SIZE" in os.environ else ["python"]
+    again = [*_without(words, "resume_from_checkpoint"), "resume_from_checkpoint=true"]
+    with _stoppable(command_line(*launcher, "-m", "train", "fit", recipe, *again)):
+        with _loading():
             from train.fit import fit as run_fit
-
-            run = run_fit(settings)
-    except Stopped:
-        if os.environ.get("RANK", "0") == "0":
-            command = _resume(recipe, words or [])
-            print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
-        raise
-    if PartialState().is_main_process:
-        print(f"{run.model}: ready for timm, transformers and app.py (checked)")
-        print("Next:", command_line("python", "-m", "train", "evaluate", run.model, f"dataset={settings.dataset}"))
+            from train.run_folder import RunFolder
+        run_fit(settings)
+        model = RunFolder(settings.output_dir).model
+        _say(f"{model}: ready for timm, transformers and app.py (checked)")
+        _say_next("evaluate", model, f"dataset={settings.dataset}")
 
 
-@contextmanager
-def _quiet_about_lost_processes() -> Iterator[None]:
-    """Ends this process without a word when another of the run is gone: that one, or the launcher, has said why."""
-    try:
-        yield
-    except RuntimeError as error:
-        from train.processes import is_lost_process
+@app.command()
+def evaluate(
+    model: Model,
+    words: Words = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare two runs that were judged: evaluate --compare RUN_A RUN_B")
+    ] = False,
+) -> None:
+    """Judges MODEL on a split: accuracy with its interval, per class, calibration, confusion matrix.
 
-        if not is_lost_process(error):
-            raise
-        sys.exit(1)
+    others=PHOTOS judges it on pictures of something else, too. --compare tells whether RUN_B is better than RUN_A.
+
+    Example: python -m train evaluate runs/first/model dataset=dances
+    """
+    from train.recipe import load_settings
+
+    words = words or []
+    with _stoppable(None):
+        if compare:
+            if not words or "=" in words[0]:
+                raise UserError("--compare takes two runs: python -m train evaluate --compare RUN_A RUN_B")
+            with _loading():
+                from train.compare import Comparison
+                from train.compare import compare as run_compare
+            _say(str(run_compare(Path(model), Path(words[0]), load_settings(Comparison, None, words[1:]))))
+            return
+        with _loading():
+            from train.evaluate import Evaluation
+            from train.evaluate import evaluate as run_evaluate
+        settings = load_settings(Evaluation, None, words)
+        _say(run_evaluate(model, settings).summary())
+        run = Path(model) if (Path(model) / "recipe.yaml").is_file() else Path(model).parent
+        if (run / "recipe.yaml").is_file() and not (run / "predictions.parquet").exists():
+            _say_next("cross-validate", run / "recipe.yaml", f"dataset={settings.dataset}", f"output_dir={run}")
+        else:
+            _say_next("push", model, "USER/NAME")
+
+
+@app.command()
+def predict(
+    model: Model,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PHOTOS... [KEY=VALUE]...",
+            help="Photographs, folders of them, or one dataset (folder or Hub id); split=, batch_size=, num_workers=.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The table to write: .csv or .parquet; - for CSV on standard output.")],
+) -> None:
+    """Answers for photographs, or for a split of a dataset, and writes a table with a row per picture.
+
+    Its columns: file, label, probability, second, second_probability, abstains, ood_distance, ood, error. A picture
+    that can't be decoded has an error and no answer; where none can be, the exit code is 1.
+
+    Example: python -m train predict runs/first/model photos --out answers.csv
+    """
+    from train.recipe import load_settings
+
+    with _stoppable(None):
+        with _loading():
+            from train.predict import Prediction, summarize, write_answers
+            from train.predict import predict as run_predict
+        given = [word for word in words if "=" in word and not Path(word).exists()]
+        photos = [word for word in words if word not in given]
+        if not photos:
+            raise UserError("there are no PHOTOS: python -m train predict MODEL PHOTOS --out answers.csv")
+        answers = run_predict(model, photos, **load_settings(Prediction, None, given).model_dump())
+        if not _is_main():
+            return
+        write_answers(answers, out)
+        for row in answers[answers["error"].notna()].itertuples():
+            print(f"{row.file}: {row.error}", file=sys.stderr)
+        if str(out) != "-":
+            print(f"{summarize(answers)}\n{out}: {len(answers)} rows")
+            print(
+                "Next: python app.py, with MODEL_ID set:", command_line("env", f"MODEL_ID={model}", "python", "app.py")
+            )
+        if answers["label"].isna().all():
+            sys.exit(1)
 
 
 @app.command("cross-validate")
@@ -98,76 +160,23 @@ def cross_validate(
         str | None, typer.Option(help="Also draw a learning curve: train on parts of the pictures, 0.25,0.5,0.75,1.")
     ] = None,
 ) -> None:
-    """Trains by RECIPE once per fold of train and validation; each model answers for what it never saw.
+    """Trains by RECIPE once per fold of train and validation; each model answers for pictures that it never saw.
 
     Writes RUN/predictions.parquet, which `clean` reads. Stopped, the same command goes on; started twice, two
     processes share the folds. The test split has no part in it.
 
     Example: python -m train cross-validate recipes/resnet34.yaml dataset=dances output_dir=runs/first folds=5
     """
+    from train.recipe import load_settings
+
     words = [*(words or []), *([f"fractions={fractions}"] if fractions else [])]
-    # Imported first: a recipe with folds is a recipe.
-    from train.cross_validate import CrossValidation
-    from train.cross_validate import cross_validate as run_cross_validate
-    from train.recipe import load_settings
-    from train.stopping import Stopped, stopping_at_once
-
-    settings = load_settings(CrossValidation, recipe, words)
-    try:
-        with stopping_at_once():
-            result = run_cross_validate(settings)
-    except Stopped:
-        command = command_line("python", "-m", "train", "cross-validate", recipe, *words)
-        print(f"\nstopped; what was done is kept. Continue with:\n  {command}", file=sys.stderr)
-        raise
-    print(result.summary())
-    print("Next:", command_line("python", "-m", "train", "clean", settings.output_dir, f"dataset={settings.dataset}"))
-
-
-def _resume(recipe: Path, words: list[str]) -> str:
-    """Returns the command that goes on with a run."""
-    launcher = ["accelerate", "launch", "..."] if "WORLD_SIZE" in os.environ else ["python"]
-    again = [word for word in words if not word.startswith("resume_from_checkpoint=")]
-    return command_line(*launcher, "-m", "train", "fit", recipe, *again, "resume_from_checkpoint=true")
-
-
-@app.command()
-def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or Hub id.")],
-    words: Words = None,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Compare two runs that were judged: evaluate --compare RUN_A RUN_B")
-    ] = False,
-) -> None:
-    """Judges MODEL on a split: accuracy with its interval, per class, calibration, confusion matrix.
-
-    others=PHOTOS also shows it pictures of something else. --compare tells whether RUN_B is better than RUN_A.
-
-    Example: python -m train evaluate runs/first/model dataset=dances
-    """
-    if compare:
-        _compare(model, words or [])
-        return
-    from accelerate import PartialState
-
-    from train.evaluate import Evaluation
-    from train.evaluate import evaluate as run_evaluate
-    from train.recipe import load_settings
-
-    settings = load_settings(Evaluation, None, words or [])
-    with _quiet_about_lost_processes():
-        result = run_evaluate(model, settings)
-    if PartialState().is_main_process:
-        print(result.summary())
-
-
-def _compare(first: str, words: list[str]) -> None:
-    from train.compare import Comparison, compare
-    from train.recipe import load_settings
-
-    if not words or "=" in words[0]:
-        raise UserError("--compare takes two runs: python -m train evaluate --compare RUN_A RUN_B")
-    print(compare(Path(first), Path(words[0]), load_settings(Comparison, None, words[1:])))
+    with _stoppable(command_line("python", "-m", "train", "cross-validate", recipe, *words)):
+        with _loading():
+            from train.cross_validate import CrossValidation
+            from train.cross_validate import cross_validate as run_cross_validate
+        settings = load_settings(CrossValidation, recipe, words)
+        _say(run_cross_validate(settings).summary())
+        _say_next("clean", settings.output_dir, f"dataset={settings.dataset}")
 
 
 @app.command()
@@ -184,20 +193,25 @@ def clean(
 
     Example: python -m train clean runs/first dataset=dances
     """
-    from train.clean import Cleaning, find_doubts, open_cleaner, summary
     from train.recipe import load_settings
-    from train.run_folder import RunFolder
 
+    with _loading():
+        from train.clean import Cleaning, find_doubts, open_cleaner, summary
+        from train.run_folder import RunFolder
     settings = load_settings(Cleaning, None, words or [])
     doubts = find_doubts(run, settings)
-    print(summary(doubts, RunFolder(run).label_issues), flush=True)
+    folder = RunFolder(run)
+    print(summary(doubts, folder.label_issues), flush=True)
+    corrections = settings.corrections or folder.corrections
+    build = ("build", "PHOTOS", "--out", settings.dataset, "--corrections", corrections)
+    print("Next:", command_line("python", "-m", "dataset_card", *build), flush=True)
     if browser:
         open_cleaner(run, settings, doubts)
 
 
 @app.command()
 def static(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model folder, RUN/model, or Hub id.")],
+    model: Model,
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     numbers: Annotated[
         str | None, typer.Option("--model", help="float or int8; without it int8 where the model folder has that.")
@@ -215,6 +229,7 @@ def static(
 
     if numbers not in (None, *Numbers):
         raise UserError(f"--model is {numbers!r}: {' and '.join(Numbers)} are allowed")
+    print(f"writing a page for {model}, with ONNX Runtime Web from {package or 'npm'} ...", file=sys.stderr)
     print(write_site(model, out, Numbers(numbers) if numbers else None, package))
 
 
@@ -244,14 +259,68 @@ def push(
 
     Example: python -m train push runs/first/model user/dances-resnet34 --space user/nritya
     """
-    # The page is written by the room that shows it; only this door knows both.
-    from demo.static_page.site import make_site
-    from hub.publish import PushOptions
-    from train.push import push_model
+    with _loading():
+        # The demo writes the page; no other module of this room knows the demo.
+        from demo.static_page.site import make_site
+        from hub.publish import PushOptions
+        from train.push import push_model
 
     options = PushOptions(public, revision, tag, squash, delete_tags=delete_tags)
     for done in push_model(model, repo_id, space, static_space, dataset, options, make_site):
         print(done)
+
+
+@contextmanager
+def _stoppable(again: str | None) -> Iterator[None]:
+    """Ends the command by a signal with the exit code 128 + its number, and says how to go on where that is possible.
+
+    When another process of this run is gone, it or the launcher has said why: this one ends with exit code 1.
+    """
+    # Heavy imports come later: a command that has just begun listens to signals, too.
+    from train.stopping import Stopped, stopping_at_once
+
+    try:
+        with stopping_at_once():
+            yield
+    except Stopped:
+        if again and _is_main():
+            print(f"\nstopped; what was done is kept. Continue with:\n  {again}", file=sys.stderr)
+        raise
+    except RuntimeError as error:
+        from train.processes import is_lost_process
+
+        if not is_lost_process(error):
+            raise
+        sys.exit(1)
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Says on a terminal what takes so long when imports take more than a second, as they do after a cold start."""
+    note = threading.Timer(1, lambda: print("loading PyTorch and datasets ...", file=sys.stderr, flush=True))
+    if sys.stderr.isatty() and _is_main():
+        note.start()
+    try:
+        yield
+    finally:
+        note.cancel()
+
+
+def _is_main() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _say(text: str) -> None:
+    if _is_main():
+        print(text)
+
+
+def _say_next(*words: object) -> None:
+    _say(f"Next: {command_line('python', '-m', 'train', *words)}")
+
+
+def _without(words: list[str] | None, *keys: str) -> list[str]:
+    return [word for word in words or [] if word.partition("=")[0] not in keys]
 
 
 def main(words: list[str] | None = None) -> None:

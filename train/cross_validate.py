@@ -25,7 +25,7 @@ from train.metrics import Score, score_folds
 from train.predict import predict_alone
 from train.predictions import FOLDS, Predictions, join, read_predictions, write_predictions
 from train.recipe import Recipe, as_list, trained_starts
-from train.report.plots import plot_learning_curve
+from train.report.plots import plot_learning_curve, save
 from train.run_folder import RunFolder
 
 # May differ between folds without changing a result: what the dataset holds is compared, not where it lies.
@@ -303,7 +303,7 @@ def _answers_of(recipe: Recipe, pictures: Pool, task: _Task) -> Predictions:
         trained.model, trained.data_config, rows, names, "Predicting", recipe.batch_size, recipe.num_workers
     )
     # By the pool's names: a dataset need not have any.
-    described = {
+    described: dict[str, Any] = {
         name: [getattr(pictures, name)[index] for index in held_out] for name in ("sha256", "splits", "groups")
     }
     return replace(predictions, **described, folds=np.full(len(held_out), task.number))
@@ -352,7 +352,7 @@ def _write_results(
         facts["learning_curve"] = curve.to_json()
         # For the model's report, too.
         for folder in (run.figures, *([run.model / "figures"] if run.model.exists() else [])):
-            plot_learning_curve(folder / "learning_curve.png", curve)
+            save(plot_learning_curve(curve), folder / "learning_curve.png")
     atomic_write_text(run.cross_validation, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     return CrossValidationResult(settings.output_dir, scores, curve)
 

@@ -27,7 +27,7 @@ from train.export.card import write_card
 from train.hardware import freed_memory_kept, plain_memory_errors
 from train.metrics import compute_metrics, served_threshold
 from train.ood import FALSE_ALARMS, judge_distance, judge_others, load_others, title_of
-from train.predict import load_model, predict
+from train.predict import load_model, predict_split
 from train.predictions import (
     Predictions,
     PredictionsError,
@@ -188,8 +188,8 @@ def evaluate(model_id: str, settings: Evaluation | None = None, **values: Any) -
     images, rows, others = once_per_node(load)
     run = (settings.batch_size, settings.num_workers, settings.tta, reference)
     with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers), freed_memory_kept():
-        made = None if settings.reuse_predictions else predict(accelerator, model, rows, *run)
-        strange = predict(accelerator, model, others, *run) if others is not None else None
+        made = None if settings.reuse_predictions else predict_split(accelerator, model, rows, *run)
+        strange = predict_split(accelerator, model, others, *run) if others is not None else None
 
     def judge() -> tuple[dict[str, Any], Path]:
         output.mkdir(parents=True, exist_ok=True)

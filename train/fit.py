@@ -20,7 +20,7 @@ from train.history import Progress
 from train.lr_finder import LRFinderResult
 from train.processes import from_main, once_per_node
 from train.recipe import Recipe
-from train.report.plots import plot_train_batch, plot_training
+from train.report.plots import plot_train_batch, plot_training, save
 from train.run_folder import RunFolder, system_facts
 from train.trainer import SetupError, Stage, Trainer, recipe_accelerator, stages
 
@@ -53,7 +53,7 @@ def fit(recipe: Recipe) -> RunFolder:
         trainer = _train(recipe, accelerator, run, images)
 
         def publish() -> None:
-            plot_training(run.figures / "training.png", trainer.history)
+            save(plot_training(trainer.history), run.figures / "training.png")
             write_model_folder(
                 run, trainer.model, trainer.data_config, images, trainer.history, recipe.target_accuracy
             )
@@ -162,7 +162,8 @@ def _train(
 def show_batch(trainer: Trainer) -> None:
     """Draws what the model will see in training."""
     figure, pictures = trainer.run.figures / "train_batch.png", trainer.train_batches.sample(24)
-    plot_train_batch(figure, pictures, trainer.images.label_names, trainer.data_config, trainer.objective.targets)
+    names, targets = trainer.images.label_names, trainer.objective.targets
+    save(plot_train_batch(pictures, names, trainer.data_config, targets), figure)
 
 
 def load_dataset_of(recipe: Recipe) -> LabelledImages:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -109,8 +110,10 @@ class Predictions:
             has_any = (nearest.rows[index] >= 0).any(0)
             kept = Nearest(nearest.distances[index][:, has_any], nearest.rows[index][:, has_any])
             nearest = kept if has_any.any() else None
-        lists = {name: [getattr(self, name)[row] for row in index] for name in ("sha256", "splits", "groups")}
-        arrays = {name: getattr(self, name)[index] for name in ("labels", "logits", "folds")}
+        lists: dict[str, Any] = {
+            name: [getattr(self, name)[row] for row in index] for name in ("sha256", "splits", "groups")
+        }
+        arrays: dict[str, Any] = {name: getattr(self, name)[index] for name in ("labels", "logits", "folds")}
         weights = {split: sha256 for split, sha256 in self.weights.items() if split in lists["splits"]}
         return replace(self, **lists, **arrays, nearest=nearest, weights=weights)
 
@@ -125,8 +128,12 @@ def join(parts: Sequence[Predictions]) -> Predictions:
         return Nearest(*(np.pad(values, room, constant_values=-1) for values in (there.distances, there.rows)))
 
     near = [padded(part) for part in parts]
-    lists = {name: [v for part in parts for v in getattr(part, name)] for name in ("sha256", "splits", "groups")}
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "logits", "folds")}
+    lists: dict[str, Any] = {
+        name: [v for part in parts for v in getattr(part, name)] for name in ("sha256", "splits", "groups")
+    }
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "logits", "folds")
+    }
     return replace(
         parts[0],
         **lists,

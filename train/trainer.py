@@ -52,7 +52,7 @@ from train.model import (
 from train.optim import Objective, make_one_cycle, make_optimizer, rareness
 from train.processes import WatchedBatches, agree, check_processes, from_main, make_accelerator
 from train.recipe import Recipe
-from train.report.plots import plot_lr_finder
+from train.report.plots import plot_lr_finder, save
 from train.run_folder import RunFolder
 from train.stopping import Stopped, StopRequest, stop_requests
 
@@ -546,7 +546,7 @@ class Trainer:
         accelerator.free_memory()
 
         def write() -> None:
-            plot_lr_finder(lr_figure(self.run, stage), result)
+            save(plot_lr_finder(result), lr_figure(self.run, stage))
             self.run.add_finding(stage.number, asdict(result))
 
         from_main(write)

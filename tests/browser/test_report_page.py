@@ -117,7 +117,7 @@ def test_beside_every_wrong_answer_stands_what_is_nearest(reader: Page, report: 
     reader.locator(".matrix button.right").first.click()
     expect(cards.locator("ol.near")).to_have_count(0)
     losses = reader.locator("#losses .card")
-    wrong = [card for card in losses.all() if card.locator(".said .wrong").count()]
+    wrong = [card for card in losses.all() if card.locator(".answer .wrong").count()]
     assert 0 < len(wrong) <= losses.count()
     assert reader.locator("#losses ol.near").count() == len(wrong)
 

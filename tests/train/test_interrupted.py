@@ -127,7 +127,7 @@ def test_a_signal_saves_and_says_how_to_go_on(dataset_folder: Path, straight: Pa
 def test_a_signal_before_the_first_step_leaves_nothing(dataset_folder: Path, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\nimport train.fit\n"
-        "train.fit.fit = lambda recipe: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.modules['train.fit'].fit = lambda recipe: os.kill(os.getpid(), signal.SIGTERM)\n"
         "from train.__main__ import main\nmain(sys.argv[1:])"
     )
     words = _words(dataset_folder, tmp_path / "run")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from train.learning_curve import FARTHEST, LearningCurve, learning_curve, verdict
 from train.predictions import Predictions
-from train.report.plots import plot_learning_curve
+from train.report.plots import plot_learning_curve, save
 
 SIZES = {0.25: 10.0, 0.5: 20.0, 1.0: 40.0}
 
@@ -70,6 +70,6 @@ def test_near_duplicates_are_drawn_together() -> None:
 def test_no_mistake_at_all_is_a_number_too(tmp_path: Path) -> None:
     curve = _curve({0.25: 0.2, 0.5: 0.1, 1.0: 0.0})
     assert np.isfinite([curve.factor, curve.exponent]).all()
-    plot_learning_curve(tmp_path / "curve.png", curve)
+    save(plot_learning_curve(curve), tmp_path / "curve.png")
     with Image.open(tmp_path / "curve.png") as figure:
         assert figure.width == 1100

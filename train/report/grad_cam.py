@@ -1,4 +1,4 @@
-"""Wrong answers and right ones, explained: pictures with what speaks for a class laid over them."""
+"""Grad-CAM (Selvaraju et al. 2017): where in a picture a model sees what speaks for a class."""
 
 import math
 from dataclasses import dataclass
@@ -7,32 +7,30 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 
 from figures import mpl
 from train.loaders import eval_transform
-from train.predictions import Predictions
-from train.report.pictures import Pair, Pictures
 
 _COLORS = mpl.colormaps["inferno"]
+_SIDE = 320
 
 
 class NoMapError(ValueError):
-    """An architecture whose last layer gives no map of the picture."""
+    """The last layer of an architecture gives no map of the picture."""
 
 
 def grad_cam(model: Any, pixel_values: torch.Tensor, classes: torch.Tensor) -> np.ndarray:
-    """Computes where, in each picture, the model sees what speaks for a class.
+    """Computes where a model sees, in each picture, what speaks for a class.
 
     Args:
-        model: A timm model in evaluation mode: convolutional, or a transformer whose tokens are places.
+        model: A timm model in evaluation mode: convolutional, or a transformer whose tokens lie on a grid.
         pixel_values: Prepared pictures, float32 of shape (pictures, 3, height, width).
         classes: The class to explain in each, int64 of shape (pictures,).
 
     Returns:
-        Float32 of shape (pictures, height, width), each from 0 to 1 where most speaks for the class; all 0 where
-        nothing does.
+        Float32 of shape (pictures, height, width), 1 where most speaks for the class; all 0 where nothing does.
 
     Raises:
         NoMapError: The last layer's output is no map.
@@ -45,13 +43,13 @@ def grad_cam(model: Any, pixel_values: torch.Tensor, classes: torch.Tensor) -> n
     last = model.feature_info[-1]
     layer = model.get_submodule(last["module"])
     if getattr(model, "global_pool", None) == "token" and hasattr(layer, "norm1"):
-        # Only the class token leaves the last block; what the places say enters it here.
+        # Only the class token leaves the last block; what the other tokens hold enters it here.
         layer = layer.norm1
     reduction = last["reduction"]
-    spot = _MapSpot(last["num_chs"], math.ceil(height / reduction), math.ceil(width / reduction))
-    hook = layer.register_forward_hook(lambda module, inputs, output: spot(output))
+    probe = _MapProbe(last["num_chs"], math.ceil(height / reduction), math.ceil(width / reduction))
+    hook = layer.register_forward_hook(lambda module, inputs, output: probe(output))
     try:
-        maps = LayerGradCam(model, spot.map).attribute(
+        maps = LayerGradCam(model, probe.map).attribute(
             pixel_values.to(next(model.parameters()).device),
             target=classes.to(next(model.parameters()).device),
             relu_attributions=True,
@@ -63,8 +61,8 @@ def grad_cam(model: Any, pixel_values: torch.Tensor, classes: torch.Tensor) -> n
     return (maps / highest.where(highest > 0, 1)).cpu().numpy()
 
 
-class _MapSpot(nn.Module):
-    """Shows captum a layer's output as a map with channels first, and passes it on as it was."""
+class _MapProbe(nn.Module):
+    """Hands a layer's output to captum as a map with channels first, and returns it in its own layout."""
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()
@@ -72,7 +70,7 @@ class _MapSpot(nn.Module):
         self.map = nn.Identity()
 
     def forward(self, output: Any) -> torch.Tensor:
-        places = self.height * self.width
+        cells = self.height * self.width
         if not isinstance(output, torch.Tensor):
             raise NoMapError(f"the last layer gives {type(output).__name__}, no map of the picture")
         if output.ndim == 4 and output.shape[1] == self.channels:
@@ -80,12 +78,12 @@ class _MapSpot(nn.Module):
             return self.map(output).clone()
         if output.ndim == 4 and output.shape[3] == self.channels:
             return self.map(output.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        if output.ndim == 3 and output.shape[2] == self.channels and output.shape[1] >= places:
+        if output.ndim == 3 and output.shape[2] == self.channels and output.shape[1] >= cells:
             # Class and register tokens come first.
-            extra, tokens = output.split([output.shape[1] - places, places], 1)
-            seen = self.map(tokens.transpose(1, 2).unflatten(2, (self.height, self.width)))
-            return torch.cat([extra, seen.flatten(2).transpose(1, 2)], 1)
-        raise NoMapError(f"the last layer gives {tuple(output.shape)}, no map of {self.height} x {self.width} places")
+            extra, tokens = output.split([output.shape[1] - cells, cells], 1)
+            mapped = self.map(tokens.transpose(1, 2).unflatten(2, (self.height, self.width)))
+            return torch.cat([extra, mapped.flatten(2).transpose(1, 2)], 1)
+        raise NoMapError(f"the last layer gives {tuple(output.shape)}, no map of {self.height} x {self.width} cells")
 
 
 def overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
@@ -104,88 +102,65 @@ def overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 
-_SIDE = 320
-
-
 @dataclass(frozen=True)
-class Heat:
+class ClassMap:
     """What speaks for a class in a picture.
 
     Attributes:
-        number: The class.
+        label: The class.
         prob: Its probability, 0 to 1.
-        picture: The picture with the map over it.
+        image: The picture with the map over it.
     """
 
-    number: int
+    label: int
     prob: float
-    picture: Image.Image
+    image: Image.Image
 
 
 @dataclass(frozen=True)
-class Explained:
-    """An answer.
+class Explanation:
+    """An answer, explained.
 
     Attributes:
-        index: The row of the split.
         label: The true class.
-        picture: What the model was shown.
-        heats: For the answer, and, where that is wrong, for the true class.
+        image: What the model sees of the picture.
+        maps: For the answer, and, where that is wrong, for the true class.
     """
 
-    index: int
     label: int
-    picture: Image.Image
-    heats: list[Heat]
+    image: Image.Image
+    maps: list[ClassMap]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the answer is the true class."""
+        return self.maps[0].label == self.label
 
 
-@dataclass(frozen=True)
-class ExplainedPair:
-    """A `Pair`, explained."""
-
-    wrong: Explained | None
-    right: Explained | None
-
-
-def explain(model: Any, pictures: Pictures, predictions: Predictions, pairs: list[Pair]) -> list[ExplainedPair]:
-    """Looks into answers with Grad-CAM.
+def explain(model: Any, picture: Image.Image, label: int, probs: np.ndarray) -> Explanation:
+    """Explains an answer with Grad-CAM.
 
     Args:
-        model: The timm model that gave them, in evaluation mode.
-        pictures: Of the split.
-        predictions: Of the split.
-        pairs: What to look into.
+        model: The timm model that gave it, in evaluation mode.
+        picture: Upright RGB, of any size.
+        label: The true class.
+        probs: The answer, of shape (classes,).
 
     Raises:
         NoMapError: The model's architecture allows none.
     """
-    all_probs, data_config = predictions.probs, timm.data.resolve_model_data_config(model)
-
-    def explained(index: int | None) -> Explained | None:
-        if index is None:
-            return None
-        probs, label = all_probs[index], int(predictions.labels[index])
-        numbers = list(dict.fromkeys([int(probs.argmax()), label]))
-        original = pictures.open(index)
-        pixel_values = eval_transform(data_config)(original)
-        maps = grad_cam(model, pixel_values.expand(len(numbers), -1, -1, -1), torch.tensor(numbers))
-        seen = _seen(original, pixel_values, data_config)
-        heats = [Heat(n, float(probs[n]), overlay(seen, heat)) for n, heat in zip(numbers, maps, strict=True)]
-        return Explained(index, label, seen, heats)
-
-    return [ExplainedPair(explained(pair.wrong), explained(pair.right)) for pair in pairs]
-
-
-def _seen(original: Image.Image, pixel_values: torch.Tensor, data_config: dict[str, Any]) -> Image.Image:
-    """Returns what the model was shown, as a picture of reasonable size."""
+    data_config = timm.data.resolve_model_data_config(model)
+    labels = list(dict.fromkeys([int(probs.argmax()), label]))
+    pixel_values = eval_transform(data_config)(picture)
+    maps = grad_cam(model, pixel_values.expand(len(labels), -1, -1, -1), torch.tensor(labels))
     if data_config["crop_mode"] == "squash":
-        # All of it, in another shape: people rather look at the right one.
-        seen = original
+        # All of it, in another shape: the right one is easier to read.
+        view = picture
     else:
         mean, std = (torch.tensor(data_config[key]).view(3, 1, 1) for key in ("mean", "std"))
-        numbers = (pixel_values * std + mean).clamp(0, 1).mul(255).byte().permute(1, 2, 0).numpy()
-        seen = Image.fromarray(numbers)
-    scale = _SIDE / max(seen.size)
-    return seen.resize(
-        (max(1, round(seen.width * scale)), max(1, round(seen.height * scale))), Image.Resampling.LANCZOS
+        pixels = (pixel_values * std + mean).clamp(0, 1).mul(255).byte().permute(1, 2, 0).numpy()
+        view = Image.fromarray(pixels)
+    view = ImageOps.contain(view, (_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    return Explanation(
+        label, view, [ClassMap(n, float(probs[n]), overlay(view, heat)) for n, heat in zip(labels, maps, strict=True)]
     )

@@ -1,20 +1,17 @@
-"""The pictures of a report: which of them, how small, whose."""
+"""The pictures of a split: opened one at a time, made small, and whose they are."""
 
 import base64
 import io
 import json
 import re
-from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import datasets
-import numpy as np
 from PIL import Image
 
 from files.atomic import atomic_write_text
 from train.data import read_image
-from train.predictions import Predictions
 
 FOLDER = "report"
 _FILE = "credits.json"
@@ -29,9 +26,9 @@ class Credit:
     """Whose a picture is.
 
     Attributes:
-        sha256: Its name; empty where the dataset has none.
-        license: Its licence, as the dataset spells it; empty where nobody says.
-        author: Who made it; empty where nobody says.
+        sha256: Of its file; empty where the dataset has none.
+        license: Its licence, as the dataset spells it; empty where that is unknown.
+        author: Who made it; empty where that is unknown.
         source_url: Its page; empty where there is none, or none on the web.
     """
 
@@ -42,26 +39,26 @@ class Credit:
 
     @property
     def may_be_passed_on(self) -> bool:
-        """Tells whether its licence is one that lets anybody publish a scaled copy, and what it asks is known."""
+        """Whether its licence lets anybody publish a scaled copy, and what it asks is known."""
         return self.license in _FREE or bool(_WITH_AUTHOR.fullmatch(self.license) and self.author.strip())
 
     @property
     def line(self) -> str:
-        """Names author and licence."""
+        """Author and licence."""
         return ", ".join(filter(None, (self.author, self.license or "licence unknown")))
 
 
 def write_credits(report: Path, page: str, credits: list[Credit]) -> None:
-    """Writes whose the pictures of a page are into a report's folder; what is there about other pages stays."""
+    """Adds the credits of a page's pictures to a report's `credits.json`; those of other pages stay."""
     report.mkdir(parents=True, exist_ok=True)
     path = report / _FILE
-    former = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    previous = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     entries = [{**asdict(credit), "may_be_passed_on": credit.may_be_passed_on} for credit in credits]
-    atomic_write_text(path, json.dumps({**former, page: entries}, indent=1, ensure_ascii=False) + "\n")
+    atomic_write_text(path, json.dumps({**previous, page: entries}, indent=1, ensure_ascii=False) + "\n")
 
 
 def may_be_pushed(model_folder: Path) -> bool:
-    """Tells whether everybody may publish every picture in a model folder's report; without a word on it, no."""
+    """Returns whether every picture in a model folder's report may be published; not without its credits."""
     path = model_folder / FOLDER / _FILE
     if not path.exists():
         return False
@@ -77,8 +74,13 @@ class Pictures:
         self._rows = rows
 
     def open(self, index: int, side: int | None = None) -> Image.Image:
-        """Returns a picture, upright RGB, its longer side at most `side` pixels where that is given."""
-        picture = read_image(self._rows, index, 2 * side if side else None)
+        """Returns a picture, upright sRGB, its longer side at most `side` pixels where that is given.
+
+        Raises:
+            DatasetError: It can't be decoded.
+        """
+        # Twice the side leaves the resampling filter something to work on.
+        picture = read_image(self._rows, index, side and 2 * side)
         if side:
             picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         return picture
@@ -97,63 +99,8 @@ class Pictures:
         return Credit(sha256, license_id, author, url if re.match(r"https?://", url) else "")
 
 
-def choose_shown(predictions: Predictions, most: int) -> list[int]:
-    """Chooses the pictures to show: of every cell of the confusion matrix those with the highest loss.
-
-    Every cell gets its first picture before any gets a second one, so that rare mistakes, whose cells are small, are
-    there completely, and of what is right or frequent the part that was hardest.
-
-    Args:
-        predictions: Of the whole split.
-        most: How many at most.
-
-    Returns:
-        Rows of the split, the highest loss first.
-    """
-    losses = predictions.losses
-    answers = predictions.probs.argmax(1)
-    seen: dict[tuple[int, int], int] = defaultdict(int)
-    ranked = []
-    for index in np.argsort(-losses, kind="stable").tolist():
-        cell = (int(predictions.labels[index]), int(answers[index]))
-        ranked.append((seen[cell], -losses[index], index))
-        seen[cell] += 1
-    return sorted((index for _, _, index in sorted(ranked)[:most]), key=lambda index: -losses[index])
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A wrong answer and a right one to pictures of the same class; rows of the split.
-
-    Attributes:
-        wrong: None when the model was not wrong about the class.
-        right: None when it was never right.
-    """
-
-    wrong: int | None
-    right: int | None
-
-
-def choose_pairs(predictions: Predictions, most: int) -> list[Pair]:
-    """Chooses what to look into: the worst mistake about each class beside its surest right answer.
-
-    Args:
-        predictions: Of the whole split.
-        most: How many pairs at most; classes with the worst mistakes come first.
-    """
-    losses, right = predictions.losses, predictions.probs.argmax(1) == predictions.labels
-    pairs = []
-    for number in np.unique(predictions.labels):
-        of_class = predictions.labels == number
-        wrong, good = np.flatnonzero(of_class & ~right), np.flatnonzero(of_class & right)
-        worst = int(wrong[losses[wrong].argmax()]) if len(wrong) else None
-        surest = int(good[losses[good].argmin()]) if len(good) else None
-        pairs.append((-losses[worst] if worst is not None else 0.0, int(number), Pair(worst, surest)))
-    return [pair for _, _, pair in sorted(pairs, key=lambda entry: entry[:2])[:most]]
-
-
 def data_uri(picture: Image.Image, quality: int) -> str:
-    """Returns a picture as the source of an `<img>`, in WebP, with nothing hidden in it."""
+    """Returns a picture as the source of an `<img>`, in WebP, without metadata."""
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=quality)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

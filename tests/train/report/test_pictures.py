@@ -2,27 +2,10 @@ import io
 from pathlib import Path
 
 import datasets
-import numpy as np
 import pytest
 from PIL import Image
 
-from train.predictions import Predictions
-from train.report.pictures import (
-    FOLDER,
-    Credit,
-    Pair,
-    Pictures,
-    choose_pairs,
-    choose_shown,
-    may_be_pushed,
-    write_credits,
-)
-
-
-def _predictions(labels: list[int], answers: list[int], confidence: list[float]) -> Predictions:
-    probs = np.array([[sure if n == answer else (1 - sure) / 2 for n in range(3)] for answer, sure in
-                      zip(answers, confidence, strict=True)])  # fmt: skip
-    return Predictions([""] * len(labels), np.array(labels), np.log(probs).astype(np.float32), ["a", "b", "c"])
+from train.report.pictures import FOLDER, Credit, Pictures, may_be_pushed, write_credits
 
 
 def _rows(**columns: list[str]) -> datasets.Dataset:
@@ -33,23 +16,6 @@ def _rows(**columns: list[str]) -> datasets.Dataset:
     Image.new("RGB", (80, 40), (200, 30, 30)).save(file, "JPEG", exif=exif)
     image = [{"bytes": file.getvalue(), "path": "folder/one.jpg"}]
     return datasets.Dataset.from_dict({"image": image, **columns}).cast_column("image", datasets.Image(decode=False))
-
-
-def test_every_cell_gets_a_picture_before_any_gets_a_second() -> None:
-    predictions = _predictions(
-        labels=[0, 0, 0, 0, 1, 1, 2], answers=[0, 0, 0, 0, 0, 0, 1], confidence=[0.9, 0.8, 0.7, 0.6, 0.99, 0.98, 0.5]
-    )
-    assert choose_shown(predictions, 3) == [4, 6, 3]
-    assert choose_shown(predictions, 4) == [4, 5, 6, 3]
-    assert sorted(choose_shown(predictions, 100)) == list(range(7))
-
-
-def test_pairs_are_the_worst_mistake_and_the_surest_right_answer_of_a_class() -> None:
-    predictions = _predictions(
-        labels=[0, 0, 0, 0, 1, 2], answers=[1, 2, 0, 0, 1, 0], confidence=[0.6, 0.9, 0.7, 0.95, 0.8, 0.99]
-    )
-    assert choose_pairs(predictions, 9) == [Pair(5, None), Pair(1, 3), Pair(None, 4)]
-    assert choose_pairs(predictions, 1) == [Pair(5, None)]
 
 
 def test_pictures_are_upright_small_and_named() -> None:

@@ -3,13 +3,38 @@ import logging
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.judged import some_predictions, some_rows, write_judged, write_page
 from train.predict import load_model
+from train.predictions import Predictions
 from train.report import report as report_module
-from train.report.report import write_report
+from train.report.report import choose_gallery, choose_pairs, write_report
+
+
+def _predictions(labels: list[int], answers: list[int], confidence: list[float]) -> Predictions:
+    probs = np.array([[sure if n == answer else (1 - sure) / 2 for n in range(3)] for answer, sure in
+                      zip(answers, confidence, strict=True)])  # fmt: skip
+    return Predictions([""] * len(labels), np.array(labels), np.log(probs).astype(np.float32), ["a", "b", "c"])
+
+
+def test_every_cell_gets_a_picture_before_any_gets_a_second() -> None:
+    predictions = _predictions(
+        labels=[0, 0, 0, 0, 1, 1, 2], answers=[0, 0, 0, 0, 0, 0, 1], confidence=[0.9, 0.8, 0.7, 0.6, 0.99, 0.98, 0.5]
+    )
+    assert choose_gallery(predictions, 3) == [4, 6, 3]
+    assert choose_gallery(predictions, 4) == [4, 5, 6, 3]
+    assert sorted(choose_gallery(predictions, 100)) == list(range(7))
+
+
+def test_pairs_are_the_worst_mistake_and_the_surest_right_answer_of_a_class() -> None:
+    predictions = _predictions(
+        labels=[0, 0, 0, 0, 1, 2], answers=[1, 2, 0, 0, 1, 0], confidence=[0.6, 0.9, 0.7, 0.95, 0.8, 0.99]
+    )
+    assert choose_pairs(predictions, 9) == [(5, None), (1, 3), (None, 4)]
+    assert choose_pairs(predictions, 1) == [(5, None)]
 
 
 def test_what_is_written_and_what_of_it_holds_pictures(
@@ -57,7 +82,7 @@ def test_another_split_has_a_page_of_its_own(model_folder: Path, dataset_folder:
 def test_of_a_larger_split_the_most_telling_pictures_are_shown(
     model_folder: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_module, "MOST_SHOWN", 10)
+    monkeypatch.setattr(report_module, "MOST_IN_GALLERY", 10)
     rows, names = some_rows(dataset_folder)
     text = write_page(tmp_path, rows, names, load_model(str(model_folder))[0]).read_text()
     assert f"10 of the {len(rows)} pictures are in this page" in text
@@ -73,7 +98,7 @@ def test_a_thousand_pictures_stay_below_fifteen_megabytes(
     page = write_page(tmp_path, rows, names, load_model(str(model_folder))[0])
     data = json.loads(page.read_text().split('id="data">')[1].split("</script>")[0])
     sizes = [len(json.dumps(picture)) for picture in data["pictures"]]
-    assert report_module.MOST_SHOWN * sum(sizes) / len(sizes) < 13_000_000
+    assert report_module.MOST_IN_GALLERY * sum(sizes) / len(sizes) < 13_000_000
 
 
 def test_without_a_map_the_report_goes_without_grad_cam(

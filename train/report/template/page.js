@@ -42,10 +42,10 @@
         image.alt = "";
         frame.append(image);
       }
-      const said = element("span");
-      said.append(element("b", neighbour.label === labels[picture.label] ? "" : "wrong", neighbour.label));
-      said.append(` ${distance.toFixed(3)} `, element("br"), credited(neighbour.credit, neighbour.url));
-      item.append(frame, said);
+      const caption = element("span");
+      caption.append(element("b", neighbour.label === labels[picture.label] ? "" : "wrong", neighbour.label));
+      caption.append(` ${distance.toFixed(3)} `, element("br"), credited(neighbour.credit, neighbour.url));
+      item.append(frame, caption);
       list.append(item);
     }
     return list;
@@ -70,7 +70,7 @@
     const frame = element("p", "frame");
     frame.append(image);
     item.append(frame, bars, credit);
-    if (picture.nearest.length) item.append(element("p", "learned", "Nearest that it learned from"), nearest(picture));
+    if (picture.nearest.length) item.append(element("p", "learned", "Nearest training pictures"), nearest(picture));
     return item;
   }
 
