@@ -65,7 +65,7 @@ class Threshold:
         promised: The share of its answers that is right at least, 0 to 1; None where nothing is promised.
     """
 
-    value: float
+    value: float = HALF
     promised: float | None = None
 
 
@@ -151,7 +151,7 @@ def read_threshold(config: dict[str, Any]) -> Threshold:
     stated = stated if isinstance(stated, dict) and stated.get("score") == "max_probability" else {}
     value, target = number(stated.get("value")), number(stated.get("target_accuracy"))
     if value is None or not 0 <= value <= 1:
-        return Threshold(HALF)
+        return Threshold()
     return Threshold(value, target if stated.get("promised") is True else None)
 
 

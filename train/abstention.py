@@ -2,9 +2,9 @@
 
 The threshold is the lowest one above which the validation pictures show, with a confidence of 90 %, that at least
 `target_accuracy` of the answers are right ("Selective classification for deep neural networks", Geifman and El-Yaniv
-2017; "Learn then Test", Angelopoulos et al. 2021). Where they are too few or too often wrong for that, an answer that is
-more likely wrong than right is still none: 0.5 is served, and the config says why nothing is promised. A promise is
-about pictures like those of the validation split; that this split also chose the epoch is not accounted for.
+2017; "Learn then Test", Angelopoulos et al. 2021). Where they do not show it, answers that are more likely wrong than
+right are withheld: 0.5 is served, and config.json says why nothing is promised. A promise is about pictures like those
+of the validation split; that this split also chose the epoch is not accounted for.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp, softmax
-from scipy.stats import beta, binom
+from scipy.stats import binom
 
 from files.errors import UserError
 from model_folder.facts import HALF, read_threshold
-from train.intervals import share_interval
+from train.intervals import group_numbers, most_share, share_interval
 
 CONFIDENCE = 0.9
 _POINTS = 100
@@ -41,14 +41,16 @@ def choose_threshold(
 ) -> dict[str, Any]:
     """Chooses the lowest threshold above which the answers are shown to be right often enough.
 
-    Fixed-sequence testing: thresholds are tried from the strictest one on, each at the full level of 10 %, until the
-    first that fails. A threshold passes when so few mistakes would come in less than 10 % of cases if the accuracy was
-    below the target, which is the one-sided Clopper-Pearson bound. The first is where a model without a mistake could
-    pass (45 answers for 95 %), each next one where one more mistake is allowed (77, 105, 132 ...), the last answers
-    everything. A group of near-duplicates counts once, as wrong where one of its answered pictures is.
+    Fixed-sequence testing: thresholds are tried from the strictest one on, each at the full level of 10 %, until one
+    fails. One passes when a model of just the target accuracy would make so few mistakes in at most 10 % of cases,
+    that is by the one-sided Clopper-Pearson bound. The first is where a model without a mistake passes (45 answers for
+    95 %), each next one where another mistake is allowed (77, 105, 132 ...), and the last one answers everything. A
+    group of near-duplicates counts once, as wrong where one of its answered pictures is.
 
-    In 2,000 simulated calibrated models the accuracy above the chosen threshold is below the target in at most 10 %;
-    Laplace's rule of succession, (right + 1) / (answered + 2), on the same models: 26 to 49 %.
+    Of simulated calibrated models (500 each, accuracy 63 to 86 %, 150 to 1,000 pictures) the true accuracy above the
+    threshold that was found is below 95 % for 1 to 7 %; it was for 42 to 49 % by Laplace's rule of succession,
+    (right + 1) / (answered + 2), which holds on average only. Of models that are right on 94.99 % whatever they score,
+    which is the hardest case, 10 % get a threshold.
 
     Args:
         logits: Of shape (pictures, classes), as the published model gives them.
@@ -58,16 +60,16 @@ def choose_threshold(
         split: Where the pictures are from, for the record.
 
     Returns:
-        `reject_threshold` of config.json: `score` and `value`, below which a picture is not answered; `promised`,
-        whether the answers are shown to reach `target_accuracy` with this `confidence`, or else the `reason` why not;
-        `promised_accuracy`, what they are shown to reach at this value; `split`, how many `pictures` in how many
-        `groups` it rests on; how many of the pictures are `answered`, their share (`coverage`), and the share of these
-        that is right (`accuracy`, None where none is answered).
+        `reject_threshold` of config.json: `score` and `value`, below which a picture is not answered; `promised`:
+        whether the answers are shown to reach `target_accuracy` with this `confidence`, and if not, the `reason`;
+        `promised_accuracy`: what they are shown to reach at this value; `split`, `pictures` and `groups`: what it
+        rests on; how many of these pictures are `answered`, their share (`coverage`), and the share of the answered
+        that is right (`accuracy`, None where there are none).
     """
     scores = SCORES[SCORE](logits)
     order = np.argsort(-scores, kind="stable")
     scores, right = scores[order], (logits.argmax(1) == labels)[order]
-    group_of = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)[1][order]
+    group_of = group_numbers(groups, len(labels))[order]
     everything = np.full(len(labels), True)
     seen, wrong = _running_count(group_of, everything), _running_count(group_of, ~right)
     # Pictures with the same score are answered together, or not at all.
@@ -85,7 +87,11 @@ def choose_threshold(
     else:
         # Midway to the next one: another library's last digit must not turn an answer away.
         value, answered_count = float(scores[last : last + 2].mean()), int(last) + 1
-    bound = _lowest_accuracy(int(seen[answered_count - 1]), int(wrong[answered_count - 1])) if answered_count else 0.0
+    bound = (
+        1 - most_share(int(wrong[answered_count - 1]), int(seen[answered_count - 1]), CONFIDENCE)
+        if answered_count
+        else 0.0
+    )
     return {
         "score": SCORE,
         "value": value,
@@ -116,11 +122,6 @@ def _allowed_mistakes(most: int, target_accuracy: float) -> np.ndarray:
     return binom.ppf(1 - CONFIDENCE, np.arange(1, most + 1), 1 - target_accuracy).astype(int) - 1
 
 
-def _lowest_accuracy(total: int, wrong: int) -> float:
-    """Returns the one-sided Clopper-Pearson bound of an accuracy (Clopper and Pearson 1934)."""
-    return float(beta.ppf(1 - CONFIDENCE, total - wrong, wrong + 1)) if wrong < total else 0.0
-
-
 def _why_not(
     seen: np.ndarray,
     wrong: np.ndarray,
@@ -134,7 +135,7 @@ def _why_not(
     if not places:
         return (
             f"too few pictures to promise {target}: {total} of {total} {kind} right promise "
-            f"{percent(_lowest_accuracy(total, 0))} at most"
+            f"{percent(1 - most_share(0, total, CONFIDENCE))} at most"
         )
     first, most = places[0], allowed[seen[places[0]] - 1]
     return (
@@ -229,6 +230,6 @@ def abstention_sentence(reject: dict[str, Any]) -> str:
         told += "none of these pictures"
     if reject["promised"]:
         return (
-            f"{told}; at least {percent(reject['target_accuracy'])} were promised (confidence {reject['confidence']:.0%})"
+            f"{told}; promised were {percent(reject['target_accuracy'])}, with {reject['confidence']:.0%} confidence"
         )
     return f"{told}; no accuracy was promised{': ' if reject['reason'] else ''}{reject['reason'] or ''}"

@@ -13,13 +13,13 @@ from files.errors import UserError
 from model_folder.facts import read_metrics
 from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
-from train.abstention import stated_threshold
+from train.abstention import abstention_sentence, stated_threshold
 from train.calibration import stated_temperature
 from train.data import LabelledImages, fingerprint, groups_of, load_images, split_for_model
 from train.export.card import write_card
 from train.hardware import freed_memory_kept, plain_memory_errors
 from train.metrics import compute_metrics
-from train.ood import judge_distance, judge_others, load_others, title_of
+from train.ood import distance_sentence, judge_distance, judge_others, load_others, others_sentence, title_of
 from train.predict import load_model, predict
 from train.predictions import check_fit, check_numbers, read_split, write_predictions
 from train.processes import check_processes, from_main, make_accelerator, once_per_node
@@ -103,7 +103,9 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         tta = settings.tta if made else former.get(split, {}).get("tta", False)
         metrics = {
             **compute_metrics(predictions, groups_of(rows), None if tta else temperature, threshold),
-            "unlike": judge_distance(reference, predictions.nearest) if reference and predictions.nearest else None,
+            "ood": judge_distance(reference, predictions.nearest, groups_of(rows))
+            if reference and predictions.nearest
+            else None,
             "others": None,
             "tta": tta,
             "has_test": "test" in images.splits,
@@ -114,7 +116,9 @@ def evaluate(model_id: str, settings: Evaluation) -> dict[str, Any]:
         }
         if strange and settings.others:
             check_numbers(strange, f"{model_id} on {settings.others}")
-            metrics["others"] = judge_others(predictions, strange, threshold, reference, title_of(settings.others))
+            metrics["others"] = judge_others(
+                predictions, strange, threshold, reference, title_of(settings.others), groups_of(rows)
+            )
         write_results(output, {**former, split: metrics})
         learned = open_pictures(folder, len(reference.features)) if reference else []
         write_report(output, rows, split, model, folder.config, learned, images.splits.get("train"))
@@ -153,11 +157,11 @@ def summary(metrics: dict[str, Any], split: str) -> str:
         pairs = [f"{row['true']} as {row['predicted']} ({row['pictures']})" for row in metrics["most_confused"][:3]]
         lines.append(f"most confused: {', '.join(pairs)}")
     if metrics["reject"]:
-        lines.append(_rejection(metrics["reject"]))
-    if metrics["unlike"]:
-        lines.append(_unlike(metrics["unlike"], metrics["pictures"]))
+        lines.append(abstention_sentence(metrics["reject"]))
+    if metrics["ood"]:
+        lines.append(distance_sentence(metrics["ood"], metrics["pictures"]))
     if metrics["others"]:
-        lines.append(_others(metrics["others"]))
+        lines.append(others_sentence(metrics["others"]))
     return "\n".join(lines)
 
 
@@ -167,43 +171,3 @@ def _calibration(metrics: dict[str, Any]) -> str:
     if not before:
         return now
     return f"{now}; {before['ece']:.3f} and {before['nll']:.3f} without temperature {before['temperature']:.2f}"
-
-
-def _rejection(reject: dict[str, Any]) -> str:
-    if reject["threshold"] is None:
-        return "abstains never: no threshold promised the target accuracy on the validation pictures"
-    name = reject["score"].replace("_", " ")
-    if not reject["answered"]:
-        return f"abstains below {name} {reject['threshold']:.3f}: answers none of these pictures"
-    low, high = reject["accuracy_interval"]
-    return (
-        f"abstains below {name} {reject['threshold']:.3f}: answers {reject['coverage']:.1%}, of which "
-        f"{reject['accuracy']:.1%} are right (95 % interval {low:.1%} – {high:.1%})"
-    )
-
-
-def _unlike(unlike: dict[str, Any], pictures: int) -> str:
-    if unlike["threshold"] is None:
-        return "takes nothing for none of the classes: too few validation pictures to choose a distance by"
-    low, high = unlike["false_alarms_interval"]
-    return (
-        f"takes {unlike['refused']} of {pictures} for none of the classes, at a distance above "
-        f"{unlike['threshold']:.3f}: {unlike['false_alarms']:.1%} false alarms (95 % interval {low:.1%} – {high:.1%})"
-    )
-
-
-def _others(others: dict[str, Any]) -> str:
-    scores = []
-    for score, row in others["scores"].items():
-        low, high = row["auroc_interval"]
-        scores.append(f"{score.replace('_', ' ')} {row['auroc']:.2f} ({low:.2f} – {high:.2f})")
-    told = f"{others['pictures']} other pictures ({others['dataset']}): AUROC by {', by '.join(scores)}"
-    # Less than a coin would.
-    if not any(row["auroc_interval"][0] > 0.5 for row in others["scores"].values()):
-        told += "; none tells them from the classes"
-    at, unlike = others["at_threshold"], others["unlike"]
-    told += f"; abstains on {at['abstained']:.1%} of them" if at else ""
-    if not unlike:
-        return told
-    low, high = unlike["refused_interval"]
-    return f"{told}; takes {unlike['refused']:.1%} of them for none of the classes ({low:.1%} – {high:.1%})"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm, t
+from scipy.stats import beta, norm, t
 
 REPLICATES, SEED = 2000, 8
 _AT_ONCE = 100
@@ -30,6 +30,16 @@ def wilson_interval(right: float, total: float) -> tuple[float, float]:
     return max(0.0, float(low)), min(1.0, float(high))
 
 
+def most_share(count: int, total: int, confidence: float) -> float:
+    """Returns the one-sided upper bound of a share, exact for independent pictures (Clopper and Pearson 1934)."""
+    return float(beta.ppf(confidence, count + 1, total - count)) if count < total else 1.0
+
+
+def group_numbers(groups: Sequence[object] | None, pictures: int) -> np.ndarray:
+    """Returns the number of every picture's group, 0 to groups - 1; where none are known, each picture is its own."""
+    return np.arange(pictures) if groups is None else np.unique(np.asarray(groups, str), return_inverse=True)[1]
+
+
 def effective_number(values: np.ndarray, groups: Sequence[object] | None) -> float:
     """Returns how many independent pictures would tell the mean of some values as well as these do.
 
@@ -43,16 +53,15 @@ def effective_number(values: np.ndarray, groups: Sequence[object] | None) -> flo
         groups: The group of near-duplicates of every picture; None where every picture is its own.
 
     Returns:
-        0 where all pictures are of one group.
+        1 where all pictures are of one group.
     """
-    if groups is None or not len(values):
-        return float(len(values))
-    group_of = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
-    count, number = int(group_of.max()) + 1, len(values)
-    if count in (1, number):
-        return 0.0 if count == 1 and number > 1 else float(number)
+    number = len(values)
+    group_of = group_numbers(groups, number)
+    count = len(np.unique(group_of))
+    if count == number:
+        return float(number)
     residuals = values - values.mean(dtype=float)
-    if not residuals.any():
+    if count == 1 or not residuals.any():
         return float(count)
     clustered = count / (count - 1) * (np.bincount(group_of, residuals) ** 2).sum() / number**2
     alone = residuals.var(ddof=1) / number
@@ -60,7 +69,7 @@ def effective_number(values: np.ndarray, groups: Sequence[object] | None) -> flo
 
 
 def share_interval(right: np.ndarray, groups: Sequence[object] | None) -> tuple[float, float]:
-    """Returns the 95 % interval of the share of pictures that are right: Wilson's, of the effective number of pictures.
+    """Returns the 95 % interval of the share of right pictures: Wilson's, of the effective number of pictures.
 
     Of the ways to treat clustered shares this one covers best for few clusters and shares near 1 (Franco, Little,
     Louis and Slud 2019, "Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys").
@@ -70,7 +79,7 @@ def share_interval(right: np.ndarray, groups: Sequence[object] | None) -> tuple[
         groups: The group of near-duplicates of every picture; None where every picture is its own.
 
     Returns:
-        0 to 1; all of that where there are no pictures, or only those of one group.
+        0 to 1; all of that where there are no pictures.
     """
     number = effective_number(right, groups)
     return wilson_interval(right.mean() * number, number) if number else (0.0, 1.0)

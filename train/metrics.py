@@ -65,7 +65,7 @@ def compute_metrics(
         "ece_bins": {"kind": "equal width", "count": BINS},
         "calibrated_from": _before(predictions, temperature) if temperature is not None else None,
         "risk_coverage": risk_coverage(logits, truth, threshold["score"] if threshold else SCORE),
-        "reject": judge_threshold(logits, truth, threshold) if threshold else None,
+        "reject": judge_threshold(logits, truth, threshold, groups) if threshold else None,
         "most_confused": most_confused(counts, names),
         "per_class": _per_class(truth, answer, names),
         "confusion_matrix": counts.tolist(),

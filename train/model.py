@@ -160,6 +160,11 @@ def classifier_modules(model: Any) -> list[nn.Module]:
     return list(classifier) if isinstance(classifier, tuple) else [classifier]
 
 
+def final_linear(classifier: nn.Module) -> nn.Module:
+    """Returns the linear layer that gives a classifier's logits, such as that within a NormLinear."""
+    return [layer for layer in classifier.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
+
+
 def classifier_names(model: Any) -> set[str]:
     """Returns the state-dict names of the classifier's weights."""
     inside = {id(parameter) for module in classifier_modules(model) for parameter in module.parameters()}
