@@ -20,7 +20,7 @@ from model_folder.reference_features import KEY
 from train.abstention import choose_threshold
 from train.data import LabelledImages, groups_of
 from train.export.reference import Reference
-from train.model import classifier_modules, final_linear
+from train.model import final_linears
 from train.ood import choose_ood
 from train.predict import predict_alone
 from train.predictions import check_numbers
@@ -142,8 +142,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> Calibration:
 @torch.no_grad()
 def fold_temperature(model: Any, temperature: float) -> None:
     """Divides a timm model's logits by a temperature, for good: the weights and biases of its last linear layers."""
-    for classifier in classifier_modules(model):
-        for parameter in final_linear(classifier).parameters():
+    for linear in final_linears(model):
+        for parameter in linear.parameters():
             parameter.div_(temperature)
 
 

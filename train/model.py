@@ -160,9 +160,17 @@ def classifier_modules(model: Any) -> list[nn.Module]:
     return list(classifier) if isinstance(classifier, tuple) else [classifier]
 
 
-def final_linear(classifier: nn.Module) -> nn.Module:
-    """Returns the linear layer that gives a classifier's logits, such as that within a NormLinear."""
-    return [layer for layer in classifier.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
+def final_linears(model: Any) -> list[nn.Linear | nn.Conv2d]:
+    """Returns the layers that the logits come out of: one, or two whose logits are averaged.
+
+    Dividing their weights and biases divides the logits.
+    """
+    return [
+        layer
+        for module in classifier_modules(model)
+        for layer in module.modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == model.num_classes
+    ]
 
 
 def classifier_names(model: Any) -> set[str]:
