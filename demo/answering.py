@@ -60,7 +60,7 @@ class Answering:
         answer = self.model.answer(image)
         probs = self.model.by_name(answer.probs)
         nearest, reference = self.model.nearest(answer), self.model.reference
-        unlike = bool(reference and nearest and reference.is_unlike(nearest)[0])
+        unlike = bool(reference and nearest and reference.is_ood(nearest)[0])
         return Answered(image, answer, probs, judge(probs, self.threshold, unlike), nearest)
 
     def row(self, file: File, words: Words) -> Row:

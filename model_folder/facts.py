@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 LONGEST_FACT = 500
+HALF = 0.5
+"""The threshold that is served where a model folder names none."""
 # Within words of Indian scripts these two say how letters join.
 _JOINERS = "\u200c\u200d"
 # By the first word of a letter's Unicode name.
@@ -52,6 +54,19 @@ class Confusions:
 
     pictures: int
     others: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Below which probability a model does not answer.
+
+    Attributes:
+        value: 0 to 1.
+        promised: The share of its answers that is right at least, 0 to 1; None where nothing is promised.
+    """
+
+    value: float = HALF
+    promised: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,17 +141,18 @@ def read_examples(folder: Path) -> list[dict[str, str]]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
-def read_threshold(config: dict[str, Any]) -> float | None:
-    """Returns the probability below which a model folder's config.json says not to answer.
+def read_threshold(config: dict[str, Any]) -> Threshold:
+    """Reads from a model folder's config.json below which probability it does not answer.
 
-    Returns:
-        0 to 1; None where it names none, or one on a score that probabilities do not tell, such as "energy".
+    Where it names no value, or one on a score other than the highest probability, an answer that is more likely wrong
+    than right is none: 0.5 is served, and nothing is promised.
     """
     stated = config.get("reject_threshold")
-    if not isinstance(stated, dict) or stated.get("score") != "max_probability":
-        return None
-    value = number(stated.get("value"))
-    return value if value is not None and 0 <= value <= 1 else None
+    stated = stated if isinstance(stated, dict) and stated.get("score") == "max_probability" else {}
+    value, target = number(stated.get("value")), number(stated.get("target_accuracy"))
+    if value is None or not 0 <= value <= 1:
+        return Threshold()
+    return Threshold(value, target if stated.get("promised") is True else None)
 
 
 def read_crop(config: dict[str, Any]) -> Crop:

@@ -1,7 +1,7 @@
 """What training pictures look like to a model: a picture far from all of them is none of its classes.
 
 The distance to the k nearest training features tells that (Sun et al. 2022, "Out-of-Distribution Detection with Deep
-Nearest Neighbors"). They lie in a model folder's `reference_features.safetensors`; its config.json says under `unlike`
+Nearest Neighbors"). They lie in a model folder's `reference_features.safetensors`; its config.json says under `ood`
 how many neighbours count, and from which distance on a picture is like none of the classes.
 """
 
@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from model_folder.folder import REFERENCE, WEIGHTS, ModelFolder, ModelFolderError
 
-KEY = "unlike"
+KEY, _OLD_KEY = "ood", "unlike"
 SCORE = "mean_cosine_distance"
 """One less the cosine of the angle between two pictures' features, 0 to 2, on average over the k nearest."""
 MOST_PICTURES = 2_000
@@ -64,7 +64,7 @@ class ReferenceFeatures:
             found.append((np.take_along_axis(distances, rows, 1), rows))
         return Nearest(*(np.concatenate(of) for of in zip(*found, strict=True)))
 
-    def is_unlike(self, nearest: Nearest) -> np.ndarray:
+    def is_ood(self, nearest: Nearest) -> np.ndarray:
         """Tells which pictures are like none of the classes, bool of shape (pictures,)."""
         return scores_of(nearest) > (np.inf if self.threshold is None else self.threshold)
 
@@ -89,7 +89,7 @@ def open_reference(folder: ModelFolder) -> ReferenceFeatures | None:
     Raises:
         ModelFolderError: They are damaged or hostile, or don't belong to the folder's config.json.
     """
-    stated, file = folder.config.get(KEY), folder.path / REFERENCE
+    stated, file = folder.config.get(KEY, folder.config.get(_OLD_KEY)), folder.path / REFERENCE
     if stated is None and not file.is_file():
         return None
     if stated is None or not file.is_file():

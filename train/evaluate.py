@@ -20,13 +20,13 @@ from model_folder.facts import read_metrics
 from model_folder.folder import WEIGHTS, learned_pictures, picture_digest
 from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
-from train.abstention import stated_threshold
+from train.abstention import abstention_sentence, stated_threshold
 from train.calibration import stated_temperature
 from train.data import LabelledImages, fingerprint, groups_of, load_to_judge, split_for_model
 from train.export.card import write_card
 from train.hardware import freed_memory_kept, plain_memory_errors
-from train.metrics import compute_metrics, served_threshold
-from train.ood import FALSE_ALARMS, judge_distance, judge_others, load_others, title_of
+from train.metrics import compute_metrics
+from train.ood import distance_sentence, judge_distance, judge_others, load_others, others_sentence, title_of
 from train.predict import load_model, predict_split
 from train.predictions import (
     Predictions,
@@ -206,7 +206,9 @@ def evaluate(model_id: str, settings: Evaluation | None = None, **values: Any) -
         tta = settings.tta if made else previous.get(split, {}).get("tta", False)
         metrics = {
             **compute_metrics(predictions, None if tta else temperature, threshold),
-            "unlike": judge_distance(reference, predictions.nearest) if reference and predictions.nearest else None,
+            "ood": judge_distance(reference, predictions.nearest, predictions.group_numbers)
+            if reference and predictions.nearest
+            else None,
             "others": None,
             "tta": tta,
             "learned_pictures": count_learned(predictions.sha256, learned_pictures(folder)),
@@ -219,7 +221,7 @@ def evaluate(model_id: str, settings: Evaluation | None = None, **values: Any) -
         if strange and settings.others:
             check_numbers(strange, f"{model_id} on {settings.others}")
             metrics["others"] = judge_others(
-                predictions, strange, served_threshold(threshold), reference, title_of(settings.others)
+                predictions, strange, threshold, reference, title_of(settings.others), predictions.group_numbers
             )
         table = json.dumps({**previous, split: metrics}, indent=2, ensure_ascii=False)
         atomic_write_text(output / "metrics.json", table + "\n")
@@ -280,11 +282,11 @@ def summary(metrics: dict[str, Any], split: str) -> str:
         lines.append(
             f"{name:{width}}  {row['pictures']:8}  {row['precision']:9.2f}  {row['recall']:6.2f}  {row['f1']:5.2f}"
         )
-    low, high = metrics["macro_f1_interval"]
+    (accuracy_low, accuracy_high), (low, high) = metrics["accuracy_interval"], metrics["macro_f1_interval"]
     top5 = f", among the five most probable {metrics['top5_accuracy']:.1%}" if metrics["top5_accuracy"] else ""
     lines.append(
         f"{split} accuracy {metrics['accuracy']:.1%} of {metrics['pictures']} pictures "
-        f"({_interval(metrics['accuracy_interval'])}){top5}, macro F1 {metrics['macro_f1']:.3f} "
+        f"(95 % interval {accuracy_low:.1%} – {accuracy_high:.1%}){top5}, macro F1 {metrics['macro_f1']:.3f} "
         f"({low:.3f} – {high:.3f}); intervals over {metrics['bootstrap']['over']}"
     )
     if metrics.get("learned_pictures"):
@@ -303,53 +305,9 @@ def summary(metrics: dict[str, Any], split: str) -> str:
     if metrics["most_confused"]:
         pairs = [f"{row['true']} as {row['predicted']} ({row['pictures']})" for row in metrics["most_confused"][:3]]
         lines.append(f"most confused: {', '.join(pairs)}")
-    lines.append(_rejection(metrics["reject"]))
-    if metrics["unlike"]:
-        lines.append(_unlike(metrics["unlike"], metrics["pictures"]))
+    lines.append(abstention_sentence(metrics["reject"]))
+    if metrics["ood"]:
+        lines.append(distance_sentence(metrics["ood"], metrics["pictures"]))
     if metrics["others"]:
-        lines.append(_others(metrics["others"]))
+        lines.append(others_sentence(metrics["others"]))
     return "\n".join(lines)
-
-
-def _interval(interval: tuple[float, float]) -> str:
-    return f"95 % interval {interval[0]:.1%} – {interval[1]:.1%}"
-
-
-def _rejection(reject: dict[str, Any]) -> str:
-    name, threshold = reject["score"].replace("_", " "), reject["threshold"]
-    origin = "" if reject["chosen"] else ", as no threshold reached the target accuracy on the validation pictures"
-    if not reject["answered"]:
-        return f"answers none of these pictures: their {name} is below {threshold:.3f}"
-    return (
-        f"answers {reject['coverage']:.1%} of pictures, those with a {name} of {threshold:.3f} or more{origin}: "
-        f"{reject['accuracy']:.1%} of them are right ({_interval(reject['accuracy_interval'])})"
-    )
-
-
-def _unlike(unlike: dict[str, Any], pictures: int) -> str:
-    if unlike["threshold"] is None:
-        needed = round(1 / FALSE_ALARMS) - 1
-        return (
-            f"recognises no picture of something else: to choose a distance takes {needed} validation pictures or more"
-        )
-    return (
-        f"takes {unlike['refused']} of {pictures} pictures for something else, at a distance above "
-        f"{unlike['threshold']:.3f}: {unlike['false_alarms']:.1%} false alarms "
-        f"({_interval(unlike['false_alarms_interval'])})"
-    )
-
-
-def _others(others: dict[str, Any]) -> str:
-    scores = []
-    for score, row in others["scores"].items():
-        low, high = row["auroc_interval"]
-        scores.append(f"{score.replace('_', ' ')} {row['auroc']:.2f} ({low:.2f} – {high:.2f})")
-    line = f"{others['pictures']} pictures of something else ({others['dataset']}): AUROC by {', by '.join(scores)}"
-    # Less than a coin would.
-    if not any(row["auroc_interval"][0] > 0.5 for row in others["scores"].values()):
-        line += "; no score tells them from the classes"
-    at, unlike = others["at_threshold"], others["unlike"]
-    line += f"; abstains on {at['abstained']:.1%} of them" if at else ""
-    if unlike:
-        line += f"; takes {unlike['refused']:.1%} of them for something else ({_interval(unlike['refused_interval'])})"
-    return line

@@ -1,60 +1,114 @@
-"""95 % intervals: how far a number may be off because other pictures could have been drawn."""
+"""95 % intervals: how far a number may be off because other pictures could have been drawn.
+
+Near-duplicates are right or wrong together: a group of them is one witness, not many. Every interval of a share or an
+area takes the effective number of pictures, and the bootstrap draws whole groups.
+"""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import binomtest, norm
+from scipy.optimize import brentq
+from scipy.stats import beta, norm, t
 
 REPLICATES, SEED = 2000, 8
 # Draws that are held at once: as many as make so many numbers, a row of groups each.
 _NUMBERS_AT_ONCE = 2_000_000
+_Z, _TINY = float(norm.ppf(0.975)), 1e-12
 
 
-def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a share by Wilson's score method (Wilson 1927), 0 to 1; of nothing, all of that."""
-    if total == 0:
-        return 0.0, 1.0
-    interval = binomtest(right, total).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def auroc_interval(auroc: float, positives: int, negatives: int) -> tuple[float, float]:
-    """Returns the 95 % interval of an area under the ROC curve by its standard error (Hanley and McNeil 1982)."""
-    of_positives, of_negatives = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
-    variance = auroc * (1 - auroc)
-    variance += (positives - 1) * (of_positives - auroc**2) + (negatives - 1) * (of_negatives - auroc**2)
-    reach = norm.ppf(0.975) * np.sqrt(variance / (positives * negatives))
-    return max(0.0, float(auroc - reach)), min(1.0, float(auroc + reach))
-
-
-def share_interval(right: np.ndarray, groups: Sequence[object] | np.ndarray) -> tuple[float, float]:
-    """Returns the 95 % interval of a share of pictures that come in groups: Wilson's, of an effective sample size.
-
-    Pictures of one group tend to be right or wrong together. The design effect, the variance of the share between
-    groups over that of as many pictures on their own (Kish 1965; Korn and Graubard 1998), says how many pictures on
-    their own would tell as much. Where all are right, or none, no variance can be seen: then a group is taken to be
-    right or wrong as one. Groups of one picture each give Wilson's interval itself.
+def wilson_interval(right: float, total: float) -> tuple[float, float]:
+    """Returns the 95 % interval of a share by Wilson's score method (Wilson 1927), 0 to 1; of nothing, all of that.
 
     Args:
-        right: Whether each picture counts, bool of shape (pictures,); of none, the interval is 0 to 1.
-        groups: The group of every picture.
+        right: How many; need not be whole, as effective numbers are not.
+        total: Of how many.
     """
-    total = len(right)
     if total == 0:
         return 0.0, 1.0
-    number_of = np.unique(np.asarray(groups), return_inverse=True)[1]
-    sizes, rights = np.bincount(number_of), np.bincount(number_of, right)
-    share, count = float(rights.sum()) / total, len(sizes)
-    alone = share * (1 - share) / max(total - 1, 1)
-    between = count / max(count - 1, 1) * float(((rights - share * sizes) ** 2).sum()) / total**2
-    alike = float((sizes**2).sum()) / total
-    effect = between / alone if alone and count > 1 else alike
-    number = total / max(effect, 1.0)
-    squared = norm.ppf(0.975) ** 2
-    middle = (share + squared / (2 * number)) / (1 + squared / number)
-    reach = np.sqrt(squared * (share * (1 - share) / number + squared / (4 * number**2))) / (1 + squared / number)
-    return (float(middle - reach) if share else 0.0), (float(middle + reach) if share < 1 else 1.0)
+    share = right / total
+    middle, spread = share + _Z**2 / (2 * total), _Z * np.sqrt(share * (1 - share) / total + (_Z / total) ** 2 / 4)
+    low, high = ((middle + sign * spread) / (1 + _Z**2 / total) for sign in (-1, 1))
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def most_share(count: int, total: int, confidence: float) -> float:
+    """Returns the one-sided upper bound of a share, exact for independent pictures (Clopper and Pearson 1934)."""
+    return float(beta.ppf(confidence, count + 1, total - count)) if count < total else 1.0
+
+
+def group_numbers(groups: Sequence[object] | np.ndarray | None, pictures: int) -> np.ndarray:
+    """Returns the number of every picture's group, 0 to groups - 1; where none are known, each picture is its own."""
+    return np.arange(pictures) if groups is None else np.unique(np.asarray(groups, str), return_inverse=True)[1]
+
+
+def effective_number(values: np.ndarray, groups: Sequence[object] | np.ndarray | None) -> float:
+    """Returns how many independent pictures would tell the mean of some values as well as these do.
+
+    That is the number of pictures over Kish's design effect (Kish 1965; for shares Rao and Scott 1992): the
+    cluster-robust variance of the mean over the variance that it would have without groups, at least 1. A variance
+    from few groups is itself uncertain, hence the squared ratio of t quantiles (Korn and Graubard 1998). Where all
+    values are the same there is nothing to estimate a variance from: then every group counts once.
+
+    Args:
+        values: One per picture, of shape (pictures,).
+        groups: The group of near-duplicates of every picture; None where every picture is its own.
+
+    Returns:
+        1 where all pictures are of one group.
+    """
+    number = len(values)
+    group_of = group_numbers(groups, number)
+    count = len(np.unique(group_of))
+    if count == number:
+        return float(number)
+    residuals = values - values.mean(dtype=float)
+    if count == 1 or not residuals.any():
+        return float(count)
+    clustered = count / (count - 1) * (np.bincount(group_of, residuals) ** 2).sum() / number**2
+    alone = residuals.var(ddof=1) / number
+    return number * min(1.0, alone / clustered) * (t.ppf(0.975, number - 1) / t.ppf(0.975, count - 1)) ** 2
+
+
+def share_interval(right: np.ndarray, groups: Sequence[object] | np.ndarray | None) -> tuple[float, float]:
+    """Returns the 95 % interval of the share of right pictures: Wilson's, of the effective number of pictures.
+
+    Of the ways to treat clustered shares this one covers best for few clusters and shares near 1 (Franco, Little,
+    Louis and Slud 2019, "Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys").
+
+    Args:
+        right: bool of shape (pictures,).
+        groups: The group of near-duplicates of every picture; None where every picture is its own.
+
+    Returns:
+        0 to 1; all of that where there are no pictures.
+    """
+    number = effective_number(right, groups)
+    return wilson_interval(right.mean() * number, number) if number else (0.0, 1.0)
+
+
+def auroc_interval(auroc: float, positives: float, negatives: float) -> tuple[float, float]:
+    """Returns the 95 % interval of an area under the ROC curve by Newcombe's method 5 (Newcombe 2006, part 2).
+
+    Like Wilson's it takes the variance at the end of the interval and not at the estimate, so that an area of 1 has an
+    interval with a width, too.
+
+    Args:
+        auroc: 0 to 1.
+        positives: How many; effective numbers where near-duplicates are among them.
+        negatives: Likewise.
+    """
+    if not positives or not negatives:
+        return 0.0, 1.0
+    half = max((positives + negatives) / 2 - 1, 0)
+
+    def beyond(area: float) -> float:
+        variance = area * (1 - area) * (1 + half * ((1 - area) / (2 - area) + area / (1 + area)))
+        return (auroc - area) ** 2 - _Z**2 * variance / (positives * negatives)
+
+    # At 0 and 1 the variance is 0, which makes 1 a root of its own where the area is 1.
+    low = brentq(beyond, 0, min(auroc, 1 - _TINY)) if auroc > 0 else 0.0
+    return float(low), float(brentq(beyond, max(auroc, _TINY), 1)) if auroc < 1 else 1.0
 
 
 def bootstrap(

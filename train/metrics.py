@@ -8,13 +8,12 @@ import numpy as np
 from scipy import sparse
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
-from train.abstention import SCORE, judge_threshold, risk_coverage
+from train.abstention import judge_threshold, risk_coverage, stated_threshold
 from train.calibration import BINS, brier, expected_error, nll, reliability
 from train.intervals import REPLICATES, SEED, bootstrap_interval, share_interval
 from train.predictions import Predictions
 
 _MOST_CONFUSED, _TOP = 10, 5
-_FALLBACK = 0.5
 
 
 def compute_metrics(
@@ -25,13 +24,13 @@ def compute_metrics(
     Args:
         predictions: The answers, with the groups of their pictures.
         temperature: What the logits have been divided by, to say what it has changed.
-        threshold: `reject_threshold` of the model's config.json.
+        threshold: As `stated_threshold` gives it; by default that of a model that states none.
 
     Returns:
         pictures; accuracy and macro_f1, 0 to 1, with their 95 % intervals over groups (`share_interval`, and the
         percentiles of a bootstrap); top5_accuracy, None where five classes are all; nll (nats), brier (0 to 2) and
         ece (0 to 1, equally wide bins); `calibrated_from`, the same without the temperature, or None; `reliability`;
-        `risk_coverage`; `reject`, what the threshold that is served does: the model's own (`chosen` is true) or 0.5;
+        `risk_coverage`; `reject`, what the threshold that is served does;
         `most_confused`; `per_class` (pictures, precision, recall with its interval, f1 by label name);
         `confusion_matrix` (rows true, columns predicted, in the order of `label_names`). A class that is never
         predicted has precision 0.
@@ -43,7 +42,7 @@ def compute_metrics(
         predictions.label_names,
     )
     score, counts = score_of(predictions), confusion_matrix(truth, answers, labels=range(len(names)))
-    served = served_threshold(threshold)
+    served = threshold or stated_threshold({})
     return {
         **{key: value for key, value in score.to_json().items() if key != "fold"},
         "top5_accuracy": float(top_k_accuracy_score(truth, logits, k=_TOP, labels=range(len(names))))
@@ -58,17 +57,12 @@ def compute_metrics(
         **_calibration(predictions),
         "ece_bins": {"kind": "equal width", "count": BINS},
         "calibrated_from": _before(predictions, temperature) if temperature is not None else None,
-        "risk_coverage": risk_coverage(logits, truth, threshold["score"] if threshold else SCORE),
-        "reject": {**judge_threshold(logits, truth, served), "chosen": served == threshold},
+        "risk_coverage": risk_coverage(logits, truth, served["score"]),
+        "reject": judge_threshold(logits, truth, served, predictions.group_numbers),
         "most_confused": most_confused(counts, names),
         "per_class": _per_class(predictions),
         "confusion_matrix": counts.tolist(),
     }
-
-
-def served_threshold(stated: dict[str, Any] | None) -> dict[str, Any]:
-    """Returns the threshold that both faces of the demo abstain by: the one that config.json states, or else 0.5."""
-    return stated if stated and stated["value"] is not None else {"score": "max_probability", "value": _FALLBACK}
 
 
 def count_classes(predictions: Predictions) -> sparse.csr_matrix:

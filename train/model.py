@@ -165,6 +165,19 @@ def classifier_modules(model: Any) -> list[nn.Module]:
     return list(classifier) if isinstance(classifier, tuple) else [classifier]
 
 
+def final_linears(model: Any) -> list[nn.Linear | nn.Conv2d]:
+    """Returns the layers that the logits come out of: one, or two whose logits are averaged.
+
+    Dividing their weights and biases divides the logits.
+    """
+    return [
+        layer
+        for module in classifier_modules(model)
+        for layer in module.modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == model.num_classes
+    ]
+
+
 def classifier_names(model: Any) -> set[str]:
     """Returns the state-dict names of the classifier's weights."""
     inside = {id(parameter) for module in classifier_modules(model) for parameter in module.parameters()}

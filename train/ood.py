@@ -1,5 +1,11 @@
-"""Pictures of something else: does a model notice that none of its classes is there?"""
+"""Out-of-distribution (ood) pictures: does a model notice that a picture shows none of its classes?
 
+Probabilities do not tell that. The mean cosine distance to the nearest training features does (Sun et al. 2022,
+"Out-of-Distribution Detection with Deep Nearest Neighbors"): from a distance on that few validation pictures exceed, a
+picture is taken for ood. `evaluate others=FOLDER` measures how many pictures of something else that finds.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +18,38 @@ from model_folder.reference_features import SCORE, Nearest, ReferenceFeatures, s
 from pictures.decoding import SUFFIXES
 from train.abstention import SCORES, answered
 from train.data import DatasetError, load_images
-from train.intervals import auroc_interval, wilson_interval
+from train.intervals import auroc_interval, effective_number, group_numbers, share_interval
 from train.predictions import Predictions
 
 FALSE_ALARMS = 0.05
 _CONFIDENCE = 0.9
+_ANSWERED = 0.95
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
-def choose_distance(scores: np.ndarray, false_alarms: float = FALSE_ALARMS) -> float | None:
+def choose_distance(
+    scores: np.ndarray, groups: Sequence[object] | np.ndarray | None = None, false_alarms: float = FALSE_ALARMS
+) -> float | None:
     """Chooses the distance that at most this share of pictures of the classes exceeds, with a confidence of 90 %.
 
-    Not what these pictures happen to give: that is too near half the time. A one-sided tolerance limit, free of any
+    The quantile of the scores themselves would be too low half the time. A one-sided tolerance limit, free of any
     distribution (Wilks 1941), is the r-th smallest of n where a binomial of n and `1 - false_alarms` stays below r
     with that confidence. Fewer than 45 pictures have none for 5 %; then it is the farthest one, which one picture in
     n + 1 exceeds on average. With fewer than 19 no distance promises 5 %, not even on average.
 
     Args:
         scores: Of pictures that the model has not learned from, of shape (pictures,); higher is farther.
+        groups: The group of near-duplicates of every picture, which counts once, by its farthest picture.
         false_alarms: 0 to 1, both excluded.
 
     Returns:
-        The distance, or None where so few pictures promise none.
+        The distance, or None where there are too few pictures.
     """
+    if groups is not None:
+        group_of = group_numbers(groups, len(scores))
+        farthest = np.full(group_of.max() + 1, -np.inf)
+        np.maximum.at(farthest, group_of, scores)
+        scores = farthest
     count = len(scores)
     # Rounded first: 0.05 * 20 is 1 and not a little more.
     if round((count + 1) * false_alarms, 9) < 1:
@@ -42,16 +58,19 @@ def choose_distance(scores: np.ndarray, false_alarms: float = FALSE_ALARMS) -> f
     return float(np.sort(scores)[min(rank, count) - 1])
 
 
-def choose_unlike(reference: ReferenceFeatures, nearest: Nearest, split: str) -> dict[str, Any]:
-    """Returns `unlike` for config.json: from which distance on a picture is like none of the classes.
+def choose_ood(
+    reference: ReferenceFeatures, nearest: Nearest, groups: Sequence[object] | np.ndarray | None, split: str
+) -> dict[str, Any]:
+    """Returns `ood` for config.json: from which distance on a picture is like none of the classes.
 
     Args:
         reference: The features of training pictures.
         nearest: Those nearest to each picture of a split that the model has not learned from.
+        groups: The group of near-duplicates of each of these pictures; None where every picture is its own.
         split: Which one.
     """
     scores = scores_of(nearest)
-    value = choose_distance(scores)
+    value = choose_distance(scores, groups)
     refused = 0 if value is None else int((scores > value).sum())
     return {
         "score": SCORE,
@@ -60,30 +79,31 @@ def choose_unlike(reference: ReferenceFeatures, nearest: Nearest, split: str) ->
         "target_false_alarms": FALSE_ALARMS,
         "split": split,
         "pictures": len(scores),
+        "groups": len(scores) if groups is None else len(set(groups)),
         "false_alarms": refused / len(scores),
         "reference_pictures": len(reference.features),
     }
 
 
-def judge_distance(reference: ReferenceFeatures, nearest: Nearest) -> dict[str, Any]:
-    """Returns how many pictures of a split are taken for something else, which are all false alarms.
+def judge_distance(
+    reference: ReferenceFeatures, nearest: Nearest, groups: Sequence[object] | np.ndarray | None = None
+) -> dict[str, Any]:
+    """Returns how many pictures of a split are taken for ood, which are all false alarms.
 
     Args:
         reference: The features of training pictures, and the distance that was chosen.
         nearest: Those nearest to each picture of the split.
+        groups: The group of near-duplicates of each of these pictures; None where every picture is its own.
     """
-    refused, count = int(reference.is_unlike(nearest).sum()), len(nearest.rows)
+    refused = reference.is_ood(nearest)
     return {
         "score": SCORE,
         "k": reference.k,
         "threshold": reference.threshold,
-        "refused": refused,
-        "false_alarms": refused / count,
-        "false_alarms_interval": wilson_interval(refused, count),
+        "refused": int(refused.sum()),
+        "false_alarms": float(refused.mean()),
+        "false_alarms_interval": share_interval(refused, groups),
     }
-
-
-_KEPT = 0.95
 
 
 def load_others(name: str, split: str) -> datasets.Dataset:
@@ -122,63 +142,87 @@ def title_of(name: str) -> str:
 
 def judge_others(
     known: Predictions,
-    strange: Predictions,
-    threshold: dict[str, Any] | None,
+    others: Predictions,
+    threshold: dict[str, Any],
     reference: ReferenceFeatures | None,
     name: str,
+    groups: Sequence[object] | np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Compares the scores of a split with those of pictures of something else.
 
     Args:
         known: The model's answers on the split.
-        strange: Its answers on the others.
-        threshold: `reject_threshold` of the model's config.json.
+        others: Its answers on the other pictures.
+        threshold: `reject_threshold`, as `stated_threshold` gives it.
         reference: Its reference features; with them the distance to the nearest is a score, too.
-        name: What the others are, for the record.
+        name: What the other pictures are, for the record.
+        groups: The group of near-duplicates of every picture of the split; None where every picture is its own.
 
     Returns:
-        `dataset`, `pictures`; for each score its `auroc` (0.5: no help; 1: tells all apart), the 95 % interval of
-        that, and `abstained_at_95`, the share of the others that a threshold which answers 95 % of the split turns
-        away; the `better` score; `at_threshold` and `unlike`, the share of the others that each of the model's own
-        thresholds turns away, with its interval, or None where it has none.
+        `dataset`, `pictures`; for each score its `auroc` (0.5: no help; 1: separates all), the 95 % interval of that,
+        and `abstained_at_95`, the share of the others that a threshold which answers 95 % of the split turns away; the
+        `better` score; `at_threshold` and `ood`, the share of the others that each of the model's own thresholds turns
+        away, with its interval; `ood` is None where the model has no distance.
     """
-    logits, others = known.logits, strange.logits
-    telling = np.repeat([1, 0], [len(logits), len(others)])
-    of_all = {score: of(np.concatenate([logits, others])) for score, of in SCORES.items()}
-    unlike = None
-    if reference and known.nearest and strange.nearest:
-        # Higher where a picture is more like those of the classes, as the others are.
-        of_all[SCORE] = -np.concatenate([scores_of(known.nearest), scores_of(strange.nearest)])
+    pairs = {score: (function(known.logits), function(others.logits)) for score, function in SCORES.items()}
+    ood = None
+    if reference and known.nearest and others.nearest:
+        # Higher where a picture is more like those of the classes, as with the other scores.
+        pairs[SCORE] = -scores_of(known.nearest), -scores_of(others.nearest)
         if reference.threshold is not None:
-            refused = int(reference.is_unlike(strange.nearest).sum())
-            unlike = {
-                "threshold": reference.threshold,
-                "refused": refused / len(others),
-                "refused_interval": wilson_interval(refused, len(others)),
-            }
-    scores: dict[str, Any] = {}
-    for score, values in of_all.items():
-        auroc = float(roc_auc_score(telling, values))
-        keeping = np.quantile(values[telling == 1], 1 - _KEPT)
-        scores[score] = {
-            "auroc": auroc,
-            "auroc_interval": auroc_interval(auroc, len(logits), len(others)),
-            "abstained_at_95": float((values[telling == 0] < keeping).mean()),
-        }
-    at_threshold = None
-    if threshold and threshold["value"] is not None:
-        abstained = int((~answered(others, threshold)).sum())
-        at_threshold = {
-            "score": threshold["score"],
-            "threshold": threshold["value"],
-            "abstained": abstained / len(others),
-            "abstained_interval": wilson_interval(abstained, len(others)),
-        }
+            ood = {"threshold": reference.threshold, **_turned_away("refused", reference.is_ood(others.nearest))}
+    scores = {score: _separation(*pair, groups) for score, pair in pairs.items()}
     return {
         "dataset": name,
-        "pictures": len(others),
+        "pictures": len(others.logits),
         "scores": scores,
         "better": max(scores, key=lambda score: scores[score]["auroc"]),
-        "at_threshold": at_threshold,
-        "unlike": unlike,
+        "at_threshold": {
+            "score": threshold["score"],
+            "threshold": threshold["value"],
+            **_turned_away("abstained", ~answered(others.logits, threshold)),
+        },
+        "ood": ood,
     }
+
+
+def _turned_away(key: str, turned_away: np.ndarray) -> dict[str, Any]:
+    return {key: float(turned_away.mean()), f"{key}_interval": share_interval(turned_away, None)}
+
+
+def _separation(known: np.ndarray, others: np.ndarray, groups: Sequence[object] | np.ndarray | None) -> dict[str, Any]:
+    """Returns how well a score separates the two; the area is the mean of what each known picture has below it."""
+    auroc = float(roc_auc_score(np.repeat([1, 0], [len(known), len(others)]), np.concatenate([known, others])))
+    ranks = np.searchsorted(np.sort(others), known, "left") + np.searchsorted(np.sort(others), known, "right")
+    return {
+        "auroc": auroc,
+        "auroc_interval": auroc_interval(auroc, effective_number(ranks, groups), len(others)),
+        "abstained_at_95": float((others < np.quantile(known, 1 - _ANSWERED)).mean()),
+    }
+
+
+def distance_sentence(ood: dict[str, Any], pictures: int) -> str:
+    """Returns what `judge_distance` found, in words."""
+    if ood["threshold"] is None:
+        return "takes no picture for ood: fewer than 19 validation pictures, too few to choose a distance by"
+    low, high = ood["false_alarms_interval"]
+    return (
+        f"takes {ood['refused']} of {pictures} for ood, at a distance above {ood['threshold']:.3f}: "
+        f"{ood['false_alarms']:.1%} false alarms (95 % interval {low:.1%} – {high:.1%})"
+    )
+
+
+def others_sentence(others: dict[str, Any]) -> str:
+    """Returns what `judge_others` found, in words."""
+    scores = []
+    for score, row in others["scores"].items():
+        low, high = row["auroc_interval"]
+        scores.append(f"{score.replace('_', ' ')} {row['auroc']:.2f} ({low:.2f} – {high:.2f})")
+    told = f"{others['pictures']} other pictures ({others['dataset']}): AUROC by {', by '.join(scores)}"
+    if not any(row["auroc_interval"][0] > 0.5 for row in others["scores"].values()):
+        told += "; none separates them from the classes better than chance"
+    told += f"; abstains on {others['at_threshold']['abstained']:.1%} of them"
+    if not others["ood"]:
+        return told
+    low, high = others["ood"]["refused_interval"]
+    return f"{told}; takes {others['ood']['refused']:.1%} of them for ood ({low:.1%} – {high:.1%})"

@@ -37,7 +37,6 @@ COLUMNS = {
     "error": "string",
 }  # fmt: skip
 """Of a table of answers, with their types in pandas."""
-DEFAULT_THRESHOLD = 0.5
 """Of a model folder that states none, as on the page."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 """Of the files in a folder that are taken for photographs."""
@@ -304,7 +303,6 @@ def _make_table(
     probs = softmax(logits.astype(np.float64), axis=1)
     first, second = (-probs).argsort(axis=1, kind="stable")[:, :2].T
     rows, names = np.arange(len(files)), np.array(folder.label_names)
-    threshold = read_threshold(folder.config)
     nearest = reference.nearest(features) if reference else None
     decides = reference is not None and reference.threshold is not None
     table = pd.DataFrame(
@@ -314,9 +312,9 @@ def _make_table(
             "probability": probs[rows, first],
             "second": names[second],
             "second_probability": probs[rows, second],
-            "abstains": probs[rows, first] < (DEFAULT_THRESHOLD if threshold is None else threshold),
+            "abstains": probs[rows, first] < read_threshold(folder.config).value,
             "ood_distance": scores_of(nearest) if nearest else None,
-            "ood": reference.is_unlike(nearest) if reference and nearest and decides else None,
+            "ood": reference.is_ood(nearest) if reference and nearest and decides else None,
             "error": None,
         }
     ).astype(COLUMNS)

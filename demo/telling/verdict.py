@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from demo.words import Words
-from model_folder.facts import Dance
-
-HALF = 0.5
-"""Where a model folder names no threshold, an answer that is more likely wrong than right is none."""
+from model_folder.facts import Dance, Threshold
 
 
 class Kind(StrEnum):
@@ -27,13 +24,13 @@ class Verdict:
         kind: Sure, unsure, or unlike all dances.
         dances: Labels it speaks of, the likeliest first: one, two, or none.
         probability: Of the likeliest class, 0 to 1.
-        threshold: Below which the model folder says that it should not answer, 0 to 1; None where it does not say.
+        threshold: Below which the model does not answer.
     """
 
     kind: Kind
     dances: tuple[str, ...]
     probability: float
-    threshold: float | None
+    threshold: Threshold
 
     def sentence(self, dances: Mapping[str, Dance], words: Words) -> str:
         """Returns it in words, such as "Kathak, 93 %"."""
@@ -50,13 +47,13 @@ class Verdict:
             return ""
         if self.kind is Kind.UNLIKE:
             return words("unlike_why")
-        said = percent(self.probability)
-        if self.threshold is None:
-            return words("unsure_half", percent=said)
-        return words("unsure_below", percent=said, threshold=percent(self.threshold))
+        shares = {"percent": percent(self.probability), "threshold": percent(self.threshold.value)}
+        if self.threshold.promised is None:
+            return words("unsure_below", **shares)
+        return words("unsure_promised", **shares, promised=percent(self.threshold.promised))
 
 
-def judge(probs: Mapping[str, float], threshold: float | None, unlike: bool = False) -> Verdict:
+def judge(probs: Mapping[str, float], threshold: Threshold, unlike: bool = False) -> Verdict:
     """Puts probabilities into a verdict.
 
     Args:
@@ -68,7 +65,7 @@ def judge(probs: Mapping[str, float], threshold: float | None, unlike: bool = Fa
     first, second = sorted(probs, key=lambda label: -probs[label])[:2]
     if unlike:
         return Verdict(Kind.UNLIKE, (), probs[first], threshold)
-    if probs[first] < (HALF if threshold is None else threshold):
+    if probs[first] < threshold.value:
         return Verdict(Kind.UNSURE, (first, second), probs[first], threshold)
     return Verdict(Kind.SURE, (first,), probs[first], threshold)
 

@@ -26,7 +26,7 @@ from demo.telling.nearest import MOST, neighbourhood
 from demo.telling.verdict import judge, percent
 from demo.theme import THEME
 from demo.words import LANGUAGES
-from model_folder.facts import Crop, read_crop, read_dances
+from model_folder.facts import Crop, Threshold, read_crop, read_dances
 from model_folder.folder import INT8_ONNX
 from model_folder.reference_features import scores_of
 from tests.browser.files_server import FilesServer
@@ -179,7 +179,7 @@ def _compare(page: Page, model_folder: Path, pictures: list[Path]) -> tuple[list
         off = [abs(one - other) for one, other in zip(probs, expected, strict=True)]
         differences += off
         first, second, *_ = sorted(expected, reverse=True)
-        if min(abs(first - (answering.threshold or 0.5)), first - second) > 2 * max(off) + 0.005:
+        if min(abs(first - answering.threshold.value), first - second) > 2 * max(off) + 0.005:
             clear += 1
             names = {label: told["name"] for label, told in answering.model.config["classes"].items()}
             verdict = page.locator(".verdict").inner_text()
@@ -762,8 +762,9 @@ def test_its_colours_are_those_of_the_other_page(page: Page) -> None:
 def test_its_verdicts_are_those_of_the_other_page(page: Page, site: Path) -> None:
     (module,) = (f"/{path.relative_to(site)}" for path in site.glob("*/verdict.js"))
     random = np.random.default_rng(8)
-    cases: list[tuple[list[float], float | None, bool]] = []
-    for threshold in (None, 0.0, 0.3, 0.5, 0.72, 1.0):
+    cases: list[tuple[list[float], dict, bool]] = []
+    for value in (0.0, 0.3, 0.5, 0.72, 1.0):
+        threshold = {"value": value, "promised": None}
         for unlike in (False, True):
             cases += [(random.dirichlet([0.3] * 5).tolist(), threshold, unlike) for _ in range(10)]
             cases.append(([0.25, 0.25, 0.5, 0.0, 0.0], threshold, unlike))
@@ -778,7 +779,7 @@ def test_its_verdicts_are_those_of_the_other_page(page: Page, site: Path) -> Non
         [module, cases],
     )
     for (probs, threshold, unlike), (verdict, shares) in zip(cases, got, strict=True):
-        expected = judge({str(number): share for number, share in enumerate(probs)}, threshold, unlike)
+        expected = judge({str(number): share for number, share in enumerate(probs)}, Threshold(**threshold), unlike)
         assert verdict["kind"] == expected.kind
         assert [str(number) for number in verdict["dances"]] == list(expected.dances)
         assert verdict["probability"] == expected.probability

@@ -170,7 +170,7 @@ class TestReference:
         site = tmp_path / "site"
         assert cli("train", "static", comparing_folder, "--out", site)[0] == 0
         (told,) = site.glob("*/site.json")
-        stated = json.loads((comparing_folder / "config.json").read_text())["unlike"]
+        stated = json.loads((comparing_folder / "config.json").read_text())["ood"]
         reference = json.loads(told.read_text())["reference"]
         assert (reference["k"], reference["threshold"]) == (stated["k"], stated["value"])
         assert 0 < stated["value"] < 2

@@ -48,7 +48,7 @@ def test_the_models_own_distance_decides(comparing_folder: Path, strange: Path, 
     folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text())
     for value, kinds in ((None, {Kind.SURE, Kind.UNSURE}), (2, {Kind.SURE, Kind.UNSURE}), (0, {Kind.UNLIKE})):
-        config["unlike"]["value"] = value
+        config["ood"]["value"] = value
         (folder / "config.json").write_text(json.dumps(config))
         assert Answering(load_model(str(folder))).answer(strange).verdict.kind in kinds
 
@@ -56,7 +56,7 @@ def test_the_models_own_distance_decides(comparing_folder: Path, strange: Path, 
 def test_a_reference_of_another_model_is_refused(comparing_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
     (folder / "reference_features.safetensors").unlink()
-    with pytest.raises(ModelFolderError, match=r"it has unlike, but no reference_features.safetensors"):
+    with pytest.raises(ModelFolderError, match=r"it has ood, but no reference_features.safetensors"):
         load_model(str(folder))
 
 

@@ -32,7 +32,7 @@ def test_a_good_one_is_opened_and_needs_its_file_no_more(folder: Path) -> None:
     nearest = reference.nearest(7 * reference.features[:3])
     assert nearest.rows[:, 0].tolist() == [0, 1, 2]
     assert nearest.distances[:, 0] == pytest.approx(0, abs=1e-3)
-    assert not reference.is_unlike(nearest).any()
+    assert not reference.is_ood(nearest).any()
 
 
 def test_distances_are_those_of_scikit_learn() -> None:
@@ -45,11 +45,11 @@ def test_distances_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(scores_of(found), distances.mean(1), atol=1e-6)
 
 
-def test_without_a_threshold_nothing_is_unlike() -> None:
+def test_without_a_threshold_nothing_is_ood() -> None:
     reference = ReferenceFeatures(np.eye(3, dtype=np.float32), 1, None)
-    assert not reference.is_unlike(reference.nearest(-np.eye(3, dtype=np.float32))).any()
+    assert not reference.is_ood(reference.nearest(-np.eye(3, dtype=np.float32))).any()
     known = ReferenceFeatures(reference.features, 1, 0.9)
-    assert known.is_unlike(known.nearest(-np.eye(3, dtype=np.float32))).tolist() == [True] * 3
+    assert known.is_ood(known.nearest(-np.eye(3, dtype=np.float32))).tolist() == [True] * 3
 
 
 def _features(change: Callable[[np.ndarray], dict[str, np.ndarray]]) -> Callable[[Path], None]:
@@ -62,7 +62,7 @@ def _features(change: Callable[[np.ndarray], dict[str, np.ndarray]]) -> Callable
 def _stated(**changes: object) -> Callable[[Path], None]:
     def rewrite(folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
-        config["unlike"] |= changes
+        config["ood"] |= changes
         (folder / "config.json").write_text(json.dumps(config))
 
     return rewrite
@@ -70,7 +70,7 @@ def _stated(**changes: object) -> Callable[[Path], None]:
 
 def _unstated(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    del config["unlike"]
+    del config["ood"]
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -97,13 +97,13 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "more beside it": (_features(lambda f: {"features": f, "more": f}), "holds features F16 of 2 dimensions, more"),
     "lengths": (_features(lambda f: {"features": 2 * f}), "has features whose length is not 1"),
     "no numbers": (_features(lambda f: {"features": f * np.float16("nan")}), "has features whose length is not 1"),
-    "k of text": (_stated(k="5"), "unlike in config.json has k 5: 1 to 50 is allowed"),
-    "k too large": (_stated(k=51), "unlike in config.json has k 51: 1 to 50 is allowed"),
+    "k of text": (_stated(k="5"), "ood in config.json has k 5: 1 to 50 is allowed"),
+    "k too large": (_stated(k=51), "ood in config.json has k 51: 1 to 50 is allowed"),
     "value of text": (_stated(value="far"), "has value far: 0 to 2, or none, is allowed"),
     "value no number": (_stated(value=float("nan")), "has value nan: 0 to 2, or none, is allowed"),
     "another score": (_stated(score="magic"), "a score of mean_cosine_distance, k and value are allowed"),
-    "not stated": (_unstated, "it has reference_features.safetensors, but no unlike in its config.json"),
-    "file gone": (lambda f: (f / REFERENCE).unlink(), "it has unlike, but no reference_features.safetensors"),
+    "not stated": (_unstated, "it has reference_features.safetensors, but no ood in its config.json"),
+    "file gone": (lambda f: (f / REFERENCE).unlink(), "it has ood, but no reference_features.safetensors"),
 }
 
 

@@ -76,6 +76,20 @@ def test_dividing_the_classifier_divides_the_logits(name: str) -> None:
         torch.testing.assert_close(model(images), before / 1.7)
 
 
+@pytest.mark.parametrize("name", ["repvit_m0_9", "levit_conv_128s"])
+def test_a_classifier_that_normalises_first_is_calibrated(name: str) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=4)
+    images = torch.randn(2, 3, 224, 224)
+    # Normalising is only seen where its statistics are not those that it begins with.
+    with torch.inference_mode():
+        model(images)
+        before = model.eval()(images)
+    fold_temperature(model, 1.7)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images), before / 1.7)
+
+
 def test_a_bin_holds_its_upper_edge() -> None:
     probs = np.array([[0.8, 0.2], [0.81, 0.19], [0.5, 0.5], [1.0, 0.0]])
     bins = reliability(probs, np.array([0, 1, 0, 0]))

@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from model_folder.folder import LEARNED, picture_digest
 from model_folder.reference_features import Nearest, ReferenceFeatures
+from train.abstention import stated_threshold
 from train.data import EmptySplitError, as_numbered, fingerprint, load_images, read_image, split_for_model
 from train.evaluate import Evaluation, count_learned, evaluate, summary
 from train.loaders import eval_transform
-from train.metrics import compute_metrics, served_threshold
+from train.metrics import compute_metrics
 from train.ood import judge_distance, judge_others
 from train.predict import load_model
 from train.predictions import Predictions, read_predictions, write_predictions
@@ -156,9 +157,8 @@ def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: 
     assert metrics["bootstrap"]["groups"] <= metrics["pictures"] == 8
     assert metrics["fingerprint"] == fingerprint(load_images(str(dataset_folder)).split("test"))
     assert metrics["ece_bins"] == {"kind": "equal width", "count": 10}
-    # No threshold promises 95 % on eight validation pictures: the demo's own is served.
-    assert (metrics["reject"]["threshold"], metrics["reject"]["chosen"]) == (0.5, False)
-    assert metrics["reject"]["answered"] == round(8 * metrics["reject"]["coverage"])
+    assert (metrics["reject"]["threshold"], metrics["reject"]["promised"]) == (0.5, False)
+    assert metrics["reject"]["coverage"] == 1
     assert metrics["learned_pictures"] is None
     config = json.loads((model_folder / "config.json").read_text())
     assert metrics["calibrated_from"]["temperature"] == config["calibration"]["temperature"]
@@ -282,21 +282,21 @@ class TestBadInput:
 
 
 class TestSummary:
-    def _lines(self, threshold: dict | None, others: np.ndarray | None) -> list[str]:
+    def _lines(self, value: float, others: np.ndarray | None) -> list[str]:
         labels = np.array([0, 1, 2] * 10)
         answers = np.where(np.arange(30) < 3, (labels + 1) % 3, labels)
         logits = np.linspace(1, 4, 30)[:, None] * np.eye(3)[answers]
         names = ["a", "b", "c"]
         split = Predictions([""] * 30, labels, logits, names)
-        metrics = compute_metrics(split, 1.31, threshold) | {"unlike": None, "others": None}
+        threshold = stated_threshold({"reject_threshold": {"score": "max_probability", "value": value}})
+        metrics = compute_metrics(split, 1.31, threshold) | {"ood": None, "others": None}
         if others is not None:
             strange = Predictions([""] * len(others), np.zeros(len(others), int), others, names)
-            metrics["others"] = judge_others(split, strange, served_threshold(threshold), None, "clutter")
+            metrics["others"] = judge_others(split, strange, threshold, None, "clutter")
         return summary(metrics, "test").splitlines()
 
     def test_what_is_printed_says_what_it_rests_on(self) -> None:
-        threshold = {"score": "max_probability", "value": 0.65}
-        lines = self._lines(threshold, np.full((50, 3), 0.1))
+        lines = self._lines(0.65, np.full((50, 3), 0.1))
         assert lines[0].split() == ["class", "pictures", "precision", "recall", "F1"]
         assert lines[4].startswith(
             "test accuracy 90.0% of 30 pictures (95 % interval 74.4% – 96.5%), macro F1 0.900 (0."
@@ -305,32 +305,26 @@ class TestSummary:
         assert lines[5].endswith("without temperature 1.31")
         assert lines[6] == "most confused: a as b (1), b as c (1), c as a (1)"
         assert lines[7].startswith(
-            "answers 86.7% of pictures, those with a max probability of 0.650 or more: 100.0% of them are right (95 %"
+            "abstains below a probability of 0.650: answers 86.7%, of which 100.0% are right (95 %"
         )
-        assert lines[8].startswith("50 pictures of something else (clutter): AUROC by max probability 1.00 (")
+        assert lines[8].startswith(
+            "50 other pictures (clutter): AUROC by max probability 1.00 (0.95 – 1.00), by energy"
+        )
         assert lines[8].endswith("; abstains on 100.0% of them")
 
     def test_what_does_not_help_is_said(self) -> None:
-        lines = self._lines({"score": "energy", "value": None}, np.full((50, 3), [9.0, 0, 0]))
-        assert lines[7].startswith(
-            "answers 100.0% of pictures, those with a max probability of 0.500 or more, as no threshold reached the "
-            "target accuracy on the validation pictures: 90.0% of them are right (95 % interval "
-        )
-        assert "; no score tells them from the classes; abstains on 0.0% of them" in lines[8]
-        assert self._lines({"score": "energy", "value": 99.0}, None)[7] == (
-            "answers none of these pictures: their energy is below 99.000"
-        )
-        assert len(self._lines(None, None)) == 8
+        lines = self._lines(0.65, np.full((50, 3), [9.0, 0, 0]))
+        assert lines[7].endswith("; no accuracy was promised")
+        assert "none separates them from the classes better than chance; abstains on 0.0% of them" in lines[8]
+        assert "0.999: answers none of these pictures" in self._lines(0.999, None)[7]
 
     def test_false_alarms_are_counted(self) -> None:
         metrics = compute_metrics(Predictions([""] * 3, np.arange(3), 4 * np.eye(3), ["a", "b", "c"]))
         reference = ReferenceFeatures(np.eye(3, dtype=np.float32), 2, 0.5)
         nearest = Nearest(np.array([[0.1, 0.2], [0.4, 0.8], [0.1, 0.3]]), np.zeros((3, 2), int))
-        metrics |= {"others": None, "unlike": judge_distance(reference, nearest)}
-        assert summary(metrics, "test").splitlines()[-1] == (
-            "takes 1 of 3 pictures for something else, at a distance above 0.500: 33.3% false alarms "
-            "(95 % interval 6.1% – 79.2%)"
-        )
-        metrics["unlike"] = judge_distance(ReferenceFeatures(reference.features, 2, None), nearest)
-        assert metrics["unlike"]["refused"] == 0
-        assert summary(metrics, "test").endswith("to choose a distance takes 19 validation pictures or more")
+        metrics |= {"others": None, "ood": judge_distance(reference, nearest)}
+        last = summary(metrics, "test").splitlines()[-1]
+        assert last.endswith("at a distance above 0.500: 33.3% false alarms (95 % interval 6.1% – 79.2%)")
+        metrics["ood"] = judge_distance(ReferenceFeatures(reference.features, 2, None), nearest)
+        assert metrics["ood"]["refused"] == 0
+        assert "fewer than 19 validation pictures" in summary(metrics, "test").splitlines()[-1]

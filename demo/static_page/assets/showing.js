@@ -125,9 +125,9 @@ function sentence(words, { kind, probability }, told) {
 function reason(words, { kind, probability }, threshold, told) {
   if (kind === "sure") return home(told[0]);
   if (kind === "unlike") return [words("unlike_why")];
-  const said = percent(probability);
-  if (threshold === null) return [words("unsure_half", { percent: said })];
-  return [words("unsure_below", { percent: said, threshold: percent(threshold) })];
+  const shares = { percent: percent(probability), threshold: percent(threshold.value) };
+  if (threshold.promised === null) return [words("unsure_below", shares)];
+  return [words("unsure_promised", { ...shares, promised: percent(threshold.promised) })];
 }
 
 function home(dance) {

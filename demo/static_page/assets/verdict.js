@@ -1,8 +1,5 @@
 // The answer as a verdict: what demo/telling/verdict.py says of the same probabilities, which a test compares.
 
-// Where a model folder names no threshold, an answer that is more likely wrong than right is none.
-const HALF = 0.5;
-
 /** Returns the classes' numbers, the likeliest first; of equals, the one that stands first among the classes. */
 export const order = (probs) => Array.from(probs.keys()).sort((a, b) => probs[b] - probs[a]);
 
@@ -10,14 +7,14 @@ export const order = (probs) => Array.from(probs.keys()).sort((a, b) => probs[b]
  * Puts probabilities into a verdict: its kind ("sure", "unsure", "unlike"), the numbers of the classes it speaks of,
  * and the probability of the likeliest.
  *
- * `threshold` is null where the model folder names none. `unlike` says that something other than the probabilities
- * tells that the picture shows none of the dances.
+ * Below `threshold.value` the model does not answer. `unlike` says that something other than the probabilities tells
+ * that the picture shows none of the dances.
  */
 export function judge(probs, threshold, unlike = false) {
   const [first, second] = order(probs);
   const probability = probs[first];
   if (unlike) return { kind: "unlike", dances: [], probability };
-  if (probability < (threshold ?? HALF)) return { kind: "unsure", dances: [first, second], probability };
+  if (probability < threshold.value) return { kind: "unsure", dances: [first, second], probability };
   return { kind: "sure", dances: [first], probability };
 }
 

@@ -5,14 +5,14 @@ import pytest
 
 from demo.telling.many import Row, as_csv, as_json
 from demo.telling.verdict import judge
-from model_folder.facts import read_dances
+from model_folder.facts import Threshold, read_dances
 
 PROBS = {"kathak": 0.9, "=odissi": 0.1}
 DANCES = read_dances({"label_names": list(PROBS)})
 
 
 def _answered(file: str) -> Row:
-    return Row(file, judge(PROBS, 0.5), PROBS)
+    return Row(file, judge(PROBS, Threshold()), PROBS)
 
 
 def test_every_file_has_its_line_whatever_became_of_it() -> None:

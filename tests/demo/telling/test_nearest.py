@@ -4,7 +4,7 @@ from demo.telling.nearest import neighbourhood
 from demo.telling.showing import Showing
 from demo.telling.verdict import judge
 from demo.words import LANGUAGES
-from model_folder.facts import read_dances
+from model_folder.facts import Threshold, read_dances
 from model_folder.reference_features import Nearest
 from model_folder.reference_pictures import ReferencePicture
 
@@ -22,7 +22,7 @@ LEARNED = [
 def _html(threshold: float | None, language: str = "en") -> str:
     probs = {"kathak": 0.9, "odissi": 0.1}
     near = neighbourhood(NEAREST, threshold, LEARNED, DANCES)
-    return Showing(DANCES, {}).answer(LANGUAGES[language], judge(probs, None), probs, None, near)
+    return Showing(DANCES, {}).answer(LANGUAGES[language], judge(probs, Threshold()), probs, None, near)
 
 
 def test_three_are_shown_with_author_and_licence() -> None:

@@ -9,7 +9,7 @@ from demo.telling.many import Row
 from demo.telling.showing import Showing, heat_over
 from demo.telling.verdict import judge
 from demo.words import LANGUAGES
-from model_folder.facts import Confusions, Crop, read_dances
+from model_folder.facts import Confusions, Crop, Threshold, read_dances
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">{{ 7 * 7 }}${7 * 7}"
 EN, HI = LANGUAGES["en"], LANGUAGES["hi"]
@@ -24,9 +24,9 @@ SHOWING = Showing(
 )
 
 
-def _answer(kathak: float, odissi: float, threshold: float | None = None, words=EN) -> str:
+def _answer(kathak: float, odissi: float, threshold: float = 0.5, words=EN) -> str:
     probs = {"kathak": kathak, "odissi": odissi, "waltz": 1 - kathak - odissi}
-    return SHOWING.answer(words, judge(probs, threshold), probs, None)
+    return SHOWING.answer(words, judge(probs, Threshold(threshold)), probs, None)
 
 
 def test_a_sure_answer_has_every_bar_facts_and_confusions() -> None:
@@ -69,7 +69,7 @@ def test_of_many_classes_most_are_folded_away() -> None:
     names = [f"class {number}" for number in range(40)]
     showing = Showing(read_dances({"label_names": names}), {})
     probs = dict.fromkeys(names, 1 / 40)
-    html = showing.answer(EN, judge(probs, None), probs, None)
+    html = showing.answer(EN, judge(probs, Threshold()), probs, None)
     assert html.count("<li") == 40
     assert "28 more" in html
 
@@ -79,18 +79,18 @@ def test_a_heat_map_keeps_the_pictures_proportions() -> None:
     heat = heat_over(np.ones((2, 2), np.float32), (300, 200), crop, "Kathak", "gradio_api/file=/a%22b")
     assert heat.cut
     probs = {"kathak": 0.9, "odissi": 0.1, "waltz": 0.0}
-    html = SHOWING.answer(EN, judge(probs, None), probs, heat)
+    html = SHOWING.answer(EN, judge(probs, Threshold()), probs, heat)
     assert "aspect-ratio:300/200" in html
     assert "cut off" in html
     assert 'src="gradio_api/file=/a%22b"' in html
     assert "Where it looked" in html
     # A model without such maps is not asked for them.
-    assert "Where it looked" not in SHOWING.answer(EN, judge(probs, None), probs, None)
+    assert "Where it looked" not in SHOWING.answer(EN, judge(probs, Threshold()), probs, None)
 
 
 def test_many_rows_name_the_bad_file_and_escape_every_name() -> None:
     probs = {"kathak": 0.9, "odissi": 0.1, "waltz": 0.0}
-    rows = [Row("a.jpg", judge(probs, None), probs, "data:,"), Row("<b>.txt", fault="no picture")]
+    rows = [Row("a.jpg", judge(probs, Threshold()), probs, "data:,"), Row("<b>.txt", fault="no picture")]
     html = SHOWING.many(EN, rows, "")
     assert "1 answered, 1 not readable." in html
     assert "&lt;b&gt;.txt" in html

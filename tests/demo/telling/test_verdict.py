@@ -2,7 +2,7 @@ import pytest
 
 from demo.telling.verdict import Kind, judge, percent
 from demo.words import LANGUAGES
-from model_folder.facts import read_dances, read_threshold
+from model_folder.facts import Threshold, read_dances, read_threshold
 
 PROBS = {"kathak": 0.05, "odissi": 0.52, "bharatanatyam": 0.43}
 DANCES = read_dances({"label_names": list(PROBS)})
@@ -15,57 +15,61 @@ def _said(*arguments: object, **options: bool) -> tuple[str, str]:
 
 
 def test_a_sure_answer_is_a_name_and_a_share() -> None:
-    assert _said({"kathak": 0.93, "odissi": 0.07, "bharatanatyam": 0.0}, 0.8) == ("Kathak, 93 %", "")
+    assert _said({"kathak": 0.93, "odissi": 0.07, "bharatanatyam": 0.0}, Threshold(0.8)) == ("Kathak, 93 %", "")
 
 
 def test_below_the_threshold_two_are_named_and_why() -> None:
-    sentence, reason = _said(PROBS, 0.8)
+    sentence, reason = _said(PROBS, Threshold(0.8, promised=0.95))
     assert sentence == "Not sure: Odissi or Bharatanatyam"
-    assert reason == "The likeliest has 52 %; below 80 % this model errs too often."
+    assert reason == "The likeliest has 52 %; only answers from 80 % on are right 95 times in 100."
+    assert _said(PROBS, Threshold(0.8))[1] == "The likeliest has 52 %; below 80 % this model does not answer."
 
 
 def test_the_threshold_itself_is_enough() -> None:
-    assert judge(PROBS, 0.52).kind is Kind.SURE
-    assert judge(PROBS, 0.5200001).kind is Kind.UNSURE
+    assert judge(PROBS, Threshold(0.52)).kind is Kind.SURE
+    assert judge(PROBS, Threshold(0.5200001)).kind is Kind.UNSURE
 
 
 def test_without_a_threshold_less_than_half_is_not_enough() -> None:
-    assert judge(PROBS, None).kind is Kind.SURE
-    sentence, reason = _said({"kathak": 0.2, "odissi": 0.42, "bharatanatyam": 0.38}, None)
+    assert judge(PROBS, Threshold()).kind is Kind.SURE
+    sentence, reason = _said({"kathak": 0.2, "odissi": 0.42, "bharatanatyam": 0.38}, Threshold())
     assert sentence == "Not sure: Odissi or Bharatanatyam"
-    assert reason == "The likeliest has 42 %, so it is more likely another one."
+    assert reason == "The likeliest has 42 %; below 50 % this model does not answer."
 
 
 def test_only_something_else_than_probabilities_tells_that_it_is_no_dance() -> None:
-    assert _said(PROBS, 0.8, unlike=True) == (
+    assert _said(PROBS, Threshold(0.8), unlike=True) == (
         "This doesn't look like one of these dances",
         "It is too far from everything that the model has learned from.",
     )
-    assert judge(PROBS, 0.8, unlike=True).dances == ()
+    assert judge(PROBS, Threshold(0.8), unlike=True).dances == ()
     for first in (0.34, 0.5, 0.999):
         rest = (1 - first) / 2
-        for threshold in (None, 0.0, 0.5, 1.0):
-            assert judge({"a": first, "b": rest, "c": rest}, threshold).kind is not Kind.UNLIKE
+        for threshold in (0.0, 0.5, 1.0):
+            assert judge({"a": first, "b": rest, "c": rest}, Threshold(threshold)).kind is not Kind.UNLIKE
 
 
 def test_it_speaks_hindi() -> None:
-    assert judge(PROBS, 0.8).sentence(DANCES, HI) == "पक्का नहीं: Odissi या Bharatanatyam"
+    assert judge(PROBS, Threshold(0.8)).sentence(DANCES, HI) == "पक्का नहीं: Odissi या Bharatanatyam"
 
 
 @pytest.mark.parametrize(
     ("stated", "threshold"),
     [
-        ({"score": "max_probability", "value": 0.72}, 0.72),
-        ({"score": "max_probability", "value": None}, None),
-        ({"score": "energy", "value": 3.1}, None),
-        ({"score": "max_probability", "value": "high"}, None),
-        ({"score": "max_probability", "value": 7}, None),
-        ({"score": "max_probability", "value": float("nan")}, None),
-        ("0.7", None),
-        (None, None),
+        ({"score": "max_probability", "value": 0.72, "promised": True, "target_accuracy": 0.9}, Threshold(0.72, 0.9)),
+        ({"score": "max_probability", "value": 0.5, "promised": False, "target_accuracy": 0.9}, Threshold(0.5)),
+        # Written before promises were tested: its threshold was right on average.
+        ({"score": "max_probability", "value": 0.72, "target_accuracy": 0.9}, Threshold(0.72)),
+        ({"score": "max_probability", "value": None}, Threshold(0.5)),
+        ({"score": "energy", "value": 3.1}, Threshold(0.5)),
+        ({"score": "max_probability", "value": "high"}, Threshold(0.5)),
+        ({"score": "max_probability", "value": 7}, Threshold(0.5)),
+        ({"score": "max_probability", "value": float("nan")}, Threshold(0.5)),
+        ("0.7", Threshold(0.5)),
+        (None, Threshold(0.5)),
     ],
 )
-def test_a_threshold_is_a_probability_or_none(stated: object, threshold: float | None) -> None:
+def test_a_threshold_is_a_probability_and_half_where_there_is_none(stated: object, threshold: Threshold) -> None:
     assert read_threshold({"reject_threshold": stated}) == threshold
 
 

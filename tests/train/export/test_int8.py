@@ -97,11 +97,11 @@ def test_a_network_with_nothing_to_quantise_is_said_to_be_one(tmp_path: Path) ->
         quantise(onnx.parser.parse_model(text), [], Attempt("", 0, 0))
 
 
-def _answers(classes: np.ndarray, sure: float = 0.9, unlike: int = 0) -> Answers:
-    """Answers to a hundred pictures, the first `unlike` of which are far from all; the last lies on the threshold."""
+def _answers(classes: np.ndarray, sure: float = 0.9, ood: int = 0) -> Answers:
+    """Answers to a hundred pictures, the first `ood` of which are far from all; the last lies on the threshold."""
     probs = np.full((len(classes), 4), (1 - sure) / 3, np.float32)
     probs[np.arange(len(classes)), classes] = sure
-    distances = np.where(np.arange(len(classes)) < unlike, 0.9, 0.1)
+    distances = np.where(np.arange(len(classes)) < ood, 0.9, 0.1)
     distances[-1] = 0.5
     return Answers(probs, distances)
 
@@ -113,17 +113,42 @@ def test_each_bound_is_told_with_what_it_was_missed_by() -> None:
     faults = lambda answers: compare(former, answers, labels, None, 0.5).faults  # noqa: E731
     assert faults(_answers(good)) == []
     two = np.where(np.arange(101) < 2, (labels + 1) % 4, good)
-    assert faults(_answers(two, 0.88, 2)) == []
+    assert faults(_answers(two, 0.88, 2)) == [
+        "another answer to up to 6.1% of pictures (95% confidence), 5% is the most"
+    ]
     eight = np.where(np.arange(101) < 8, (labels + 1) % 4, good)
     assert faults(_answers(eight, 0.82)) == [
         "the same answer on 92.1% of 101 pictures, 98% is the least",
-        "accuracy 81.2% instead of 89.1%, more than chance explains (p = 0.008)",
+        "another answer to up to 13.8% of pictures (95% confidence), 5% is the most",
+        "probabilities of its answers off by -0.080, 0.02 is the most",
     ]
-    assert faults(_answers(good, 0.8)) == ["calibration error 0.091 instead of 0.009, 0.02 apart is the most"]
-    assert faults(_answers(good, unlike=5)) == []
-    assert faults(_answers(good, unlike=6)) == [
-        "the same “like none of them” on 94.0% of 101 pictures, 95% is the least"
-    ]
+    assert faults(_answers(good, 0.8)) == ["probabilities of its answers off by -0.100, 0.02 is the most"]
+    assert faults(_answers(good, ood=5)) == []
+    assert faults(_answers(good, ood=6)) == ["the same verdict on ood on 94.0% of 101 pictures, 95% is the least"]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "changed", "most", "passes"),
+    [(46, 0, 0.063, True), (58, 1, 0.079, True), (60, 1, 0.077, False), (93, 1, 0.0499, True), (300, 6, 0.039, True)],
+)
+def test_few_pictures_state_a_bound_and_more_must_keep_it(
+    pictures: int, changed: int, most: float, passes: bool
+) -> None:
+    labels = np.arange(pictures) % 4
+    comparison = compare(
+        _answers(labels), _answers((labels + (np.arange(pictures) < changed)) % 4), labels, None, None
+    )
+    assert comparison.most_changed == pytest.approx(most, abs=1e-3)
+    assert (not comparison.faults) == passes
+
+
+def test_a_group_of_near_duplicates_shows_one_change_at_most() -> None:
+    labels = np.arange(100) % 4
+    two = np.where(np.arange(100) < 2, (labels + 1) % 4, labels)
+    groups = [str(number // 2) for number in range(100)]
+    comparison = compare(_answers(labels), _answers(two), labels, groups, None)
+    assert (comparison.pictures, comparison.groups, comparison.same_answer) == (100, 50, 0.98)
+    assert comparison.most_changed == pytest.approx(0.091, abs=1e-3)
 
 
 def test_the_picture_that_the_threshold_was_read_off_has_no_verdict_to_keep() -> None:
@@ -132,10 +157,10 @@ def test_the_picture_that_the_threshold_was_read_off_has_no_verdict_to_keep() ->
     assert former.distances is not None
     # A hair's breadth beyond, as the file differs from the network that it was made of.
     shifted.distances[-1] = 0.5001
-    assert compare(former, shifted, labels, None, 0.5).same_unlike == 1
+    assert compare(former, shifted, labels, None, 0.5).same_ood == 1
     shifted.distances[0] = 0.5001
-    assert compare(former, shifted, labels, None, 0.5).same_unlike == 38 / 39
-    assert compare(former, shifted, labels, None, None).same_unlike == 1
+    assert compare(former, shifted, labels, None, 0.5).same_ood == 38 / 39
+    assert compare(former, shifted, labels, None, None).same_ood == 1
     assert compare(Answers(former.probs, None), Answers(former.probs, None), labels, None, None).faults == []
 
 
@@ -157,7 +182,7 @@ def test_the_first_attempt_that_passes_is_kept(
     folder = _folder(model_folder, tmp_path)
     # So that these eight pictures can't fail.
     monkeypatch.setattr(int8, "SAME_ANSWER", 0)
-    monkeypatch.setattr(int8, "LARGEST_ECE_CHANGE", 1)
+    monkeypatch.setattr(int8, "LARGEST_SHIFT", 1)
     told = _write(folder, dataset_folder)
     assert told is not None
     assert told["attempt"] == int8.ATTEMPTS[0].name

@@ -68,21 +68,20 @@ def test_the_weights_are_calibrated_and_the_config_says_by_what(
     assert metrics["nll"] <= metrics["calibrated_from"]["nll"]
 
 
-def test_eight_pictures_promise_no_threshold(model_folder: Path) -> None:
+def test_eight_pictures_promise_nothing_and_half_is_stated(model_folder: Path) -> None:
     config = json.loads((model_folder / "config.json").read_text())
-    assert config["reject_threshold"] == {
-        "score": SCORE,
-        "value": None,
-        "target_accuracy": 0.95,
-        "split": "validation",
-        "pictures": 8,
-        "answered": 0,
-        "coverage": 0,
-        "accuracy": None,
-    }
-    assert (
-        "its answers on the 8 validation pictures 95 % right: it has none" in (model_folder / "README.md").read_text()
+    reject = config["reject_threshold"]
+    assert (reject["score"], reject["value"], reject["promised"]) == (SCORE, 0.5, False)
+    assert (reject["target_accuracy"], reject["split"], reject["pictures"], reject["groups"]) == (
+        0.95,
+        "validation",
+        8,
+        8,
     )
+    assert reject["reason"] == "too few pictures to promise 95 %: 8 of 8 pictures right promise 75 % at most"
+    card = (model_folder / "README.md").read_text()
+    assert "Below a probability of 0.500 it should be read as “not sure”" in card
+    assert f"No accuracy is promised there: {reject['reason']}." in card
 
 
 def test_a_model_that_gives_no_numbers_is_not_published(dataset_folder: Path) -> None:
@@ -114,8 +113,14 @@ def test_a_good_model_gets_a_threshold(dataset_folder: Path) -> None:
     assert all(parameter.is_contiguous() for parameter in model.parameters())
     reject = calibrated["reject_threshold"]
     assert (reject["pictures"], reject["answered"], reject["accuracy"], reject["coverage"]) == (32, 32, 1, 1)
+    # Copies are no further witnesses.
+    assert (reject["groups"], reject["promised"], reject["value"]) == (8, False, 0.5)
+    apart = many.remove_columns("group").add_column("group", [str(number) for number in range(32)])
+    reject = calibrate(model, data_config, dataclasses.replace(images, splits={"validation": apart}), 0.9)[
+        "reject_threshold"
+    ]
+    assert (reject["groups"], reject["promised"], reject["target_accuracy"]) == (32, True, 0.9)
     assert 0 < reject["value"] < 1
-    assert reject["target_accuracy"] == 0.9
 
 
 def predict_features(model: torch.nn.Module, data_config: dict, rows: datasets.Dataset) -> torch.Tensor:
