@@ -17,9 +17,12 @@ from hub.repo import parse
 CONFIG, WEIGHTS, ONNX = "config.json", "model.safetensors", "model.onnx"
 INT8_ONNX = "model.int8.onnx"
 REFERENCE, PICTURES = "reference_features.safetensors", "reference_pictures.zip"
+LEARNED = "training_pictures.txt"
+"""A line per picture that the weights have learned from, as `picture_digest` writes it, in ascending order."""
 # Nothing else is fetched: no code, no pickles.
 _WANTED = [
-    CONFIG, WEIGHTS, ONNX, INT8_ONNX, REFERENCE, PICTURES, "metrics.json", "examples/*.jpg", "examples/examples.json",
+    CONFIG, WEIGHTS, ONNX, INT8_ONNX, REFERENCE, PICTURES, LEARNED, "metrics.json", "examples/*.jpg",
+    "examples/examples.json",
 ]  # fmt: skip
 _MOST_CLASSES = 10_000
 _LARGEST_SIDE = 1024
@@ -63,7 +66,7 @@ def open_model_folder(name: str, for_torch: bool = True) -> ModelFolder:
     """Opens a model folder, or fetches one from the Hub (`user/name`, `user/name@revision`).
 
     Args:
-        name: A folder or a Hub id.
+        name: A model folder, a run with a model folder `model`, or a Hub id.
         for_torch: timm will build the network. Without it, a folder with a model.onnx is opened and no torch imported.
 
     Raises:
@@ -74,11 +77,8 @@ def open_model_folder(name: str, for_torch: bool = True) -> ModelFolder:
     if place is None:
         raise ModelFolderError(f"{name} is neither a folder nor a Hub id (user/name)")
     if isinstance(place, Path):
-        folder = place
-        if not (folder / CONFIG).is_file():
-            inside = folder / "model"
-            hint = f"; did you mean {inside}?" if (inside / CONFIG).is_file() else ""
-            raise ModelFolderError(f"{name} is no model folder (it has no {CONFIG}){hint}")
+        inside = place / "model"
+        folder = inside if (inside / CONFIG).is_file() and not (place / CONFIG).is_file() else place
     else:
         with one_line_errors(f"{name} is no folder here, and the Hub does not give it"):
             folder = Path(snapshot_download(place.repo_id, revision=place.revision, allow_patterns=_WANTED))
@@ -88,6 +88,36 @@ def open_model_folder(name: str, for_torch: bool = True) -> ModelFolder:
         return ModelFolder(name, folder, config)
     # The Hub's cache names a snapshot after its commit.
     return ModelFolder(name, folder, config, place.repo_id, folder.name)
+
+
+def picture_digest(sha256: str) -> str:
+    """Returns how a model folder names a picture that was learned: 16 hex digits.
+
+    They are a hash of the picture's own, so that whoever has the picture finds it and nobody else learns which one
+    it was.
+
+    Args:
+        sha256: Of the picture's file, in hex digits, as the dataset's column `sha256` has it.
+    """
+    return hashlib.sha256(sha256.encode()).hexdigest()[:16]
+
+
+def learned_pictures(folder: ModelFolder) -> set[str]:
+    """Returns the pictures that a model's weights have learned from, by `picture_digest`.
+
+    They include those that the models before it have learned from, where it was trained with `init_from`.
+
+    Returns:
+        An empty set where the folder does not list them.
+
+    Raises:
+        ModelFolderError: The list is damaged.
+    """
+    file = folder.path / LEARNED
+    digests = file.read_text(encoding="utf-8", errors="replace").split() if file.is_file() else []
+    if not all(re.fullmatch("[0-9a-f]{16}", digest) for digest in digests):
+        raise ModelFolderError(f"{folder.name} has a damaged {LEARNED}: lines of 16 hex digits are allowed")
+    return set(digests)
 
 
 def check_downloads(snapshot: Path) -> None:
