@@ -26,7 +26,7 @@ from tests.reference import change_pictures, forget_reference
 
 Cli = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
-SITE = Path(__file__).parents[2] / "train" / "publishing" / "site"
+SITE = Path(__file__).parents[2] / "demo" / "static_page" / "assets"
 
 
 @pytest.fixture

@@ -169,8 +169,8 @@ def test_without_it_a_folder_is_still_written_and_the_log_says_so(
     data_config = {**json.loads((folder / "config.json").read_text())["pretrained_cfg"], "interpolation": "lanczos"}
     add_onnx(folder, data_config)
     assert caplog.messages == [
-        "no model.onnx, so that app.py needs torch for this model: ONNX has no lanczos interpolation: bicubic and "
-        "bilinear can be had"
+        "no model.onnx, so that app.py needs torch for this model: ONNX has no lanczos interpolation, only bicubic "
+        "and bilinear"
     ]
     assert not (folder / "model.onnx").exists()
 

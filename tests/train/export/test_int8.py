@@ -93,7 +93,7 @@ def test_biases_make_up_for_weights_that_are_rounded_the_same_way(groups: int) -
 def test_a_network_with_nothing_to_quantise_is_said_to_be_one(tmp_path: Path) -> None:
     signature = "(float[1, 3] pixels) => (float[1, 3] features)"
     text = f'<ir_version: 10, opset_import: ["": 18]> none {signature} {{ features = Abs (pixels) }}'
-    with pytest.raises(NotQuantisableError, match="it has no Conv, Gemm, MatMul for that before its features"):
+    with pytest.raises(NotQuantisableError, match="it has no Conv, Gemm, MatMul before its features"):
         quantise(onnx.parser.parse_model(text), [], Attempt("", 0, 0))
 
 

@@ -7,6 +7,7 @@ import pytest
 import timm
 from safetensors.torch import load_file, save_file
 
+from model_folder.folder import ModelFolder
 from train.data import load_images
 from train.export.onnx_graph import write_onnx
 from train.export.self_check import LARGEST_TOLERANCE, TOLERANCE, SelfCheckError, check_loaders, check_onnx
@@ -23,7 +24,7 @@ def test_every_loader_agrees(model_folder: Path, dataset_folder: Path) -> None:
 
 def test_no_pickle_is_written(model_folder: Path) -> None:
     suffixes = {path.suffix for path in model_folder.rglob("*") if path.is_file()}
-    plain = {".html", ".json", ".jpg", ".md", ".onnx", ".parquet", ".png", ".safetensors", ".yaml"}
+    plain = {".html", ".json", ".jpg", ".md", ".onnx", ".parquet", ".png", ".safetensors", ".txt", ".yaml"}
     assert suffixes == plain | {".zip"}
     # A checkpoint of torch is a zip, too.
     [packed] = model_folder.rglob("*.zip")
@@ -55,7 +56,8 @@ def test_each_difference_is_noticed(model_folder: Path, dataset_folder: Path, tm
 def _check_onnx(folder: Path, dataset_folder: Path, **preparation: object) -> float:
     model = timm.create_model(f"local-dir:{folder}", pretrained=True)
     data_config = {**timm.data.resolve_model_data_config(model), **preparation}
-    return check_onnx(folder, model, data_config, load_images(str(dataset_folder)))
+    written = ModelFolder(str(folder), folder, json.loads((folder / "config.json").read_text()))
+    return check_onnx(written, model, data_config, load_images(str(dataset_folder)))
 
 
 def test_model_onnx_agrees(model_folder: Path, dataset_folder: Path) -> None:
