@@ -12,7 +12,7 @@ import logging
 import re
 import shutil
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,7 @@ def count_licenses(rows: datasets.Dataset) -> dict[str, int]:
 
 def digests(rows: datasets.Dataset) -> set[str]:
     """Returns the pictures of a split by `picture_digest`; those that are streamed and have no sha256 are left out."""
+    names: Iterable[str]
     if "sha256" in rows.column_names:
         names = filter(None, rows["sha256"])
     elif "image" in rows.column_names:

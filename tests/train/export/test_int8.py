@@ -152,18 +152,28 @@ def _write(folder: ModelFolder, dataset_folder: Path) -> dict | None:
 
 
 def test_the_first_attempt_that_passes_is_kept(
-    model_folder: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_folder: Path,
+    dataset_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = _folder(model_folder, tmp_path)
     # So that these eight pictures can't fail.
     monkeypatch.setattr(int8, "SAME_ANSWER", 0)
     monkeypatch.setattr(int8, "LARGEST_ECE_CHANGE", 1)
-    told = _write(folder, dataset_folder)
-    assert told is not None
-    assert told["attempt"] == int8.ATTEMPTS[0].name
-    assert (told["pictures"], told["split"], told["calibrated_on"]) == (8, "validation", 48)
-    json.dumps(told)
+    record = _write(folder, dataset_folder)
+    assert record is not None
+    assert record["attempt"] == int8.ATTEMPTS[0].name
+    assert (record["pictures"], record["split"], record["calibrated_on"]) == (8, "validation", 48)
+    json.dumps(record)
     open_onnx(folder, 1, INT8_ONNX)
+    assert capsys.readouterr().err == "quantising: attempt 1 of 3, all of the network\n"
+    # A large split is judged by a sample.
+    monkeypatch.setattr(int8, "MOST_JUDGED", 5)
+    record = _write(folder, dataset_folder)
+    assert record is not None
+    assert record["pictures"] == 5
 
 
 def test_a_run_without_it_says_which_bound_was_missed(
