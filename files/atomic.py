@@ -4,6 +4,7 @@ A result is written under a hidden name beside its place, put on disk, and renam
 lock beside the result, so that it also holds between hosts and jobs that share a disk.
 """
 
+import ctypes
 import errno
 import logging
 import os
@@ -32,9 +33,10 @@ class BusyError(UserError):
 def atomic_folder(out: Path, is_previous: Callable[[Path], bool]) -> Iterator[Path]:
     """Yields an empty folder that replaces `out`, by rename, when the block succeeds.
 
-    When the block fails, `out` is left as it was. When the process is killed, `out` is the old or the new folder or,
-    between two renames, missing; the next call then brings the old one back. When the last rename is refused or
-    interrupted, the old folder is put back and the new one is kept under its hidden name, which the error tells.
+    When the block fails, `out` is left as it was. When the process is killed, `out` is the old or the new folder;
+    where the system can't exchange two folders in one step, it may be missing, and the next call brings the old one
+    back. When the last rename is refused or interrupted, the old folder is put back and the new one is kept under its
+    hidden name, which the error names.
 
     Args:
         out: Where the result appears. A previous result is replaced; a link stays one, and its target is replaced.
@@ -79,17 +81,21 @@ def atomic_folder(out: Path, is_previous: Callable[[Path], bool]) -> Iterator[Pa
 
 
 def _replace_folder(draft: Path, out: Path, previous: Path, trash: Path) -> None:
+    new, old = draft.stat().st_ino, previous
     try:
-        if out.exists():
-            out.rename(previous)
-        draft.rename(out)
+        if out.exists() and _exchange(draft, out):
+            old = draft
+        else:
+            if out.exists():
+                out.rename(previous)
+            draft.rename(out)
         fsync_folder(out.parent)
     except BaseException as error:
         # An interrupt may come before, between or after the two.
         with suppress(OSError):
             if previous.exists() and not out.exists():
                 previous.rename(out)
-        if not draft.exists():
+        if out.exists() and out.stat().st_ino == new:
             raise
         advice = (
             f"what was there is kept{f' in {previous}' if previous.exists() else ''}, and the new folder is complete "
@@ -99,12 +105,19 @@ def _replace_folder(draft: Path, out: Path, previous: Path, trash: Path) -> None
             raise OutputFolderError(f"{out} can't be replaced ({error.strerror}); {advice}") from None
         logger.warning("%s was not replaced; %s", out, advice)
         raise
-    if previous.exists():
+    if old.exists():
         # Under a name that is never brought back: what a killed process has deleted half of is no result. What can't
         # be deleted now is by the next call.
         with suppress(OSError):
-            previous.rename(trash)
+            old.rename(trash)
             shutil.rmtree(trash)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchanges two folders in one step (renameat2(2), RENAME_EXCHANGE); False where this system or disk can't."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    at_cwd, exchange = -100, 2
+    return renameat2 is not None and renameat2(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0
 
 
 @contextmanager

@@ -21,7 +21,8 @@ LEARNED = "training_pictures.txt"
 """A line per picture that the weights have learned from, as `picture_digest` writes it, in ascending order."""
 # Nothing else is fetched: no code, no pickles.
 _WANTED = [
-    CONFIG, WEIGHTS, ONNX, INT8_ONNX, REFERENCE, PICTURES, "metrics.json", "examples/*.jpg", "examples/examples.json",
+    CONFIG, WEIGHTS, ONNX, INT8_ONNX, REFERENCE, PICTURES, LEARNED, "metrics.json", "examples/*.jpg",
+    "examples/examples.json",
 ]  # fmt: skip
 _MOST_CLASSES = 10_000
 _LARGEST_SIDE = 1024
@@ -65,7 +66,7 @@ def open_model_folder(name: str, for_torch: bool = True) -> ModelFolder:
     """Opens a model folder, or fetches one from the Hub (`user/name`, `user/name@revision`).
 
     Args:
-        name: A folder or a Hub id.
+        name: A model folder, a run with a model folder `model`, or a Hub id.
         for_torch: timm will build the network. Without it, a folder with a model.onnx is opened and no torch imported.
 
     Raises:
@@ -76,11 +77,8 @@ def open_model_folder(name: str, for_torch: bool = True) -> ModelFolder:
     if place is None:
         raise ModelFolderError(f"{name} is neither a folder nor a Hub id (user/name)")
     if isinstance(place, Path):
-        folder = place
-        if not (folder / CONFIG).is_file():
-            inside = folder / "model"
-            hint = f"; did you mean {inside}?" if (inside / CONFIG).is_file() else ""
-            raise ModelFolderError(f"{name} is no model folder (it has no {CONFIG}){hint}")
+        inside = place / "model"
+        folder = inside if (inside / CONFIG).is_file() and not (place / CONFIG).is_file() else place
     else:
         with one_line_errors(f"{name} is no folder here, and the Hub does not give it"):
             folder = Path(snapshot_download(place.repo_id, revision=place.revision, allow_patterns=_WANTED))

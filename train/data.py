@@ -29,6 +29,7 @@ from files.paths import check_no_glob
 from hub.errors import CLIENT_ERRORS, redact
 from hub.offline import offline_if_unreachable
 from hub.repo import RepoId, parse
+from model_folder.folder import picture_digest
 from pictures import RefusedError
 from pictures.decoding import SUFFIXES, decode
 from train.splits import (
@@ -290,12 +291,9 @@ def picture_names(rows: Dataset) -> list[str]:
     return [name or "" for name in names]
 
 
-def learned_pictures_digest(rows: Dataset) -> list[str]:
-    """Returns 16 hex digits per picture, by which who has the picture can tell that it is among them; nobody else can.
-
-    They are the beginning of the sha256 of its sha256; empty where it has no name.
-    """
-    return [name and hashlib.sha256(name.encode()).hexdigest()[:16] for name in picture_names(rows)]
+def learned_pictures_digest(rows: Dataset) -> set[str]:
+    """Returns the pictures of a split by `picture_digest`; those that have no name are left out."""
+    return {picture_digest(name) for name in picture_names(rows) if name}
 
 
 def fingerprint(rows: Dataset) -> str:

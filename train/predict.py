@@ -37,7 +37,6 @@ COLUMNS = {
     "error": "string",
 }  # fmt: skip
 """Of a table of answers, with their types in pandas."""
-"""Of a model folder that states none, as on the page."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 """Of the files in a folder that are taken for photographs."""
 # Pixels of the shorter side: the page, too, decodes larger pictures at a fraction of their size.

@@ -1,1 +1,1 @@
-"""The page without a server: what it is made of, and what writes it."""
+"""The page that needs no server: its files (`assets/`), what writes it, and the runtime that it computes with."""

@@ -1,4 +1,4 @@
-"""Whether ONNX Runtime Web can run a model, found out before a visitor does."""
+"""ONNX Runtime Web: its files, fetched from npm's registry once, and the check that it can run a model."""
 
 import base64
 import gzip
@@ -25,31 +25,31 @@ _ARCHIVE = f"onnxruntime-web-{VERSION}.tgz"
 _REGISTRY = "https://registry.npmjs.org"
 _MODULE, _BINARY = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 BINARY = f"{_BINARY}.gz"
-"""The runtime itself, a quarter as large as unpacked; a page unpacks it, whatever its server does."""
+"""The runtime itself, compressed to a quarter; the page unpacks it, so that no server need compress files."""
 # The package has no licence file; the Python package of the same project has.
 _LICENSES = ("LICENSE", "ThirdPartyNotices.txt")
 
 
 class WebRuntimeError(UserError):
-    """The package of ONNX Runtime Web can't be had, or is another one."""
+    """The package of ONNX Runtime Web can't be had, or is not the pinned one."""
 
 
 def runtime_files(package: Path | None) -> dict[str, bytes]:
-    """Returns what a page needs of ONNX Runtime Web to compute on the visitor's CPU, by name.
+    """Returns the files of ONNX Runtime Web that a page needs to compute on the visitor's CPU, by name.
 
     Args:
         package: The archive as `npm pack` gives it, for those without a network; None to take it from the user's
             cache, or to fetch it from npm's registry.
 
     Raises:
-        WebRuntimeError: It can't be had, or is not what was pinned.
+        WebRuntimeError: It can't be had, or is not the pinned version.
     """
     content = _read(package) if package else _cached_or_fetched()
     with tarfile.open(fileobj=BytesIO(content)) as archive:
         module, binary = (archive.extractfile(f"package/dist/{name}") for name in (_MODULE, _BINARY))
         assert module is not None, "the checksum is that of an archive that holds it"
         assert binary is not None, "the checksum is that of an archive that holds it"
-        # Without a time, so that the same package gives the same bytes.
+        # No time in the header: the same package gives the same bytes.
         files = {_MODULE: module.read(), BINARY: gzip.compress(binary.read(), mtime=0)}
     licenses = Path(onnxruntime.__file__).parent
     return {**files, **{name: (licenses / name).read_bytes() for name in _LICENSES}}
@@ -59,9 +59,9 @@ def _read(package: Path) -> bytes:
     try:
         content = package.read_bytes()
     except OSError as error:
-        raise WebRuntimeError(f"{package} can't be read ({error.strerror}): {_how_to_get_it()}") from None
+        raise WebRuntimeError(f"{package} can't be read ({error.strerror}): {_remedy()}") from None
     if not _is_pinned(content):
-        raise WebRuntimeError(f"{package} is not onnxruntime-web {VERSION} (its checksum differs): {_how_to_get_it()}")
+        raise WebRuntimeError(f"{package} is not onnxruntime-web {VERSION} (its checksum differs): {_remedy()}")
     return content
 
 
@@ -72,7 +72,7 @@ def _cached_or_fetched() -> bytes:
     url = f"{_registry()}/onnxruntime-web/-/{_ARCHIVE}"
     content = _fetch(url)
     if not _is_pinned(content):
-        raise WebRuntimeError(f"{url} gave something else (its checksum differs): {_how_to_get_it()}")
+        raise WebRuntimeError(f"{url} gave something else (its checksum differs): {_remedy()}")
     cached.parent.mkdir(parents=True, exist_ok=True)
     with only_writer(cached, timeout=-1), atomic_write(cached) as draft:
         draft.write_bytes(content)
@@ -82,8 +82,8 @@ def _cached_or_fetched() -> bytes:
 def _registry() -> str:
     """Returns the registry that npm would ask: by its environment variable, the user's .npmrc, or the public one."""
     environment = {key.lower(): value for key, value in os.environ.items()}
-    if asked := environment.get("npm_config_registry"):
-        return asked.rstrip("/")
+    if registry := environment.get("npm_config_registry"):
+        return registry.rstrip("/")
     settings = Path(environment.get("npm_config_userconfig") or home_folder() / ".npmrc")
     lines = settings.read_text(encoding="utf-8").splitlines() if settings.is_file() else []
     stated = [value for key, _, value in (line.partition("=") for line in lines) if key.strip() == "registry"]
@@ -102,7 +102,7 @@ def _fetch(url: str) -> bytes:
                     bar.update(len(piece))
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WebRuntimeError(f"{url} can't be fetched ({what}): {_how_to_get_it()}") from None
+        raise WebRuntimeError(f"{url} can't be fetched ({what}): {_remedy()}") from None
     return bytes(content)
 
 
@@ -110,13 +110,13 @@ def _is_pinned(content: bytes) -> bool:
     return base64.b64encode(hashlib.sha512(content).digest()).decode() == _INTEGRITY
 
 
-def _how_to_get_it() -> str:
+def _remedy() -> str:
     return f"run `npm pack onnxruntime-web@{VERSION}` where there is a network, and give --onnxruntime-web {_ARCHIVE}"
 
 
-# Of the 1,884 models that onnx 1.23.2 tests single operators with, these tell apart all that onnxruntime 1.32.0 opens
-# and the WebAssembly of onnxruntime-web 1.30.0 does not, but for Attention over a window and Where of int8, which no
-# network for pictures has: operator sets that are newer, and types that JavaScript has no numbers for.
+# Newer operator sets, and types for which JavaScript has no numbers: of the 1,884 models by which onnx 1.23.2 tests
+# single operators, these rules find all that onnxruntime 1.32.0 opens and the WebAssembly of onnxruntime-web 1.30.0
+# does not, but for Attention over a window and Where of int8, which no network for pictures has.
 _NEWEST = {"": 26, "ai.onnx.ml": 5, "com.microsoft": 1}
 _UNKNOWN_TYPES = {
     TensorProto.BFLOAT16, TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E4M3FNUZ, TensorProto.FLOAT8E5M2,
@@ -125,14 +125,14 @@ _UNKNOWN_TYPES = {
 
 
 class WebOperatorsError(UserError):
-    """A model that runs here and would not run in a browser."""
+    """A model runs here and would not run in a browser."""
 
 
 def check_operators(file: Path) -> None:
-    """Looks through a model that ONNX Runtime opens for what its build for browsers lacks.
+    """Checks that a model that ONNX Runtime opens uses nothing that its build for browsers lacks.
 
     Raises:
-        WebOperatorsError: Says what, and what to do.
+        WebOperatorsError: Names what is lacking.
     """
     model = onnx.load(file)
     used = {node.domain if node.domain != "ai.onnx" else "" for node in model.graph.node}

@@ -1,4 +1,8 @@
-"""The story of `train static`: a model folder becomes a page that needs no server, only a place for its files."""
+"""A model folder becomes a site: a page that needs no server, only a place for its files (`train static`).
+
+All but two files of a site lie in a folder that is named after their content, `build-...`: a visitor never gets files
+of two builds.
+"""
 
 import hashlib
 import json
@@ -34,161 +38,16 @@ from model_folder.reference_features import ReferenceFeatures, open_reference
 from model_folder.reference_pictures import ReferencePicture, open_pictures
 
 REFERENCE_FILE = "reference.safetensors"
-
-
-def reference_file(folder: ModelFolder, reference: ReferenceFeatures) -> bytes:
-    """Returns a file of the safetensors format, the same for the same model folder.
-
-    Its tensors are `features`, each of length 1, float16 of shape (pictures, features), and `jpegs`, uint8: the small
-    copies, one after the other. Its metadata have `pictures`, JSON with an object per picture, in the order of the
-    features: name of the dance, credit, url, and how many `bytes` of `jpegs` are its copy. Where the licence lets none
-    be shared, these are 0, and credit and url are empty. Without pictures in the model folder the list is empty.
-
-    Raises:
-        ModelFolderError: The folder's pictures are damaged or hostile.
-    """
-    dances = read_dances(folder.config)
-    pictures = open_pictures(folder, len(reference.features))
-    told = [
-        _told_of_picture(picture, dances[picture.label].name if picture.label in dances else "")
-        for picture in pictures
-    ]
-    jpegs = b"".join(picture.jpeg or b"" for picture in pictures)
-    return save(
-        {"features": reference.features.astype(np.float16), "jpegs": np.frombuffer(jpegs, np.uint8)},
-        {"pictures": json.dumps(told, ensure_ascii=False, separators=(",", ":"))},
-    )
-
-
-def _told_of_picture(picture: ReferencePicture, name: str) -> dict[str, str | int]:
-    credit = ", ".join(filter(None, (plain(of, _LONGEST_CREDIT) for of in (picture.author, picture.license))))
-    shown = picture.jpeg is not None
-    return {
-        "name": name or plain(picture.label),
-        "credit": credit if shown else "",
-        "url": picture.source_url if shown else "",
-        "bytes": len(picture.jpeg or b""),
-    }
-
-
-ROOT = Path(__file__).parents[2]
-_PAGE = Path(__file__).with_name("assets")
-# The two that may not lie in a folder of their content's name: one is what visitors open, and a service worker
-# answers for what lies beside it.
+_ASSETS = Path(__file__).with_name("assets")
+# Visitors open the one; the other, a service worker, answers for the files beside it only.
 _OUTSIDE = ("index.html", "service_worker.js")
-# Of app.py's page, which this one looks and speaks like.
-_FACE, _FAVICON, _WORDS = ROOT / "demo/page.css", ROOT / "demo/serving/favicon.svg", ROOT / "demo/words"
+_BUILD = re.compile(r"build-[0-9a-f]{16}")
+# Shared with app.py's page.
+_DEMO = Path(__file__).parents[1]
+_STYLE, _FAVICON, _WORDS = _DEMO / "page.css", _DEMO / "serving/favicon.svg", _DEMO / "words"
 _LONGEST_CREDIT = 80
 
 Files = dict[str, Path | bytes]
-
-
-def site_files(
-    folder: ModelFolder, network: Path, reference: ReferenceFeatures | None, runtime: Mapping[str, bytes]
-) -> Files:
-    """Returns the content of a site by path, the same for the same model folder.
-
-    All but two files lie in a folder that is named after their content: a visitor never gets files of two builds.
-
-    Args:
-        folder: The model folder.
-        network: Its ONNX file that answers.
-        reference: What training pictures look like to it; None where the folder does not tell.
-        runtime: What runs it, as `runtime_files` gives it.
-
-    Raises:
-        ModelFolderError: What it tells of its test, its examples or its training pictures is damaged.
-    """
-    page: Files = {path.name: path for path in sorted(_PAGE.iterdir()) if path.suffix in (".js", ".css")}
-    page |= {"answer.css": _FACE, "favicon.svg": _FAVICON}
-    page |= {f"runtime/{name}": content for name, content in runtime.items() if name != BINARY}
-    languages = sorted(path.stem for path in (_PAGE / "words").glob("*.json"))
-    page |= {f"words/{language}.json": _words(language) for language in languages}
-    try:
-        told = _told(folder)
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
-        raise ModelFolderError(f"{folder.name} has a damaged metrics.json or examples.json ({error})") from None
-    page |= {f"examples/{file}": folder.path / "examples" / file for file in told.pop("files")}
-    for name in _OUTSIDE:
-        page.pop(name, None)
-    told |= {
-        "languages": languages,
-        "model": {"file": network.name, "bytes": network.stat().st_size},
-        "runtime": {"file": f"runtime/{BINARY}", "bytes": len(runtime[BINARY])},
-        "reference": None,
-        # What a visitor's device keeps from the start; the model and what comes with it are kept as they come.
-        "files": [quote(file) for file in ("site.json", *page) if not file.endswith((".txt", "/LICENSE"))],
-    }
-    page |= {network.name: network, f"runtime/{BINARY}": runtime[BINARY]}
-    if reference:
-        content = page[REFERENCE_FILE] = reference_file(folder, reference)
-        limits = {"k": reference.k, "threshold": reference.threshold}
-        told["reference"] = {"file": REFERENCE_FILE, "bytes": len(content), **limits}
-    page["site.json"] = _json(told)
-    build = f"build-{_fingerprint(page)}"
-    outside = {
-        name: Template((_PAGE / name).read_text(encoding="utf-8")).safe_substitute(build=build).encode()
-        for name in _OUTSIDE
-    }
-    return {**outside, **{f"{build}/{name}": content for name, content in page.items()}}
-
-
-def _told(folder: ModelFolder) -> dict[str, Any]:
-    """Returns what a model folder tells a page, and its example pictures as `files`."""
-    config, test = folder.config, read_metrics(folder.path).get("test", {})
-    dances = read_dances(config)
-    confusions = {
-        label: {
-            "pictures": found.pictures,
-            "others": [{"name": dances[other].name, "count": count} for other, count in found.others],
-        }
-        for label, found in read_confusions(test, folder.label_names).items()
-    }
-    about = describe(shown_name(folder), config, test, folder.repo_id, folder.revision)
-    offered = [entry for entry in read_examples(folder.path) if _is_there(folder.path / "examples", entry["file"])]
-    examples = []
-    for entry in offered:
-        credit = [plain(entry.get(key), _LONGEST_CREDIT) for key in ("author", "license")]
-        name = dances[entry["label"]].name if entry["label"] in dances else plain(entry["label"])
-        file = quote(f"examples/{entry['file']}")
-        examples.append({"file": file, "name": name, "credit": ", ".join(filter(None, credit))})
-    return {
-        "dances": [asdict(dance) for dance in dances.values()],
-        "confusions": confusions,
-        "threshold": asdict(read_threshold(config)),
-        "crop": asdict(read_crop(config)),
-        "drawings": about.drawings,
-        "about": {**asdict(about), "test_key": about.test_key},
-        "examples": examples,
-        "files": [entry["file"] for entry in offered],
-    }
-
-
-def _is_there(folder: Path, name: str) -> bool:
-    return Path(name).name == name and (folder / name).is_file()
-
-
-def _words(language: str) -> bytes:
-    """Returns app.py's words and those that only this page says."""
-    files = (folder / f"{language}.json" for folder in (_PAGE / "words", _WORDS))
-    own, shared = (json.loads(file.read_text(encoding="utf-8")) for file in files)
-    return _json({**shared, **own})
-
-
-def _json(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _fingerprint(files: Files) -> str:
-    whole = hashlib.sha256()
-    for name in sorted(files):
-        content = files[name]
-        data = content if isinstance(content, bytes) else content.read_bytes()
-        whole.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
-    return whole.hexdigest()[:16]
-
-
-BUILD = re.compile(r"build-[0-9a-f]{16}")
 
 
 class Numbers(StrEnum):
@@ -200,12 +59,12 @@ class Numbers(StrEnum):
 
 @dataclass(frozen=True)
 class Site:
-    """A page that was written.
+    """A site that was written.
 
     Attributes:
         path: The folder.
         files: How many it has.
-        megabytes: Of the model and what comes with it, as a visitor fetches them.
+        megabytes: Of the model, its runtime and its reference, as a visitor fetches them.
     """
 
     path: Path
@@ -224,16 +83,16 @@ def write_site(model: str, out: Path, numbers: Numbers | None, package: Path | N
     """Writes a site; the folder appears whole, by rename, and replaces an earlier one.
 
     Args:
-        model: A model folder or Hub id.
+        model: A model folder, the run that it lies in, or a Hub id.
         out: The folder to write.
-        numbers: Which of the model folder's ONNX files answers; None for the quantised one where there is one.
+        numbers: Which of the model folder's ONNX files answers; None for the int8 one where there is one.
         package: The archive of ONNX Runtime Web, for those without a network.
 
     Raises:
-        ModelFolderError: `model` is no model folder, or has no ONNX file, or one or a reference not to be trusted.
+        ModelFolderError: `model` is no model folder, has no ONNX file, or is not to be trusted.
         HubError: It can't be fetched.
         WebOperatorsError: A browser can't run it.
-        WebRuntimeError: What runs it can't be had.
+        WebRuntimeError: ONNX Runtime Web can't be had.
         OutputFolderError: `out` holds something else, or can't be written.
     """
     with atomic_folder(out, is_site) as draft:
@@ -251,8 +110,14 @@ def write_site(model: str, out: Path, numbers: Numbers | None, package: Path | N
     return Site(out, len(files), heavy / 1e6)
 
 
+def is_site(folder: Path) -> bool:
+    """Tells whether a folder holds what `write_site` writes and nothing else."""
+    names = {path.name for path in folder.iterdir()} - set(_OUTSIDE)
+    return (folder / "index.html").is_file() and len(names) == 1 and _BUILD.fullmatch(names.pop()) is not None
+
+
 def make_site(folder: ModelFolder, numbers: Numbers | None = None, package: Path | None = None) -> Files:
-    """Returns the content of a site by path, once it is sure that browsers can run the model.
+    """Returns the content of a site by path, after checking that browsers can run the model.
 
     Raises:
         ModelFolderError, WebOperatorsError, WebRuntimeError: As `write_site`.
@@ -276,18 +141,153 @@ def choose_network(folder: ModelFolder, numbers: Numbers | None) -> Path:
         ModelFolderError: There is none, or not the one that was asked for.
     """
     names = {Numbers.INT8: INT8_ONNX, Numbers.FLOAT: ONNX}
-    there = {kind: folder.path / name for kind, name in names.items() if (folder.path / name).is_file()}
-    if not there:
+    present = {kind: folder.path / name for kind, name in names.items() if (folder.path / name).is_file()}
+    if not present:
         raise ModelFolderError(
             f"{folder.name} has no {ONNX}, which a page without a server needs: fit it again with an architecture that"
             " can be exported (`fit` says why one can't)"
         )
-    if numbers and numbers not in there:
-        raise ModelFolderError(f"{folder.name} has no {names[numbers]}: --model {next(iter(there))} can be had")
-    return there[numbers] if numbers else next(iter(there.values()))
+    if numbers and numbers not in present:
+        raise ModelFolderError(f"{folder.name} has no {names[numbers]}: --model {next(iter(present))} can be had")
+    return present[numbers] if numbers else next(iter(present.values()))
 
 
-def is_site(folder: Path) -> bool:
-    """Tells whether a folder holds what `static` writes and nothing else."""
-    names = {path.name for path in folder.iterdir()} - {"index.html", "service_worker.js"}
-    return (folder / "index.html").is_file() and len(names) == 1 and BUILD.fullmatch(names.pop()) is not None
+def site_files(
+    folder: ModelFolder, network: Path, reference: ReferenceFeatures | None, runtime: Mapping[str, bytes]
+) -> Files:
+    """Returns the content of a site by path, the same for the same model folder.
+
+    Args:
+        folder: The model folder.
+        network: Its ONNX file that answers.
+        reference: Features of its training pictures; None where the folder has none.
+        runtime: What runs it, from `runtime_files`.
+
+    Raises:
+        ModelFolderError: Its metrics, its examples or its training pictures are damaged.
+    """
+    files: Files = {
+        path.name: path
+        for path in sorted(_ASSETS.iterdir())
+        if path.suffix in (".js", ".css") and path.name not in _OUTSIDE
+    }
+    files |= {"answer.css": _STYLE, "favicon.svg": _FAVICON}
+    files |= {f"runtime/{name}": content for name, content in runtime.items() if name != BINARY}
+    languages = sorted(path.stem for path in (_ASSETS / "words").glob("*.json"))
+    files |= {f"words/{language}.json": _words(language) for language in languages}
+    try:
+        facts, examples = _facts(folder)
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise ModelFolderError(f"{folder.name} has a damaged metrics.json or examples.json ({error})") from None
+    files |= {f"examples/{file}": folder.path / "examples" / file for file in examples}
+    facts |= {
+        "languages": languages,
+        "model": {"file": network.name, "bytes": network.stat().st_size},
+        "runtime": {"file": f"runtime/{BINARY}", "bytes": len(runtime[BINARY])},
+        "reference": None,
+        # A visitor's device keeps these from the start; the model and its runtime are kept as they are fetched.
+        "files": [quote(file) for file in ("site.json", *files) if not file.endswith((".txt", "/LICENSE"))],
+    }
+    files |= {network.name: network, f"runtime/{BINARY}": runtime[BINARY]}
+    if reference:
+        content = files[REFERENCE_FILE] = reference_file(folder, reference)
+        limits = {"k": reference.k, "threshold": reference.threshold}
+        facts["reference"] = {"file": REFERENCE_FILE, "bytes": len(content), **limits}
+    files["site.json"] = _json(facts)
+    build = f"build-{_fingerprint(files)}"
+    outside = {
+        name: Template((_ASSETS / name).read_text(encoding="utf-8")).safe_substitute(build=build).encode()
+        for name in _OUTSIDE
+    }
+    return {**outside, **{f"{build}/{name}": content for name, content in files.items()}}
+
+
+def _facts(folder: ModelFolder) -> tuple[dict[str, Any], list[str]]:
+    """Returns what the page reads of a model folder, for site.json, and the files of its example pictures."""
+    config, test = folder.config, read_metrics(folder.path).get("test", {})
+    dances = read_dances(config)
+    confusions = {
+        label: {
+            "pictures": confused.pictures,
+            "others": [{"name": dances[other].name, "count": count} for other, count in confused.others],
+        }
+        for label, confused in read_confusions(test, folder.label_names).items()
+    }
+    about = describe(shown_name(folder), config, test, folder.repo_id, folder.revision)
+    examples, files = [], []
+    for entry in read_examples(folder.path):
+        file = entry["file"]
+        if Path(file).name != file or not (folder.path / "examples" / file).is_file():
+            continue
+        files.append(file)
+        credit = _credit(entry.get("author"), entry.get("license"))
+        name = dances[entry["label"]].name if entry["label"] in dances else plain(entry["label"])
+        examples.append({"file": quote(f"examples/{file}"), "name": name, "credit": credit})
+    facts = {
+        "dances": [asdict(dance) for dance in dances.values()],
+        "confusions": confusions,
+        "threshold": read_threshold(config),
+        "crop": asdict(read_crop(config)),
+        "drawings": about.drawings,
+        "about": {**asdict(about), "test_key": about.test_key},
+        "examples": examples,
+    }
+    return facts, files
+
+
+def reference_file(folder: ModelFolder, reference: ReferenceFeatures) -> bytes:
+    """Returns a file of the safetensors format, the same for the same model folder.
+
+    Its tensors are `features`, each of length 1, float16 of shape (pictures, features), and `jpegs`, uint8: the small
+    copies, one after the other. Its metadata have `pictures`, JSON with an object per picture, in the order of the
+    features: name of the dance, credit, url, and how many `bytes` of `jpegs` are its copy. Where the licence lets none
+    be shared, these are 0, and credit and url are empty. Without pictures in the model folder the list is empty.
+
+    Raises:
+        ModelFolderError: The folder's pictures are damaged or hostile.
+    """
+    dances = read_dances(folder.config)
+    pictures = open_pictures(folder, len(reference.features))
+    entries = [
+        _reference_entry(picture, dances[picture.label].name if picture.label in dances else "")
+        for picture in pictures
+    ]
+    jpegs = b"".join(picture.jpeg or b"" for picture in pictures)
+    return save(
+        {"features": reference.features.astype(np.float16), "jpegs": np.frombuffer(jpegs, np.uint8)},
+        {"pictures": json.dumps(entries, ensure_ascii=False, separators=(",", ":"))},
+    )
+
+
+def _reference_entry(picture: ReferencePicture, name: str) -> dict[str, str | int]:
+    shared = picture.jpeg is not None
+    return {
+        "name": name or plain(picture.label),
+        "credit": _credit(picture.author, picture.license) if shared else "",
+        "url": picture.source_url if shared else "",
+        "bytes": len(picture.jpeg or b""),
+    }
+
+
+def _credit(author: Any, license_id: Any) -> str:
+    return ", ".join(filter(None, (plain(text, _LONGEST_CREDIT) for text in (author, license_id))))
+
+
+def _words(language: str) -> bytes:
+    """Returns app.py's words and those of this page alone."""
+    files = (folder / f"{language}.json" for folder in (_ASSETS / "words", _WORDS))
+    own, shared = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    return _json({**shared, **own})
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _fingerprint(files: Files) -> str:
+    whole = hashlib.sha256()
+    for name in sorted(files):
+        content = files[name]
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        whole.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
+    return whole.hexdigest()[:16]

@@ -43,7 +43,7 @@ def test_the_folder_is_pushed_in_one_commit_and_the_card_says_what_it_is(
         path.relative_to(model_folder).as_posix() for path in model_folder.rglob("*") if path.is_file()
     )
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
-    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (29 files changed)"
+    title = f"test_resnet, 8 classes, right on {metrics['accuracy']:.1%} of 8 test pictures (30 files changed)"
     assert state["titles"][0] == title
     card = state["card"]
     assert (card["library_name"], card["pipeline_tag"]) == ("timm", "image-classification")
@@ -59,9 +59,10 @@ def test_the_folder_is_pushed_in_one_commit_and_the_card_says_what_it_is(
     assert "PATH_OR_HUB_ID" not in state["text"]
 
 
-def test_pushing_again_changes_nothing(hub: RunningHub, pushed_model: str, model_folder: Path) -> None:
+def test_pushing_again_changes_nothing(hub: RunningHub, pushed_model: str, run_folder: Path) -> None:
     before = json.loads(ask(hub, STATE))["titles"]
-    assert "nothing to do" in push(hub, "train", model_folder, pushed_model)
+    # The run stands for the model folder in it.
+    assert "nothing to do" in push(hub, "train", run_folder, pushed_model)
     assert json.loads(ask(hub, STATE))["titles"] == before
 
 
@@ -139,8 +140,8 @@ def test_the_quantised_model_goes_along_and_leaves_when_it_is_no_more(
 
 
 class TestMistakes:
-    def test_no_model_folder(self, hub: RunningHub, run_folder: Path, tmp_path: Path) -> None:
-        assert "did you mean" in refused(hub, "train", run_folder, "alice/nothing")
+    def test_no_model_folder(self, hub: RunningHub, tmp_path: Path) -> None:
+        assert "is no model folder: it has no config.json" in refused(hub, "train", tmp_path, "alice/nothing")
         assert "is no folder: give the model folder" in refused(hub, "train", tmp_path / "none", "alice/nothing")
 
     def test_a_revision_that_is_not_there(

@@ -70,6 +70,7 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "model/model.onnx",
         "model/reference_features.safetensors",
         "model/reference_pictures.zip",
+        "model/training_pictures.txt",
         "model/recipe.yaml",
         "model/system.json",
         "model/metrics.json",
@@ -334,13 +335,11 @@ def test_a_run_writes_a_quantised_model_that_passes_and_tells_of_every_file(
     told = json.loads((model / "formats.json").read_text())
     assert list(told["files"]) == ["model.safetensors", "model.onnx", "model.int8.onnx"]
     for file, of in told["files"].items():
-        assert of["bytes"] == (model / file).stat().st_size
-        assert of["milliseconds"] > 0
+        assert of == {"bytes": (model / file).stat().st_size}
     assert told["files"]["model.int8.onnx"]["bytes"] < 0.4 * told["files"]["model.onnx"]["bytes"]
-    assert 1 <= told["pictures"] <= told["answers"] <= 24
     card = (model / "README.md").read_text()
-    rows = re.findall(r"\n\| `(\S+)` \| ([0-9.]+) \| ([0-9.]+) \|", card)
-    assert [file for file, *_ in rows] == list(told["files"])
+    rows = re.findall(r"\n\| `(\S+)` \| ([0-9.]+) \|", card)
+    assert [file for file, _ in rows] == list(told["files"])
     assert f"Of 8 validation pictures it gave {100 * told['int8']['same_answer']:.1f} % the same answer" in card
     # What is no more there is not told of.
     (model / "model.int8.onnx").unlink()
@@ -449,7 +448,7 @@ class TestFormerModel:
             torch.testing.assert_close(plain, former[name][rows], atol=1e-7, rtol=0)
         assert torch.equal(now["layer1.0.conv1.weight"], former["layer1.0.conv1.weight"])
         card = (tmp_path / "run" / "model" / "README.md").read_text()
-        assert "test_resnet from a former model of its maker's" in card
+        assert "test_resnet from a previous model of its author's" in card
 
     def test_a_run_goes_on_without_looking_at_the_former_weights_again(
         self, dataset_folder: Path, model_folder: Path, tmp_path: Path

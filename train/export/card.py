@@ -1,4 +1,4 @@
-"""The model card: README.md of a model folder, rendered from what the folder holds."""
+"""The model card: README.md of a model folder, rendered from the folder's files."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from model_folder.facts import read_examples, read_metrics
 from model_folder.folder import ONNX
-from train.export.formats import FORMATS
 
+FORMATS = "formats.json"
+"""The sizes of the files that answer, in bytes, and how model.int8.onnx compares with model.onnx."""
 TEMPLATE = Path(__file__).with_name("card_template.md")
 PLACEHOLDER = "PATH_OR_HUB_ID"
 
@@ -23,9 +24,9 @@ def render_card(
 
     Args:
         folder: The model folder.
-        repo_id: Where it will lie on the Hub, so that the snippets can be copied as they are.
+        repo_id: Its id on the Hub, so that the snippets can be copied as they are.
         space_id: The Space that shows it.
-        dataset_id: Where the dataset lies on the Hub, for a model that was trained on a folder.
+        dataset_id: The dataset's id on the Hub, for a model that was trained on a folder.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
@@ -83,23 +84,19 @@ def card_name(config: dict[str, Any]) -> str:
     return f"{config['architecture']} for {config['training_data']['name']}"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
 def _read_formats(folder: Path) -> dict[str, Any]:
-    """Returns what was measured of the files that are there, or nothing."""
-    told = _read_json(folder / FORMATS)
-    if told:
-        told["files"] = {file: of for file, of in told["files"].items() if (folder / file).is_file()}
-    return told
+    """Returns formats.json without the files that are no longer there; empty where there is none."""
+    if not (folder / FORMATS).is_file():
+        return {}
+    formats = json.loads((folder / FORMATS).read_text(encoding="utf-8"))
+    formats["files"] = {file: facts for file, facts in formats["files"].items() if (folder / file).is_file()}
+    return formats
 
 
 def _base_model(recipe: dict[str, Any]) -> str | None:
-    former = recipe.get("init_from")
-    if former:
+    if previous := recipe.get("init_from"):
         # A folder's name says nothing to others.
-        return None if Path(former).is_dir() else former.partition("@")[0]
+        return None if Path(previous).is_dir() else previous.partition("@")[0]
     if not recipe["pretrained"] or recipe["weights"]:
         return None
     return timm.get_pretrained_cfg(recipe["architecture"]).hf_hub_id
@@ -107,7 +104,7 @@ def _base_model(recipe: dict[str, Any]) -> str | None:
 
 def license_of(pictures: dict[str, int]) -> str:
     """Returns the licence of a model from those of its training pictures, as counted in config.json."""
-    # Weights follow from the pictures: where somebody's rights are unknown, no free licence can be promised.
+    # Weights are derived from the pictures: where the rights to one are unknown, no free licence can be promised.
     return "other" if {"unknown", "other"} & pictures.keys() else "apache-2.0"
 
 

@@ -1,8 +1,10 @@
-"""model.int8.onnx: by the first of a few attempts that answers as model.onnx does, or not at all."""
+"""model.int8.onnx: the first of a few quantised networks that answers as model.onnx does, or none.
+
+`quantise` makes one, `compare` puts its answers beside those of model.onnx, and `write_int8` tries until one passes.
+"""
 
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,19 +25,20 @@ from model_folder.onnx_session import ANSWERING, ONNX_ERRORS, open_onnx
 from model_folder.reference_features import ReferenceFeatures, open_reference, scores_of
 from train.calibration import expected_error, reliability
 from train.data import LabelledImages, groups_of, read_image
+from train.export import announce
 from train.export.onnx_graph import quiet, raw_pixels_graph, write_parts
 from train.export.reference import choose_rows
 from train.intervals import group_numbers, most_share
 from train.loaders import eval_transform
 
-# First, for it says that nothing is to be reported.
+logger = logging.getLogger(__name__)
 
-# What ONNX Runtime computes in whole numbers, from end to end, where all around it does.
+# What ONNX Runtime computes in int8 from end to end where everything around it is int8, too.
 _KINDS = ["Conv", "Gemm", "MatMul", "Add", "Relu", "Clip", "MaxPool"]
 
 
 class NotQuantisableError(ValueError):
-    """A network that can't be quantised; the message says why."""
+    """A network can't be quantised; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ class Attempt:
     """How to quantise a network.
 
     Attributes:
-        name: In words, after "quantised".
-        float_share: Which part of its convolutions stay as they are, 0 to 1: the first ones.
-        float_convolutions: How many of them at least.
+        name: What is quantised, in words.
+        float_share: The share of its convolutions, counted from the first, that stay float32, 0 to 1.
+        float_convolutions: How many stay float32 at least.
     """
 
     name: str
@@ -54,26 +57,26 @@ class Attempt:
 
 
 def quantise(network: onnx.ModelProto, pixels: list[np.ndarray], attempt: Attempt) -> onnx.ModelProto:
-    """Quantises a network up to its features; the head, which is small, stays as it is.
+    """Quantises a network up to its features; the head, which is small, stays float32.
 
-    Weights get a scale per channel, maps one each, from the least and the largest number that a picture brings forth
-    there, on average over `pixels` (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference"). Biases make up for what rounding the weights changes on average (Nagel et al.
-    2019, "Data-Free Quantization Through Weight Equalization and Bias Correction"; here the averages are measured).
+    Weights get a scale per channel and feature maps one each, from the mean over `pixels` of their minimum and
+    maximum (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference"). Biases are corrected by what rounding the weights adds on average (Nagel et al. 2019, "Data-Free
+    Quantization Through Weight Equalization and Bias Correction"; here the means are measured).
 
     Args:
         network: From `write_onnx`.
         pixels: Training pictures to calibrate by, prepared, each float32 of shape (1, 3, height, width).
-        attempt: How.
+        attempt: What to quantise.
 
     Raises:
         NotQuantisableError: ONNX Runtime can't quantise it.
     """
     chosen = _nodes(network, attempt)
     if not chosen:
-        raise NotQuantisableError(f"it has no {', '.join(_KINDS[:3])} for that before its features")
+        raise NotQuantisableError(f"it has no {', '.join(_KINDS[:3])} before its features")
     with TemporaryDirectory() as folder:
-        # Given the network itself, it would move its weights into a file.
+        # Given the network itself, `quantize_static` would move its weights into a file.
         source, file = Path(folder, "network.onnx"), Path(folder, "quantised.onnx")
         try:
             onnx.save(_with_corrected_biases(network, chosen, pixels), source)
@@ -81,14 +84,14 @@ def quantise(network: onnx.ModelProto, pixels: list[np.ndarray], attempt: Attemp
                 quantize_static(
                     source,
                     file,
-                    _Pixels(iter(pixels)),
+                    _Pixels(pixels),
                     QuantFormat.QDQ,
                     op_types_to_quantize=_KINDS,
                     per_channel=True,
                     activation_type=QuantType.QUInt8,
                     weight_type=QuantType.QInt8,
                     nodes_to_quantize=[node.name for node in chosen],
-                    # Of the extremes of all pictures, the worst one would decide.
+                    # Without it the one picture with the largest values would set the scale.
                     extra_options={"CalibMovingAverage": True},
                 )
         except (*ONNX_ERRORS, ValueError, TypeError, KeyError) as error:
@@ -97,18 +100,18 @@ def quantise(network: onnx.ModelProto, pixels: list[np.ndarray], attempt: Attemp
 
 
 class _Pixels(CalibrationDataReader):
-    """Pictures as ONNX Runtime asks for them."""
+    """Pictures as ONNX Runtime's calibration reads them."""
 
-    def __init__(self, left: Iterator[np.ndarray]) -> None:
-        self.left = left
+    def __init__(self, pixels: list[np.ndarray]) -> None:
+        self._left = iter(pixels)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        pixels = next(self.left, None)
+        pixels = next(self._left, None)
         return None if pixels is None else {"pixels": pixels}
 
 
 def _nodes(network: onnx.ModelProto, attempt: Attempt) -> list[onnx.NodeProto]:
-    """Returns what is quantised."""
+    """Returns the nodes to quantise."""
     maker = {output: node for node in network.graph.node for output in node.output}
     needed: set[str] = set()
     wanted = ["features"]
@@ -117,7 +120,7 @@ def _nodes(network: onnx.ModelProto, attempt: Attempt) -> list[onnx.NodeProto]:
         if name not in needed and name in maker:
             needed.update(maker[name].output)
             wanted += maker[name].input
-    # They come in an order in which they can be computed.
+    # A graph lists its nodes in topological order.
     before = [node for node in network.graph.node if needed.intersection(node.output)]
     convolutions = [place for place, node in enumerate(before) if node.op_type == "Conv"]
     left = max(attempt.float_convolutions, round(attempt.float_share * len(convolutions)))
@@ -130,9 +133,9 @@ def _nodes(network: onnx.ModelProto, attempt: Attempt) -> list[onnx.NodeProto]:
 def _with_corrected_biases(
     network: onnx.ModelProto, chosen: list[onnx.NodeProto], pixels: list[np.ndarray]
 ) -> onnx.ModelProto:
-    """Returns the network, its biases less what rounding the weights of convolutions adds to a map on average.
+    """Returns the network with biases from which the mean effect of rounding the convolutions' weights is subtracted.
 
-    An EfficientNet-Lite0's features came three times as close to what they were.
+    The features of an EfficientNet-Lite0 came three times as close to those in float32.
     """
     corrected = onnx.ModelProto()
     corrected.CopyFrom(network)
@@ -147,21 +150,21 @@ def _with_corrected_biases(
     for node in convolutions:
         kernel, bias = (numpy_helper.to_array(weights[name]) for name in node.input[1:])
         change = (_rounded(kernel) - kernel).sum((2, 3))
-        # A group of channels out sees a group of channels in.
-        seen = means[node.input[0]].reshape(-1, kernel.shape[1])
-        added = np.einsum("goi,gi->go", change.reshape(len(seen), -1, kernel.shape[1]), seen).ravel()
+        # Each group of output channels reads one group of input channels.
+        inputs = means[node.input[0]].reshape(-1, kernel.shape[1])
+        added = np.einsum("goi,gi->go", change.reshape(len(inputs), -1, kernel.shape[1]), inputs).ravel()
         weights[node.input[2]].CopyFrom(numpy_helper.from_array(bias - added, node.input[2]))
     return corrected
 
 
 def _rounded(kernel: np.ndarray) -> np.ndarray:
-    """Returns weights, whose first axis is the channels out, as they are with 8 bits and a scale per channel."""
+    """Returns weights, whose first axis is the output channels, rounded to 8 bits with a scale per channel."""
     scale = np.abs(kernel).max((1, 2, 3), keepdims=True) / 127
     return np.round(kernel / np.maximum(scale, np.finfo(np.float32).tiny)) * scale
 
 
 def _channel_means(network: onnx.ModelProto, names: list[str], pixels: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns what each channel of some maps is on average, of shape (channels,), over places and pictures."""
+    """Returns the mean of each channel of some feature maps, of shape (channels,), over places and pictures."""
     if not names:
         return {}
     watched = onnx.ModelProto()
@@ -175,14 +178,12 @@ def _channel_means(network: onnx.ModelProto, names: list[str], pixels: list[np.n
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    told = [session.run(None, {"pixels": picture}) for picture in pixels]
-    return {name: np.mean(of, axis=0) for name, of in zip(names, zip(*told, strict=True), strict=True)}
+    means = [session.run(None, {"pixels": picture}) for picture in pixels]
+    return {name: np.mean(values, axis=0) for name, values in zip(names, zip(*means, strict=True), strict=True)}
 
 
-logger = logging.getLogger(__name__)
-
-# A MobileNet's first convolutions have few weights per channel, and rounding them turns all that follows: the first
-# depthwise one alone made up two thirds of what rounding the weights of an EfficientNet-Lite0 did to its features.
+# A MobileNet's first convolutions have few weights per channel, and rounding them changes all that follows: the first
+# depthwise one alone caused two thirds of the error of an EfficientNet-Lite0's features.
 ATTEMPTS = (
     Attempt("all of the network", 0, 0),
     Attempt("all but the first two convolutions", 0, 2),
@@ -192,7 +193,7 @@ SAME_ANSWER, MOST_CHANGED, LARGEST_SHIFT = 0.98, 0.05, 0.02
 # Of a verdict whose threshold lies where one in twenty pictures is.
 SAME_OOD = 0.95
 _CONFIDENCE = 0.95
-_CALIBRATION_PICTURES, _JUDGED_PICTURES = 64, 1_000
+_CALIBRATION_PICTURES, MOST_JUDGED = 64, 1000
 SPLIT = "validation"
 
 
@@ -300,18 +301,15 @@ def compare(
 
 
 def write_int8(
-    folder: ModelFolder,
-    network: onnx.ModelProto,
-    data_config: dict[str, Any],
-    images: LabelledImages,
+    folder: ModelFolder, network: onnx.ModelProto, data_config: dict[str, Any], images: LabelledImages
 ) -> dict[str, Any] | None:
     """Writes model.int8.onnx of a model folder, or warns why there is none.
 
     Args:
         folder: It has its model.onnx and, where it compares with training pictures, its reference.
-        network: What model.onnx was made of.
+        network: The network of model.onnx.
         data_config: How pictures are prepared for it.
-        images: Training pictures calibrate, validation pictures judge.
+        images: Up to 64 training pictures calibrate, up to 1,000 validation pictures judge.
 
     Returns:
         The attempt that passed and how it did, or None.
@@ -320,49 +318,52 @@ def write_int8(
         ModelFolderError: model.onnx can't be opened or run.
     """
     if images.stream is not None:
-        logger.warning("streamed pictures are not looked at again: there is no %s", INT8_ONNX)
+        logger.warning("no %s: the training pictures are streamed, and quantising would fetch them again", INT8_ONNX)
         return None
     rows, transform = images.split("train"), eval_transform(data_config)
     chosen = choose_rows(np.array(rows["label"]), _CALIBRATION_PICTURES).tolist()
     pixels = [transform(read_image(rows, index)).unsqueeze(0).numpy() for index in chosen]
     judged = images.split(SPLIT)
-    judged = judged.select(choose_rows(np.array(judged["label"]), _JUDGED_PICTURES))
+    judged = judged.select(choose_rows(np.array(judged["label"]), MOST_JUDGED))
     labels, groups, reference = np.array(judged["label"]), groups_of(judged), open_reference(folder)
     properties = {entry.key: json.loads(entry.value) for entry in onnx.load(folder.path / ONNX).metadata_props}
-    former = answers_of(folder, ONNX, judged, reference)
+    before = answers_of(folder, ONNX, judged, reference)
     file = folder.path / INT8_ONNX
     missed: list[str] = []
-    for attempt in ATTEMPTS:
+    for number, attempt in enumerate(ATTEMPTS, start=1):
+        announce(f"quantising: attempt {number} of {len(ATTEMPTS)}, {attempt.name}")
         try:
             write_parts(file, raw_pixels_graph(data_config), quantise(network, pixels, attempt), properties)
             answers = answers_of(folder, INT8_ONNX, judged, reference)
         except (NotQuantisableError, ModelFolderError) as error:
             missed.append(f"{attempt.name}: {error}")
         else:
-            found = compare(former, answers, labels, groups, reference.threshold if reference else None)
+            found = compare(before, answers, labels, groups, reference.threshold if reference else None)
             if not found.faults:
                 return {"attempt": attempt.name, "calibrated_on": len(chosen), "split": SPLIT, **found.as_record()}
             missed.append(f"{attempt.name}: {', '.join(found.faults)}")
         file.unlink(missing_ok=True)
-    logger.warning("no %s, for quantised it is another model on %s: %s", INT8_ONNX, SPLIT, "; ".join(missed))
+    logger.warning(
+        "no %s: on %s, no quantised network answers as the model does: %s", INT8_ONNX, SPLIT, "; ".join(missed)
+    )
     return None
 
 
 def answers_of(folder: ModelFolder, name: str, rows: datasets.Dataset, reference: ReferenceFeatures | None) -> Answers:
-    """Returns what one of a model folder's ONNX files says of pictures, as the page asks it.
+    """Runs one of a model folder's ONNX files on pictures, as the demo does.
 
     Raises:
         ModelFolderError: ONNX Runtime can't open or run it.
     """
     session = open_onnx(folder, torch.get_num_threads(), name)
     probs, features = [], []
-    for number in tqdm(range(len(rows)), desc=f"Answers of {name}", unit="picture", leave=False, delay=1):
+    for number in tqdm(range(len(rows)), desc=f"Running {name}", unit="picture", leave=False, delay=1, disable=None):
         image = np.asarray(read_image(rows, number))
         try:
-            told = session.run(["probs", "features"], {"image": image}, ANSWERING)
+            outputs = session.run(["probs", "features"], {"image": image}, ANSWERING)
         except ONNX_ERRORS as error:
             raise ModelFolderError(f"ONNX Runtime can't run it ({first_line(error)})") from None
-        probs.append(told[0])
-        features.append(told[1])
+        probs.append(outputs[0])
+        features.append(outputs[1])
     nearest = reference.nearest(np.stack(features)) if reference else None
     return Answers(np.stack(probs), scores_of(nearest) if nearest else None)

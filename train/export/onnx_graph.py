@@ -1,4 +1,4 @@
-"""model.onnx: one file from raw pixels to probabilities, features and a heat-map, wherever ONNX Runtime runs."""
+"""model.onnx: one file from raw pixels to probabilities, features and a heat-map, for ONNX Runtime on any system."""
 
 import json
 import logging
@@ -21,13 +21,55 @@ from files.errors import first_line
 
 OPSET = 18
 _IR_VERSION = 10
+# What protobuf can write at once, less room for all that is not weights.
+_LARGEST = 2**31 - 2**24
 
 
 class NoGraphError(ValueError):
-    """A network, or a way to prepare pictures for it, that can't be had as ONNX; the message says which."""
+    """A network, or the preparation of its pictures, can't be exported to ONNX; the message says which."""
 
 
-# ONNX Runtime resizes uint8 as Pillow does: in whole numbers, first the width, then the height, rounded after each.
+def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: dict[str, Any]) -> onnx.ModelProto:
+    """Writes a model, and the preparation of its pictures, as one file.
+
+    Its input is `image`, uint8 of shape (height, width, 3), of any size. Its outputs are `probs`, float32 of shape
+    (classes,); `features`, what the classifier sees, float32 of shape (features,); and, for architectures that average
+    a map and classify that linearly, `heatmap`, 0 to 1, float32 of the map's shape (height, width).
+
+    Args:
+        file: Where to write it.
+        model: A timm model in evaluation mode.
+        data_config: How its pictures are prepared, in timm's terms.
+        properties: Metadata of the file; each value is kept as JSON.
+
+    Returns:
+        The network alone, from `pixels`, float32 of shape (1, 3, height, width), to the same outputs.
+
+    Raises:
+        NoGraphError: The architecture, or the preparation of its pictures, can't be exported.
+    """
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    if size > _LARGEST:
+        raise NoGraphError(f"its weights are {size / 2**30:.1f} GB, and one ONNX file holds less than 2")
+    pixels = torch.randn(1, *data_config["input_size"], generator=torch.Generator().manual_seed(0))
+    preparation = raw_pixels_graph(data_config)
+    network = _network_graph(_Outputs(model, map_places(model, pixels)), pixels)
+    write_parts(file, preparation, network, properties)
+    return network
+
+
+def write_parts(
+    file: Path, preparation: onnx.ModelProto, network: onnx.ModelProto, properties: dict[str, Any]
+) -> None:
+    """Writes the preparation of pictures, from `raw_pixels_graph`, and the network behind it as one file."""
+    # Their inner names must not collide.
+    preparation = compose.add_prefix(preparation, "raw/", rename_inputs=False, rename_outputs=False)
+    whole = compose.merge_models(preparation, network, [("pixels", "pixels")])
+    helper.set_model_props(whole, {key: json.dumps(value, ensure_ascii=False) for key, value in properties.items()})
+    file.write_bytes(whole.SerializeToString(deterministic=True))
+
+
+# ONNX Runtime resizes uint8 as Pillow does: in integers, first the width, then the height, rounded after each.
 # Pillow's filters end at the edge of the picture; without `exclude_outside` these would repeat its last pixels.
 _FILTERS = {
     "bicubic": 'mode = "cubic", cubic_coeff_a = -0.5, antialias = 1, exclude_outside = 1',
@@ -86,11 +128,11 @@ def raw_pixels_graph(data_config: dict[str, Any]) -> onnx.ModelProto:
         A model from `image`, uint8 of shape (height, width, 3), to `pixels`, float32 of shape (1, 3, side, side).
 
     Raises:
-        NoGraphError: An interpolation that ONNX does not have.
+        NoGraphError: ONNX does not have the interpolation.
     """
     interpolation, mode, side = data_config["interpolation"], data_config["crop_mode"], data_config["input_size"][1]
     if interpolation not in _FILTERS:
-        raise NoGraphError(f"ONNX has no {interpolation} interpolation: {' and '.join(_FILTERS)} can be had")
+        raise NoGraphError(f"ONNX has no {interpolation} interpolation, only {' and '.join(_FILTERS)}")
     scaled = math.floor(side / data_config["crop_pct"])
     mean = data_config["mean"]
     fill = [round(255 * value) for value in mean]
@@ -122,10 +164,10 @@ raw_pixels (uint8[height, width, 3] image) => (float[1, 3, {side}, {side}] pixel
     pixels = Reshape (normalised, batch)
 }}"""
     model = parser.parse_model(text)
-    # Every session would complain about numbers that this mode does not need.
+    # Every session would warn of constants that this mode does not need.
     needed = {name for node in model.graph.node for name in node.input}
-    for numbers in [numbers for numbers in model.graph.initializer if numbers.name not in needed]:
-        model.graph.initializer.remove(numbers)
+    for constant in [constant for constant in model.graph.initializer if constant.name not in needed]:
+        model.graph.initializer.remove(constant)
     return model
 
 
@@ -133,56 +175,12 @@ def _numbers(values: Any) -> str:
     return "{" + ", ".join(f"{float(value)!r}" for value in values) + "}"
 
 
-Places = tuple[int, int]
-# What protobuf can write at once, less what is no weights.
-_LARGEST = 2**31 - 2**24
-
-
-def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: dict[str, Any]) -> onnx.ModelProto:
-    """Writes a model, and all that pictures go through before it, as one file.
-
-    Its input is `image`, uint8 of shape (height, width, 3), of any size. Its outputs are `probs`, float32 of shape
-    (classes,); `features`, what the classifier sees, float32 of shape (features,); and, for architectures that average
-    a map and classify that linearly, `heatmap`, 0 to 1, float32 of the map's shape (height, width).
-
-    Args:
-        file: To be written.
-        model: A timm model in evaluation mode.
-        data_config: How its pictures are prepared, in timm's terms.
-        properties: What else the file shall tell; kept as JSON.
-
-    Returns:
-        The network alone, from `pixels`, float32 of shape (1, 3, height, width), to the same outputs.
-
-    Raises:
-        NoGraphError: The architecture, or the way its pictures are prepared, can't be had as ONNX.
-    """
-    size = sum(tensor.nbytes for tensor in model.state_dict().values())
-    if size > _LARGEST:
-        raise NoGraphError(f"its weights are {size / 2**30:.1f} GB, and one ONNX file holds less than 2")
-    pixels = torch.randn(1, *data_config["input_size"], generator=torch.Generator().manual_seed(0))
-    preparation = raw_pixels_graph(data_config)
-    network = _network_graph(_Answers(model, map_places(model, pixels)), pixels)
-    write_parts(file, preparation, network, properties)
-    return network
-
-
-def write_parts(
-    file: Path, preparation: onnx.ModelProto, network: onnx.ModelProto, properties: dict[str, Any]
-) -> None:
-    """Writes as one file what pictures go through before a network, from `raw_pixels_graph`, and the network."""
-    # Their inner names must not meet.
-    preparation = compose.add_prefix(preparation, "raw/", rename_inputs=False, rename_outputs=False)
-    whole = compose.merge_models(preparation, network, [("pixels", "pixels")])
-    helper.set_model_props(whole, {key: json.dumps(value, ensure_ascii=False) for key, value in properties.items()})
-    file.write_bytes(whole.SerializeToString(deterministic=True))
-
-
 @torch.no_grad()
-def map_places(model: Any, pixels: torch.Tensor) -> Places | None:
-    """Finds out whether a model averages a map and classifies the averages linearly, by trying.
+def map_places(model: Any, pixels: torch.Tensor) -> tuple[int, int] | None:
+    """Tests whether a model averages a feature map and classifies the averages by one linear layer.
 
-    Only then is a class activation map (Zhou et al. 2016) exactly what the answer is made of.
+    Only then is a class activation map (Zhou et al. 2016) exactly what its answer is made of. Classifiers that
+    normalise first, such as RepViT's and LeViT's, have none.
 
     Args:
         model: A timm model in evaluation mode.
@@ -192,7 +190,7 @@ def map_places(model: Any, pixels: torch.Tensor) -> Places | None:
         Which dimensions of the last feature map are height and width, or None where there is no such map.
 
     Raises:
-        NoGraphError: Its answer is not that of its head to its features.
+        NoGraphError: Its logits are not what its head makes of its features.
     """
     classifier, maps = model.get_classifier(), model.forward_features(pixels)
     logits = model.forward_head(maps)
@@ -207,10 +205,10 @@ def map_places(model: Any, pixels: torch.Tensor) -> Places | None:
     return None
 
 
-class _Answers(nn.Module):
-    """What model.onnx gives for prepared pixels of shape (1, 3, height, width)."""
+class _Outputs(nn.Module):
+    """Turns prepared pixels of shape (1, 3, height, width) into the outputs of model.onnx."""
 
-    def __init__(self, model: Any, places: Places | None) -> None:
+    def __init__(self, model: Any, places: tuple[int, int] | None) -> None:
         super().__init__()
         self.model = model
         self.channels = None if places is None else ({1, 2, 3} - set(places)).pop()
@@ -226,9 +224,32 @@ class _Answers(nn.Module):
         return probs, features, heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)
 
 
+def _network_graph(outputs: _Outputs, pixels: torch.Tensor) -> onnx.ModelProto:
+    names = ["probs", "features", *(["heatmap"] if outputs.channels is not None else [])]
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                outputs.eval(),
+                (pixels,),
+                input_names=["pixels"],
+                output_names=names,
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except OnnxExporterError as error:
+        # Its own message is advice for the author of the network.
+        cause = error.__cause__ or error
+        raise NoGraphError(f"torch can't export this network ({type(cause).__name__}: {first_line(cause)})") from None
+    assert program is not None, "the dynamo exporter returns a program"
+    # Paths of this machine's source code must not be published, and differ from machine to machine.
+    ClearMetadataAndDocStringPass()(program.model)
+    return program.model_proto
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps what ONNX's exporter and quantiser say, by four ways and at length, off the terminal."""
+    """Keeps the many messages of ONNX's exporter and quantiser off the terminal."""
     disabled, handlers = logging.root.manager.disable, logging.root.handlers[:]
     logging.disable(logging.CRITICAL)
     try:
@@ -237,28 +258,5 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-        # Where there was none, `logging.info` has made one for what was taken for the terminal.
+        # Where there was none, `logging.info` has added one that writes to the redirected standard error.
         logging.root.handlers[:] = handlers
-
-
-def _network_graph(answers: _Answers, pixels: torch.Tensor) -> onnx.ModelProto:
-    outputs = ["probs", "features"] if answers.channels is None else ["probs", "features", "heatmap"]
-    try:
-        with quiet():
-            program = torch.onnx.export(
-                answers.eval(),
-                (pixels,),
-                input_names=["pixels"],
-                output_names=outputs,
-                opset_version=OPSET,
-                dynamo=True,
-                verbose=False,
-            )
-    except OnnxExporterError as error:
-        # Its own words are advice for those who wrote the network.
-        cause = error.__cause__ or error
-        raise NoGraphError(f"torch can't export this network ({type(cause).__name__}: {first_line(cause)})") from None
-    assert program is not None, "only the exporter of old returns nothing"
-    # Places in this machine's source code are nobody's business, and differ from machine to machine.
-    ClearMetadataAndDocStringPass()(program.model)
-    return program.model_proto

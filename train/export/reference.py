@@ -1,4 +1,4 @@
-"""What a model folder keeps of the training pictures: their features, whose they are, and small copies to share."""
+"""The training pictures in a model folder: their features, credits, and small copies of those that may be shared."""
 
 import io
 import json
@@ -17,44 +17,45 @@ from model_folder.folder import PICTURES, REFERENCE
 from model_folder.reference_features import MOST_PICTURES, ReferenceFeatures, unit_length
 from model_folder.reference_pictures import LIST
 from train.data import LabelledImages
+from train.export import announce
 from train.loaders import FromPixels, WithFeatures, gives_features, pixel_transform
 from train.report.pictures import Pictures
 
 logger = logging.getLogger(__name__)
 
 NEIGHBOURS = 5
-"""One alone, such as a picture that does not belong there, can't make another one look familiar."""
+"""Of several, one odd training picture can't make another one look familiar."""
 _SEED, _BATCH = 8, 16
 _THUMBNAIL, _QUALITY = 160, 80
-# A zip's dates begin there: the same pictures give the same bytes.
+# The earliest date that a zip can hold: the same pictures give the same bytes.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Training pictures as a model sees them.
+    """Training pictures, with their features.
 
     Attributes:
         features: Each of length 1, float16 of shape (pictures, features).
-        told: For every picture label, sha256, license, author, source_url and file, as `pictures.json` has them.
+        entries: For every picture label, sha256, license, author, source_url and file, as in `pictures.json`.
         jpegs: Small copies of those that may be shared, by file.
     """
 
     features: np.ndarray
-    told: list[dict[str, str | None]]
+    entries: list[dict[str, str | None]]
     jpegs: dict[str, bytes]
 
     def as_others_read_it(self) -> ReferenceFeatures:
-        """Returns the features as they will be read, with their rounding, and no threshold yet."""
+        """Returns the features as they will be read, rounded to float16, and without a threshold."""
         return ReferenceFeatures(self.features.astype(np.float32), min(NEIGHBOURS, len(self.features)), None)
 
 
 def choose_rows(labels: np.ndarray, most: int = MOST_PICTURES) -> np.ndarray:
-    """Draws as many pictures as may be kept, from every class in turn, by a seed of its own.
+    """Samples pictures from every class in turn, always the same ones.
 
     Args:
         labels: Of shape (pictures,).
-        most: How many at most.
+        most: How many pictures at most.
 
     Returns:
         Their rows, in ascending order.
@@ -68,41 +69,42 @@ def choose_rows(labels: np.ndarray, most: int = MOST_PICTURES) -> np.ndarray:
 
 
 def look_at_training_pictures(model: Any, data_config: dict[str, Any], images: LabelledImages) -> Reference | None:
-    """Looks at the training pictures as they are, some of them where they are many; each is decoded once.
+    """Computes the features of the training pictures, of a sample where they are many; each is decoded once.
 
     Args:
-        model: A timm model, where it is; it is left in evaluation mode.
+        model: A timm model on any device; it is left in evaluation mode.
         data_config: How pictures are prepared for it.
         images: What it was trained on.
 
     Returns:
-        None, with a warning, where they are streamed, or where the model has no features.
+        None, with a warning, where they are streamed, or where the architecture has no features.
     """
     model.eval()
     if images.stream is not None:
-        logger.warning("streamed pictures are not looked at again: this model can't tell what is like none of them")
+        logger.warning("the training pictures are streamed: this model can't detect pictures that show no class")
         return None
     if not gives_features(model, data_config["input_size"]):
-        logger.warning("this architecture has no features before its classifier: it can't tell what is like nothing")
+        logger.warning("this architecture has no linear classifier: it can't detect pictures that show no class")
         return None
     rows = images.split("train")
     labels, pictures = np.array(rows["label"]), Pictures(rows)
     chosen = choose_rows(labels)
-    looking, prepare = FromPixels(WithFeatures(model), data_config), pixel_transform(data_config)
+    announce(f"computing the features of {len(chosen)} training pictures")
+    network, prepare = FromPixels(WithFeatures(model), data_config), pixel_transform(data_config)
     device, width = next(model.parameters()).device, len(images.label_names)
-    looking.to(device)
+    network.to(device)
     features: list[np.ndarray] = []
-    told: list[dict[str, str | None]] = []
+    entries: list[dict[str, str | None]] = []
     jpegs: dict[str, bytes] = {}
-    for start in tqdm(range(0, len(chosen), _BATCH), desc="Reference features", unit="batch", delay=1):
+    for start in tqdm(range(0, len(chosen), _BATCH), desc="Reference features", unit="batch", disable=None):
         batch = []
         for index in chosen[start : start + _BATCH].tolist():
             picture, credit = pictures.open(index), pictures.credit(index)
             batch.append(prepare(picture))
-            file = f"{len(told):04d}.jpg" if credit.may_be_passed_on else None
+            file = f"{len(entries):04d}.jpg" if credit.may_be_passed_on else None
             if file:
                 jpegs[file] = _thumbnail(picture)
-            told.append(
+            entries.append(
                 {
                     "label": images.label_names[labels[index]],
                     "sha256": credit.sha256,
@@ -113,15 +115,15 @@ def look_at_training_pictures(model: Any, data_config: dict[str, Any], images: L
                 }
             )
         with torch.inference_mode():
-            features.append(looking(torch.stack(batch).to(device)).float().cpu().numpy()[:, width:])
-    return Reference(unit_length(np.concatenate(features)).astype(np.float16), told, jpegs)
+            features.append(network(torch.stack(batch).to(device)).float().cpu().numpy()[:, width:])
+    return Reference(unit_length(np.concatenate(features)).astype(np.float16), entries, jpegs)
 
 
 def write_reference(folder: Path, reference: Reference) -> None:
     """Writes `reference_features.safetensors` and `reference_pictures.zip` into a model folder."""
     save_file({"features": reference.features}, folder / REFERENCE)
     with zipfile.ZipFile(folder / PICTURES, "w") as archive:
-        listed = json.dumps(reference.told, indent=1, ensure_ascii=False)
+        listed = json.dumps(reference.entries, indent=1, ensure_ascii=False)
         archive.writestr(zipfile.ZipInfo(LIST, _NO_DATE), listed, zipfile.ZIP_DEFLATED)
         for file, jpeg in reference.jpegs.items():
             archive.writestr(zipfile.ZipInfo(file, _NO_DATE), jpeg)

@@ -1,6 +1,5 @@
-"""Proof that a model folder loads everywhere: the same names and probabilities from every loader."""
+"""The check that a model folder loads everywhere: the same names and probabilities from every loader."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from model_folder.folder import CONFIG, ModelFolder, ModelFolderError
+from model_folder.folder import ModelFolder, ModelFolderError
 from model_folder.onnx_session import open_onnx
 from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
@@ -27,7 +26,7 @@ _LINE = 1000
 
 
 class SelfCheckError(RuntimeError):
-    """A loader reads the model folder differently: a fault of ours or of a library, never the user's."""
+    """A loader reads the model folder differently: a bug of this project or of a library, never the user's fault."""
 
 
 def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> float:
@@ -64,8 +63,8 @@ def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], i
     return worst
 
 
-def check_onnx(folder: Path, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> float:
-    """Opens a model folder's model.onnx as the page does, and compares it with the model it was written from.
+def check_onnx(folder: ModelFolder, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> float:
+    """Opens a model folder's model.onnx as the demo does, and compares it with the model it was written from.
 
     Args:
         folder: The model folder.
@@ -78,12 +77,11 @@ def check_onnx(folder: Path, model: nn.Module, data_config: dict[str, Any], imag
         The largest difference of a probability.
 
     Raises:
-        SelfCheckError: It is not as the page wants it; or probabilities are off by more than 2e-4 in the median, or by
-            more than 2e-3 anywhere.
+        SelfCheckError: The demo would refuse it; or probabilities are off by more than 2e-4 in the median, or by more
+            than 2e-3 anywhere.
     """
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     try:
-        session = open_onnx(ModelFolder(str(folder), folder, config), torch.get_num_threads())
+        session = open_onnx(folder, torch.get_num_threads())
     except ModelFolderError as error:
         raise SelfCheckError(str(error)) from None
     pictures = _some_pictures(images)
@@ -96,21 +94,19 @@ def check_onnx(folder: Path, model: nn.Module, data_config: dict[str, Any], imag
     median, largest = float(np.median(differences)), float(np.max(differences))
     if not (median <= MEDIAN_TOLERANCE and largest <= LARGEST_TOLERANCE):
         off = f"{median:.1e} in the median, {largest:.1e} at most"
-        raise SelfCheckError(f"model.onnx gives other probabilities for {folder}: off by {off}")
+        raise SelfCheckError(f"model.onnx gives other probabilities for {folder.name}: off by {off}")
     return largest
 
 
-def check_reference(folder: Path) -> None:
-    """Opens a model folder's reference features, where it has some, as the page does.
+def check_reference(folder: ModelFolder) -> None:
+    """Opens a model folder's reference features, where it has some, as the demo does.
 
     Raises:
-        SelfCheckError: They are not as the page wants them.
+        SelfCheckError: The demo would refuse them.
     """
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    written = ModelFolder(str(folder), folder, config)
     try:
-        if reference := open_reference(written):
-            open_pictures(written, len(reference.features))
+        if reference := open_reference(folder):
+            open_pictures(folder, len(reference.features))
     except ModelFolderError as error:
         raise SelfCheckError(str(error)) from None
 
@@ -122,7 +118,7 @@ def _some_pictures(images: LabelledImages) -> list[Image.Image]:
 
 def _odd_sizes(picture: Image.Image, data_config: dict[str, Any]) -> list[Image.Image]:
     side = data_config["input_size"][1]
-    # With borders, timm leaves no pixel of a thinner line.
+    # With borders, timm would resize a thinner line to no pixel at all, and fail.
     line = math.ceil(_LINE / side) if data_config["crop_mode"] == "border" else 1
     sizes = [(_LINE, line), (line, _LINE), (6000, 4000), (side // 2, side // 3)]
     return [picture.resize(size, Image.Resampling.NEAREST) for size in sizes]
@@ -154,7 +150,7 @@ def _through_pipeline(folder: Path, pictures: list[Image.Image]) -> tuple[list[s
 
     classify = pipeline("image-classification", model=str(folder), device="cpu")
     names = list(classify.model.config.id2label.values())
-    # The default is the five likeliest classes.
+    # By default, it returns the five likeliest classes only.
     answers = classify(pictures, top_k=len(names))
     scores = [{entry["label"]: entry["score"] for entry in answer} for answer in answers]
     return names, np.array([[score[name] for name in names] for score in scores])

@@ -1,4 +1,5 @@
-// What training pictures look like to the model: the numbers of hub/reference_features.py, which a test compares.
+// What training pictures look like to the model: the numbers of model_folder/reference_features.py, which a test
+// compares.
 
 // Shown of those that decide.
 const MOST = 3;
@@ -10,7 +11,7 @@ const HALVES = Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
 });
 
 /**
- * Reads what train/publishing/site_reference.py writes, and returns a function.
+ * Reads what demo/static_page/site.py writes, and returns a function.
  *
  * It takes a picture's features and tells whether the mean cosine distance to the `k` nearest training pictures makes
  * it `unlike` them all, and the nearest three as `neighbours`: name of the dance, distance, and, where they may be

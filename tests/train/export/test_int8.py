@@ -93,7 +93,7 @@ def test_biases_make_up_for_weights_that_are_rounded_the_same_way(groups: int) -
 def test_a_network_with_nothing_to_quantise_is_said_to_be_one(tmp_path: Path) -> None:
     signature = "(float[1, 3] pixels) => (float[1, 3] features)"
     text = f'<ir_version: 10, opset_import: ["": 18]> none {signature} {{ features = Abs (pixels) }}'
-    with pytest.raises(NotQuantisableError, match="it has no Conv, Gemm, MatMul for that before its features"):
+    with pytest.raises(NotQuantisableError, match="it has no Conv, Gemm, MatMul before its features"):
         quantise(onnx.parser.parse_model(text), [], Attempt("", 0, 0))
 
 
@@ -177,18 +177,28 @@ def _write(folder: ModelFolder, dataset_folder: Path) -> dict | None:
 
 
 def test_the_first_attempt_that_passes_is_kept(
-    model_folder: Path, dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_folder: Path,
+    dataset_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = _folder(model_folder, tmp_path)
     # So that these eight pictures can't fail.
     monkeypatch.setattr(int8, "SAME_ANSWER", 0)
     monkeypatch.setattr(int8, "LARGEST_SHIFT", 1)
-    told = _write(folder, dataset_folder)
-    assert told is not None
-    assert told["attempt"] == int8.ATTEMPTS[0].name
-    assert (told["pictures"], told["split"], told["calibrated_on"]) == (8, "validation", 48)
-    json.dumps(told)
+    record = _write(folder, dataset_folder)
+    assert record is not None
+    assert record["attempt"] == int8.ATTEMPTS[0].name
+    assert (record["pictures"], record["split"], record["calibrated_on"]) == (8, "validation", 48)
+    json.dumps(record)
     open_onnx(folder, 1, INT8_ONNX)
+    assert capsys.readouterr().err == "quantising: attempt 1 of 3, all of the network\n"
+    # A large split is judged by a sample.
+    monkeypatch.setattr(int8, "MOST_JUDGED", 5)
+    record = _write(folder, dataset_folder)
+    assert record is not None
+    assert record["pictures"] == 5
 
 
 def test_a_run_without_it_says_which_bound_was_missed(

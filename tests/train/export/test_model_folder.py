@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import datasets
@@ -9,12 +10,14 @@ import timm
 import torch
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PilImage
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from model_folder.folder import learned_pictures, open_model_folder, picture_digest
 from train.abstention import SCORE
 from train.calibration import calibrate
-from train.data import LabelledImages, load_images, read_image
-from train.export.model_folder import drop_model_args, write_examples
+from train.data import LabelledImages, learned_pictures_digest, load_images, read_image
+from train.export.card import render_card
+from train.export.model_folder import drop_model_args, keep_results, write_examples
 from train.loaders import eval_transform
 from train.metrics import compute_metrics
 from train.predict import predict_alone
@@ -42,7 +45,59 @@ def test_config_says_what_the_model_learned_from(model_folder: Path, dataset_fol
     assert config["label_names"] == load_images(str(dataset_folder)).label_names
     assert config["training_data"]["drawings"] is True
     assert config["training_data"]["pictures"] == 48
+    assert config["training_data"]["validation_drawn"] is None
     assert config["pretrained_cfg"]["input_size"] == [3, 64, 64]
+
+
+def test_the_training_pictures_are_listed_by_digest(model_folder: Path, dataset_folder: Path) -> None:
+    rows = load_images(str(dataset_folder)).split("train")
+    listed = (model_folder / "training_pictures.txt").read_text().splitlines()
+    assert listed == sorted(listed)
+    assert set(listed) == {picture_digest(sha256) for sha256 in rows["sha256"]} == learned_pictures_digest(rows)
+    assert learned_pictures(open_model_folder(str(model_folder))) == learned_pictures_digest(rows)
+    # Without names, the pictures themselves are hashed; a stream has neither.
+    assert learned_pictures_digest(rows.remove_columns("sha256")) == learned_pictures_digest(rows)
+    assert learned_pictures_digest(rows.remove_columns(["sha256", "image"])) == set()
+
+
+def test_results_of_the_same_model_survive_it_and_those_of_another_do_not(
+    model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def kept(change: str) -> set[str]:
+        """Returns what is added to a new folder that differs from the earlier one in something."""
+        caplog.clear()
+        draft = Path(shutil.copytree(model_folder, tmp_path / change))
+        for name in ("report", "figures"):
+            shutil.rmtree(draft / name)
+        for name in ("metrics.json", "predictions.parquet"):
+            (draft / name).unlink()
+        (draft / "figures").mkdir()
+        if change == "weights":
+            state = load_file(draft / "model.safetensors")
+            save_file({**state, "fc.bias": state["fc.bias"] + 1}, draft / "model.safetensors")
+        if change == "threshold":
+            config = json.loads((draft / "config.json").read_text())
+            config["reject_threshold"]["value"] = 0.123
+            (draft / "config.json").write_text(json.dumps(config))
+        before = {path.name for path in draft.rglob("*")}
+        keep_results(model_folder, draft)
+        return {path.name for path in draft.rglob("*")} - before
+
+    assert kept("nothing") >= {"metrics.json", "predictions.parquet", "index.html", "confusion_matrix_test.png"}
+    assert caplog.messages == []
+    assert kept("threshold") == {"predictions.parquet"}
+    assert "evaluate again, with reuse_predictions=true" in caplog.text
+    assert kept("weights") == set()
+    assert "are not those of this one and are removed: evaluate it again" in caplog.text
+
+
+def test_the_card_says_how_validation_came_about(model_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    assert "has no validation split" not in render_card(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["training_data"]["validation_drawn"] = {"share": 0.15, "seed": 8}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "were drawn from the training split by a seed\n(share 0.15, seed 8) and had no part" in render_card(folder)
 
 
 def test_the_weights_are_calibrated_and_the_config_says_by_what(

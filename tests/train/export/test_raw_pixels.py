@@ -60,5 +60,5 @@ def test_where_timm_leaves_no_pixel_one_is_left() -> None:
 
 
 def test_an_interpolation_that_onnx_lacks_is_named() -> None:
-    with pytest.raises(NoGraphError, match="no lanczos interpolation: bicubic and bilinear can be had"):
+    with pytest.raises(NoGraphError, match="no lanczos interpolation, only bicubic and bilinear"):
         raw_pixels_graph(_data_config(interpolation="lanczos"))

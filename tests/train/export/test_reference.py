@@ -48,8 +48,8 @@ def test_features_are_those_of_the_plain_pictures(images: LabelledImages, model:
     expected = model.forward_head(model.forward_features(picture), pre_logits=True).detach().numpy()
     assert cosine_distances(expected, reference.features[17:18].astype(np.float32)) < 1e-5
     assert np.linalg.norm(reference.features.astype(np.float32), axis=1) == pytest.approx(1, abs=1e-3)
-    assert reference.told[17]["sha256"] == rows[17]["sha256"]
-    assert reference.told[17]["label"] == images.label_names[rows[17]["label"]]
+    assert reference.entries[17]["sha256"] == rows[17]["sha256"]
+    assert reference.entries[17]["label"] == images.label_names[rows[17]["label"]]
 
 
 def test_only_what_a_licence_lets_be_shared_is_copied_and_named(
@@ -90,8 +90,8 @@ def test_streams_and_odd_heads_go_without(
         assert look_at_training_pictures(model, data_config, dataclasses.replace(images, stream=stream)) is None
         distilled = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=8, img_size=64)
         assert look_at_training_pictures(distilled, {**data_config, "input_size": (3, 64, 64)}, images) is None
-    assert "streamed pictures are not looked at again" in caplog.text
-    assert "this architecture has no features before its classifier" in caplog.text
+    assert "the training pictures are streamed: this model" in caplog.text
+    assert "this architecture has no linear classifier" in caplog.text
 
 
 def test_a_dataset_without_names_and_licences_has_labels_alone(
@@ -102,5 +102,5 @@ def test_a_dataset_without_names_and_licences_has_labels_alone(
     reference = look_at_training_pictures(model, model_data_config(model, 64, "squash"), some)
     assert reference is not None
     assert reference.jpegs == {}
-    assert {(entry["sha256"], entry["file"]) for entry in reference.told} == {("", None)}
-    assert len({entry["label"] for entry in reference.told}) == 8
+    assert {(entry["sha256"], entry["file"]) for entry in reference.entries} == {("", None)}
+    assert len({entry["label"] for entry in reference.entries}) == 8

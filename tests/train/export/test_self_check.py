@@ -6,10 +6,14 @@ from zipfile import ZipFile
 import pytest
 import timm
 from safetensors.torch import load_file, save_file
+from timm.models import save_for_hf
 
+from model_folder.folder import ModelFolder, open_model_folder
 from train.data import load_images
+from train.export.model_folder import drop_model_args
 from train.export.onnx_graph import write_onnx
 from train.export.self_check import LARGEST_TOLERANCE, TOLERANCE, SelfCheckError, check_loaders, check_onnx
+from train.model import model_data_config
 
 
 def _check(folder: Path, original: Path, dataset_folder: Path) -> float:
@@ -23,12 +27,23 @@ def test_every_loader_agrees(model_folder: Path, dataset_folder: Path) -> None:
 
 def test_no_pickle_is_written(model_folder: Path) -> None:
     suffixes = {path.suffix for path in model_folder.rglob("*") if path.is_file()}
-    plain = {".html", ".json", ".jpg", ".md", ".onnx", ".parquet", ".png", ".safetensors", ".yaml"}
+    plain = {".html", ".json", ".jpg", ".md", ".onnx", ".parquet", ".png", ".safetensors", ".txt", ".yaml"}
     assert suffixes == plain | {".zip"}
     # A checkpoint of torch is a zip, too.
     [packed] = model_folder.rglob("*.zip")
     with ZipFile(packed) as file:
         assert {Path(name).suffix for name in file.namelist()} == {".jpg", ".json"}
+
+
+def test_a_classifier_that_normalises_first(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    model = timm.create_model("repvit_m0_9", num_classes=8).eval()
+    data_config, images = model_data_config(model, 64, "squash"), load_images(str(dataset_folder))
+    config = {"label_names": images.label_names}
+    save_for_hf(model, str(tmp_path), model_config=config, safe_serialization=True, data_config=data_config)
+    drop_model_args(tmp_path / "config.json")
+    write_onnx(tmp_path / "model.onnx", model, data_config, config)
+    assert check_loaders(tmp_path, model, data_config, images) <= TOLERANCE
+    assert check_onnx(open_model_folder(str(tmp_path)), model, data_config, images) <= LARGEST_TOLERANCE
 
 
 @pytest.mark.parametrize("fault", ["weights", "label order", "mean", "model_args"])
@@ -55,7 +70,8 @@ def test_each_difference_is_noticed(model_folder: Path, dataset_folder: Path, tm
 def _check_onnx(folder: Path, dataset_folder: Path, **preparation: object) -> float:
     model = timm.create_model(f"local-dir:{folder}", pretrained=True)
     data_config = {**timm.data.resolve_model_data_config(model), **preparation}
-    return check_onnx(folder, model, data_config, load_images(str(dataset_folder)))
+    written = ModelFolder(str(folder), folder, json.loads((folder / "config.json").read_text()))
+    return check_onnx(written, model, data_config, load_images(str(dataset_folder)))
 
 
 def test_model_onnx_agrees(model_folder: Path, dataset_folder: Path) -> None:
