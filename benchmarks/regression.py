@@ -10,10 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from train.data import groups_of
 from train.features import Features, cached_features, choose_l2
 from train.folds import Fold, Pool
+from train.model import FrozenBackbone, freeze_backbone
 from train.predict import predict_alone
 from train.recipe import Recipe
-from train.stopping import StopRequest
-from train.trainer import make_parts, recipe_accelerator, set_learning, stages
+from train.run_folder import RunFolder
+from train.trainer import Trainer, recipe_accelerator
 
 
 def regression(recipe: Recipe, pictures: Pool, folds: list[Fold]) -> list[list[int]]:
@@ -30,21 +31,21 @@ def regression(recipe: Recipe, pictures: Pool, folds: list[Fold]) -> list[list[i
 def _of_fold(recipe: Recipe, pictures: Pool, fold: Fold) -> list[int]:
     images, accelerator = pictures.learned_in(fold), recipe_accelerator(recipe)
     set_seed(recipe.seed)
-    parts = make_parts(recipe, accelerator, images, False)
-    stage = stages(recipe)[0]
-    backbone = set_learning(recipe, stage, parts.model)
     with tempfile.TemporaryDirectory() as folder:
-        train, _ = cached_features(
-            accelerator, backbone, parts.train_batches, parts.valid_loader, recipe, Path(folder), StopRequest()
-        )
+        trainer = Trainer(recipe, accelerator, RunFolder(Path(folder, "run")), images)
+        freeze_backbone(trainer.model)
+        backbone = FrozenBackbone(trainer.model, 0.0, trainer.data_config["input_size"])
+        batches = trainer.train_batches, trainer.valid_batches
+        train, _ = cached_features(accelerator, backbone, *batches, recipe, Path(folder), trainer.stop)
         rows = images.split("train")
         groups = groups_of(rows) or [str(number) for number in range(len(rows))]
         strength = recipe.feature_l2
         model, scale = fitted(train, choose_l2(train, groups, recipe.seed) if strength == "auto" else strength)
-    parts.model.reset_classifier(0)
+    trainer.model.reset_classifier(0)
     columns = [str(number) for number in range(len(scale))]
     held_out, workers = pictures.rows.select(fold.held_out), recipe.num_workers
-    seen = predict_alone(parts.model, parts.data_config, held_out, columns, "Predicting", recipe.batch_size, workers)
+    config = trainer.data_config
+    seen = predict_alone(trainer.model, config, held_out, columns, "Predicting", recipe.batch_size, workers)
     return model.predict(seen.logits / scale).tolist()
 
 

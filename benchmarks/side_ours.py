@@ -21,24 +21,25 @@ def main() -> None:
     """Runs `train fit RECIPE KEY=VALUE ...` and prints what was measured."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
-    from train import finetune
+    from train.fit import fit
     from train.recipe import Recipe, load_settings
+    from train.trainer import Stage, Trainer
 
     steps: list[float] = []
     register_optimizer_step_post_hook(lambda *_: steps.append(time.time()))
     stages: dict[int, dict[str, Any]] = {}
-    run_stage = finetune.run_stage
+    run_stage = Trainer.run_stage
 
-    def timed(accelerator: Any, recipe: Recipe, stage: Any, *others: Any) -> None:
+    def timed(self: Trainer, stage: Stage) -> None:
         first, began = len(steps), time.time()
-        run_stage(accelerator, recipe, stage, *others)
+        run_stage(self, stage)
         stages[stage.number] = {"seconds": time.time() - began, "steps": steps[first:]}
 
-    finetune.run_stage = timed
+    Trainer.run_stage = timed
     recipe = load_settings(Recipe, Path(sys.argv[1]), sys.argv[2:])
     # Tables and figures are for people; the last line is for the script that asked.
     with contextlib.redirect_stdout(sys.stderr):
-        run = finetune.fit(recipe)
+        run = fit(recipe)
     records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     answer: dict[str, Any] = {"first_step": steps[0] - BEGAN, "stages": {}}
     for number, stage in stages.items():

@@ -93,9 +93,9 @@ def test_pictures_are_named_by_their_column_or_their_bytes(photographs: Path, da
 def test_who_has_a_picture_finds_it_in_the_digest(dataset_folder: Path) -> None:
     rows = load_images(str(dataset_folder)).split("test")
     digest = learned_pictures_digest(rows)
-    assert digest[0] == sha256(rows[0]["sha256"].encode()).hexdigest()[:16]
-    assert len(set(digest)) == len(rows)
-    assert set(learned_pictures_digest(rows.remove_columns(["image", "sha256"]))) == {""}
+    assert sha256(rows[0]["sha256"].encode()).hexdigest()[:16] in digest
+    assert len(digest) == len(rows)
+    assert learned_pictures_digest(rows.remove_columns(["image", "sha256"])) == set()
 
 
 def test_a_picture_without_a_group_is_alone() -> None:
