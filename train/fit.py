@@ -11,7 +11,6 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from train.calibration import calibrate
-from train.checkpoint import load_newest_checkpoint
 from train.data import LabelledImages, fingerprint, load_images
 from train.export.model_folder import write_model_folder
 from train.hardware import plain_memory_errors
@@ -23,6 +22,7 @@ from train.report.plots import plot_train_batch, plot_training
 from train.run_folder import RunFolder, system_facts
 from train.stopping import Stopped, StopRequest, stop_requests
 from train.trainer import (
+    Checkpoint,
     Parts,
     SetupError,
     Stage,
@@ -114,7 +114,7 @@ def _train(recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: Lab
         **{split: fingerprint(images.split(split)) for split in ("train", "validation")},
     }
     from_main(lambda: run.check_data(data))
-    resumed = from_main(lambda: load_newest_checkpoint(run.checkpoints))
+    resumed = from_main(lambda: Checkpoint.newest(run.checkpoints))
 
     set_seed(recipe.seed)
     parts = make_parts(recipe, accelerator, images, resumed is not None)
@@ -195,7 +195,7 @@ def find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
 def _find(recipe: Recipe, accelerator: Accelerator, run: RunFolder) -> tuple[Stage, LRFinderResult]:
     from_main(run.check_is_run_or_free)
     images = once_per_node(lambda: load_images(recipe.dataset, recipe.streaming))
-    resumed = from_main(lambda: load_newest_checkpoint(run.checkpoints))
+    resumed = from_main(lambda: Checkpoint.newest(run.checkpoints))
     if resumed:
         from_main(lambda: run.check_same_model(recipe.architecture, images.label_names))
     set_seed(recipe.seed)

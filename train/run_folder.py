@@ -17,7 +17,7 @@ from accelerate import Accelerator
 
 from files.atomic import BusyError, atomic_write_text, is_leftover, only_writer
 from files.errors import UserError
-from train.checkpoint import DamagedError, read_tensors, write_tensors
+from train.checkpoint import DamagedError, load, save
 from train.history import Progress
 
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
@@ -43,7 +43,7 @@ class RunFolder:
         self.recipe = path / "recipe.yaml"
         self.data = path / "data.json"
         self.checkpoints = path / "checkpoints"
-        self.best = path / "checkpoints" / "best.safetensors"
+        self.best = path / "checkpoints" / "best.pt"
         self.features = path / "features"
         self.metrics = path / "metrics.jsonl"
         self.lr_finder = path / "lr_finder.json"
@@ -193,7 +193,7 @@ class RunFolder:
 
     def save_best(self, model: dict[str, torch.Tensor]) -> None:
         """Keeps these weights as the run's best."""
-        write_tensors(self.best, model, {})
+        save(self.best, model)
 
     def load_best(self) -> dict[str, torch.Tensor]:
         """Returns the run's best weights.
@@ -202,7 +202,7 @@ class RunFolder:
             DamagedError: They are no longer what was written.
         """
         try:
-            return read_tensors(self.best)[0]
+            return load(self.best)
         except DamagedError as error:
             raise DamagedError(f"{error}: restore it from a copy, or train again in another output_dir") from None
 

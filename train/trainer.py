@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from files.errors import UserError
 from model_folder.folder import ModelFolder, open_model_folder
 from train.augmentation import Augmentation, Augmenter, square_side, square_transform
-from train.checkpoint import Checkpoint, save_checkpoint
+from train.checkpoint import checkpoint_name, load_newest_checkpoint, save_checkpoint
 from train.data import LabelledImages, groups_of
 from train.features import choose_l2, feature_sets
 from train.hardware import keep_freed_memory, native_precision
@@ -482,6 +482,52 @@ class WeightAverage:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run at the end of an epoch or, with a trace, within one.
+
+    Attributes:
+        model: The model's state dict.
+        optimizer: The optimizer's state dict.
+        scheduler: The scheduler's state dict.
+        scaler: The state of fp16's loss scaler, empty without one.
+        progress: The epochs that are done.
+        trace: The epoch that is not done, up to an optimizer's update; None between epochs.
+        ema: The moving average of the weights, empty without one.
+        start: The weights that the stage began with, where those that are kept are averaged with them; else empty.
+    """
+
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+    scaler: dict[str, Any]
+    progress: Progress
+    trace: EpochTrace | None = None
+    ema: dict[str, torch.Tensor] = field(default_factory=dict)
+    start: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        if self.trace:
+            return checkpoint_name(self.trace.stage, self.trace.epoch, self.trace.batches)
+        last = self.progress.records[-1]
+        return checkpoint_name(last.stage, last.epoch)
+
+    def save(self, folder: Path) -> Path:
+        """Writes it and removes all but the two newest."""
+        plain = {"progress": self.progress.to_json(), "trace": asdict(self.trace) if self.trace else None}
+        return save_checkpoint(folder, self.name, {**vars(self), **plain})
+
+    @classmethod
+    def newest(cls, folder: Path) -> "Checkpoint | None":
+        """Returns a run's newest checkpoint that is whole, or None."""
+        if (state := load_newest_checkpoint(folder)) is None:
+            return None
+        trace = EpochTrace(**state["trace"]) if state["trace"] else None
+        return cls(**{**state, "progress": Progress.from_json(state["progress"]), "trace": trace})
+
+
+@dataclass(frozen=True)
 class StageState:
     """One stage's moving parts.
 
@@ -744,7 +790,7 @@ class Keeper:
                 self.run.save_best(self.state.judged_weights())
             if trace is None:
                 self.run.write_metrics(self.progress)
-            save_checkpoint(self.run.checkpoints, checkpoint)
+            checkpoint.save(self.run.checkpoints)
         except OSError as error:
             raise KeepError(
                 f"{error.strerror or error}: {checkpoint.name} can't be written to {self.run.checkpoints}; the "

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from train import trainer as keeper
+from train.checkpoint import load
 
 
 @contextmanager
@@ -14,8 +16,8 @@ def interrupted_after(checkpoint: str) -> Iterator[None]:
     """Stops the run inside, as Ctrl-C would that nobody waits for, once a checkpoint of this name is written."""
     save = keeper.save_checkpoint
 
-    def stop_after(folder: Path, state: object) -> Path:
-        path = save(folder, state)
+    def stop_after(folder: Path, name: str, state: dict[str, Any]) -> Path:
+        path = save(folder, name, state)
         if path.stem == checkpoint:
             raise KeyboardInterrupt
         return path
@@ -24,3 +26,11 @@ def interrupted_after(checkpoint: str) -> Iterator[None]:
         patch.setattr(keeper, "save_checkpoint", stop_after)
         with pytest.raises(KeyboardInterrupt):
             yield
+
+
+def load_flat(path: Path) -> dict[str, Any]:
+    """Returns the tensors of a checkpoint by their names: `model.fc.weight`, `optimizer.0.exp_avg`."""
+    state = load(path)
+    parts = {part: state[part] for part in ("model", "ema", "start")}
+    parts |= {f"optimizer.{index}": moments for index, moments in state["optimizer"]["state"].items()}
+    return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}

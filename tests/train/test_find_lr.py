@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,8 +143,8 @@ class TestAuto:
         # Stopped within a stage, a run takes its rate from the checkpoint: nothing is looked for again.
         save = keeper.save_checkpoint
 
-        def stop_after(folder: Path, checkpoint: object) -> Path:
-            path = save(folder, checkpoint)
+        def stop_after(folder: Path, name: str, state: dict[str, Any]) -> Path:
+            path = save(folder, name, state)
             if path.stem == "stage1-epoch001":
                 raise KeyboardInterrupt
             return path

@@ -66,5 +66,5 @@ def test_best_weights_that_are_damaged_are_not_taken(tmp_path: Path) -> None:
     content = bytearray(run.best.read_bytes())
     content[-1] ^= 1
     run.best.write_bytes(content)
-    with pytest.raises(DamagedError, match=r"best.safetensors is damaged \(its checksum is wrong\)"):
+    with pytest.raises(DamagedError, match=r"best.pt is damaged \(its checksum is wrong\)"):
         run.load_best()
