@@ -16,7 +16,7 @@ from model_folder.reference_features import KEY
 from train.abstention import choose_threshold
 from train.data import LabelledImages
 from train.export.reference import Reference
-from train.model import classifier_modules
+from train.model import final_linears
 from train.ood import choose_unlike
 from train.predict import predict_alone
 from train.predictions import check_numbers
@@ -107,9 +107,8 @@ def fold_temperature(model: Any, temperature: float) -> None:
 
     So every library that loads the weights gets calibrated probabilities.
     """
-    for classifier in classifier_modules(model):
-        assert isinstance(classifier, nn.Linear | nn.Conv2d), "timm's classifiers are linear"
-        for parameter in classifier.parameters():
+    for linear in final_linears(model):
+        for parameter in linear.parameters():
             parameter.div_(temperature)
 
 

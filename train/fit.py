@@ -13,7 +13,7 @@ from accelerate.utils import set_seed
 from train.calibration import calibrate
 from train.data import LabelledImages, fingerprint, load_images
 from train.export.model_folder import write_model_folder
-from train.hardware import plain_memory_errors
+from train.hardware import Hardware, plain_memory_errors
 from train.history import TABLE_HEAD, Progress
 from train.lr_finder import LRFinderResult
 from train.processes import agree, from_main, once_per_node
@@ -126,7 +126,11 @@ def _train(recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: Lab
     )
     # Not before everything fits: a mistake leaves no folder behind that would be in the way of the next try.
     from_main(lambda: run.start(recipe.values(), data))
-    from_main(lambda: run.add_system(system_facts(accelerator)))
+    from_main(
+        lambda: run.add_system(
+            system_facts(accelerator, Hardware(accelerator.mixed_precision, bool(recipe.channels_last)))
+        )
+    )
     if not resumed:
         from_main(lambda: show_batch(run, parts, images.label_names))
     start_tracking(accelerator, recipe.values())
@@ -141,7 +145,7 @@ def _train(recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: Lab
             if not progress.is_over(stage.number, stage.epochs, recipe.patience):
                 run_stage(accelerator, recipe, stage, parts, run, progress, resumed, stop)
                 resumed = None
-        if code := agree(stop.wish):
+        if code := agree(stop.exit_code):
             raise Stopped(code)
     accelerator.print(progress.verdict())
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from files.errors import first_line
 from train.augmentation import Augmenter
 from train.data import DatasetError
+from train.model import final_linears
 from train.processes import agree, stoppable
 from train.stopping import StopRequest
 
@@ -172,11 +173,10 @@ def gives_features(model: Any, input_size: Sequence[int]) -> bool:
     # Whatever a module says of an input that is not made for it.
     except (RuntimeError, IndexError, TypeError, AttributeError, NotImplementedError):
         return False
-    width, weight = logits.shape[1], getattr(model.get_classifier(), "weight", None)
+    width = logits.shape[1]
     return (
         both.ndim == 2
-        and weight is not None
-        and weight.shape[:2] == (width, both.shape[1] - width)
+        and any(linear.weight.shape[1] == both.shape[1] - width for linear in final_linears(model))
         and torch.allclose(both[:, :width], logits, 1e-3, 1e-4)
     )
 

@@ -16,7 +16,7 @@ from model_folder.folder import ModelFolder, ModelFolderError, open_model_folder
 from model_folder.reference_features import ReferenceFeatures
 from train.loaders import FromPixels, TransformedImages, WithFeatures, WithMirrorImage, make_loader, pixel_transform
 from train.predictions import Predictions, names_of, read_predictions, write_predictions
-from train.processes import WatchedBatches, once_per_node
+from train.processes import SynchronisedBatches, once_per_node
 from train.trainer import validate
 
 __all__ = ["Predictions", "load_model", "predict", "predict_alone", "read_predictions", "write_predictions"]
@@ -64,7 +64,7 @@ def predict(
     answering = WithFeatures(model) if reference else model
     looking = FromPixels(WithMirrorImage(answering, len(names)) if tta else answering, data_config)
     prepared, loader = accelerator.prepare(looking, _loader(rows, data_config, batch_size, num_workers))
-    answers, labels = validate(accelerator, prepared, WatchedBatches(loader), "Predicting")
+    answers, labels = validate(accelerator, prepared, SynchronisedBatches(loader), "Predicting")
     return _predictions(rows, labels.numpy(), answers.numpy(), names, reference)
 
 

@@ -27,7 +27,7 @@ from train.augmentation import Augmentation, Augmenter, square_side, square_tran
 from train.checkpoint import checkpoint_name, load_newest_checkpoint, save_checkpoint
 from train.data import LabelledImages, groups_of
 from train.features import choose_l2, feature_sets
-from train.hardware import keep_freed_memory, native_precision
+from train.hardware import computes_bf16, keep_freed_memory
 from train.history import EpochRecord, EpochTrace, Progress
 from train.loaders import (
     EpochBatches,
@@ -44,19 +44,22 @@ from train.model import (
     Classifier,
     FrozenBackbone,
     build_model,
-    check_former,
+    check_previous,
+    checkpoint_gradients,
     classifier_names,
     cpu_state,
     freeze_backbone,
-    load_former,
+    load_previous,
     model_data_config,
     rescale,
     set_training_mode,
     synchronise_batchnorm,
+    takes_scale,
     unfreeze,
+    zero_classifier,
 )
-from train.optim import Objective, make_one_cycle, make_optimizer, rareness
-from train.processes import WatchedBatches, check_processes, from_main, make_accelerator, stoppable
+from train.optim import Objective, make_one_cycle, make_optimizer, momentum_of, rareness
+from train.processes import SynchronisedBatches, check_processes, from_main, make_accelerator, stoppable
 from train.recipe import Recipe
 from train.report.plots import plot_lr_finder
 from train.run_folder import RunFolder
@@ -104,7 +107,7 @@ def recipe_accelerator(recipe: Recipe) -> Accelerator:
     if not torch.accelerator.is_available():
         keep_freed_memory()
     accelerator = make_accelerator(
-        native_precision() if recipe.mixed_precision == "auto" else recipe.mixed_precision,
+        _precision(recipe),
         log_with=recipe.tracker,
         project_dir=recipe.output_dir / "logs",
         # Ours steps once per update; a prepared scheduler would step once per process.
@@ -112,6 +115,12 @@ def recipe_accelerator(recipe: Recipe) -> Accelerator:
     )
     check_processes(recipe.batch_size)
     return accelerator
+
+
+def _precision(recipe: Recipe) -> str:
+    if recipe.mixed_precision != "auto":
+        return recipe.mixed_precision
+    return "bf16" if computes_bf16(torch.accelerator.current_accelerator() or torch.device("cpu")) else "no"
 
 
 def check_compiler() -> None:
@@ -161,7 +170,7 @@ def start_model(recipe: Recipe, label_names: list[str], resumed: bool) -> Any:
     """
     former = open_model_folder(recipe.init_from) if recipe.init_from is not None else None
     if former:
-        check_former(former, recipe.architecture, label_names)
+        check_previous(former, recipe.architecture, label_names)
     model: Any = build_model(
         recipe.architecture,
         len(label_names),
@@ -170,11 +179,12 @@ def start_model(recipe: Recipe, label_names: list[str], resumed: bool) -> Any:
         weights=None if resumed else recipe.weights,
         drop_rate=recipe.drop_rate,
         preparation=_preparation(former) if former else None,
+        drop_path_rate=recipe.drop_path_rate,
     )
     if any(side != recipe.image_size for side in recipe.image_sizes) and model.pretrained_cfg["fixed_input_size"]:
         raise SetupError(f"{recipe.architecture} sees pictures of one size only: leave image_sizes away")
     if former and not resumed:
-        load_former(model, former, label_names)
+        load_previous(model, former, label_names)
     return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
 
 
@@ -306,6 +316,8 @@ def set_learning(recipe: Recipe, stage: Stage, model: Any) -> Any:
     """
     if not stage.frozen:
         unfreeze(model)
+        if recipe.gradient_checkpointing:
+            checkpoint_gradients(model, recipe.freeze_batchnorm)
         return model
     freeze_backbone(model)
     return FrozenBackbone(model, recipe.drop_rate, (3, recipe.image_size, recipe.image_size))
@@ -323,6 +335,7 @@ class Lesson:
         weight_decay: Of the optimizer.
         decoupled: As AdamW has it; otherwise it is an L2 penalty.
         scale: What features are divided by, (features,); the model's classifier is rescaled for it until `end`.
+        optimizer_name: As the recipe has it.
     """
 
     learner: Any
@@ -332,10 +345,11 @@ class Lesson:
     weight_decay: float
     decoupled: bool = True
     scale: torch.Tensor | None = None
+    optimizer_name: str = "adamw"
 
     def optimizer(self, model: nn.Module, max_lr: float, lr_mult: float) -> torch.optim.Optimizer:
         """Returns what moves the model's weights that learn, at such rates."""
-        return make_optimizer(model, max_lr, lr_mult, self.weight_decay, self.decoupled)
+        return make_optimizer(model, max_lr, lr_mult, self.weight_decay, self.decoupled, self.optimizer_name)
 
     def end(self, model: nn.Module) -> None:
         """Gives the model its classifier back as it is for features that are divided by nothing."""
@@ -373,7 +387,14 @@ def prepare_lesson(
     if not stage.views:
         parts.train_batches.augmenter.side = stage.side(0)
         hold_pictures(recipe, parts, stop)
-        return Lesson(learner, parts.train_batches, parts.valid_loader, parts.objective, recipe.weight_decay)
+        return Lesson(
+            learner,
+            parts.train_batches,
+            parts.valid_loader,
+            parts.objective,
+            recipe.weight_decay,
+            optimizer_name=recipe.optimizer,
+        )
     assert isinstance(parts.train_batches, PictureBatches), "the recipe has no views with a stream"
     train, valid = feature_sets(
         accelerator,
@@ -397,10 +418,11 @@ def prepare_lesson(
     if not progress.records and recipe.init_from is None:
         # As logistic regression begins. What timm's chance put there would stay where no picture says otherwise: on an
         # EfficientNet it is so large that 69.8 % of 291 held-out photographs were right instead of 72.5 %.
-        for parameter in parts.model.get_classifier().parameters():
-            torch.nn.init.zeros_(parameter)
-    scale = train.spread().to(accelerator.device)
-    set_scale(parts.model, scale)
+        zero_classifier(parts.model)
+    scale = None
+    if takes_scale(parts.model):
+        scale = train.spread().to(accelerator.device)
+        set_scale(parts.model, scale)
     batch_size = recipe.batch_size * stage.views
     loader = train.loader(batch_size, recipe.seed, recipe.class_balance == "sampling")
     return Lesson(
@@ -594,7 +616,7 @@ class StageState:
         # memory, and says nothing where channels_last has them elsewhere.
         for parameter, state in self.optimizer.state.items():
             for key, value in state.items():
-                if value.shape == parameter.shape:
+                if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
                     state[key] = torch.empty_like(parameter).copy_(value)
         self.scheduler.load_state_dict(checkpoint.scheduler)
         if self.scaler:
@@ -751,8 +773,8 @@ class Keeper:
         """
         if self.trace and self.trace.pending:
             return 0
-        if self.stop.wish:
-            return self.stop.wish
+        if self.stop.exit_code:
+            return self.stop.exit_code
         due = self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes
         return _SAVE if due and self.accelerator.is_main_process else 0
 
@@ -831,7 +853,7 @@ def train_one_epoch(
         share = min(stepper.accumulation, len(loader) - trace.batches + len(trace.pending))
         completes = len(trace.pending) + 1 == share
         # Before stepping: after its last step a one-cycle rises again.
-        rates, momentum = [group["lr"] for group in groups], groups[-1]["betas"][0]
+        rates, momentum = [group["lr"] for group in groups], momentum_of(groups[-1])
         result = stepper.take(batch, hash_seed(epoch_seed, trace.batches), share, completes)
         if not math.isfinite(result.loss):
             where = f"{title}, step {len(trace.losses) + 1}, learning rates {min(rates):.2g} to {max(rates):.2g}"
@@ -1063,11 +1085,11 @@ def run_stage(
                 parts.train_batches.augmenter.side = stage.side(epoch)
             train_batches.start(epoch_seed, trace.batches)
             keeper.begin(trace)
-            watched = WatchedBatches(train_batches, keeper.wish, keeper.act)
+            watched = SynchronisedBatches(train_batches, keeper.wish, keeper.act)
             train_one_epoch(stepper, watched, state, title, bar, epoch_seed, trace)
             if average:
                 average.follow(state.learned)
-            watched = WatchedBatches(valid_loader, keeper.wish, keeper.act)
+            watched = SynchronisedBatches(valid_loader, keeper.wish, keeper.act)
             logits, labels = validate(accelerator, judged, watched, f"{title}, validation")
             check_finite(logits, title)
             record = EpochRecord(
