@@ -361,11 +361,8 @@ class FrozenBackbone(nn.Module):
                 noise = _noise(model, 2, *input_size)
                 features = self.features(noise)
                 halves, whole = self.classifier(features), model(noise)
-            reason = (
-                None
-                if halves.shape == whole.shape and torch.allclose(halves, whole, 1e-3, 1e-3)
-                else ("it is more than one layer on the features")
-            )
+            same = halves.shape == whole.shape and torch.allclose(halves, whole, 1e-3, 1e-3)
+            reason = None if same else "it is more than one layer on the features"
         except _UNFIT as error:
             reason = first_line(error).rstrip(".")
         if reason:

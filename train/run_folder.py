@@ -236,7 +236,7 @@ _COMPUTES = ("device", "threads", "processes")
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = (
     "accelerate", "datasets", "huggingface-hub", "numpy", "pillow", "safetensors", "timm", "torch", "torchvision",
-    "transpreviouss",
+    "transformers",
 )  # fmt: skip
 
 
