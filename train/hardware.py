@@ -4,7 +4,7 @@ import copy
 import itertools
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -61,7 +61,9 @@ def plain_memory_errors(**settings: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(f"the GPU's memory is full {lower}; mixed_precision=bf16 takes less") from error
+        raise OutOfMemoryError(
+            f"the GPU's memory is full {lower}; mixed_precision=bf16 and gradient_checkpointing=true take less"
+        ) from error
     except MemoryError as error:
         raise OutOfMemoryError(f"the main memory is full {lower}") from error
     except RuntimeError as error:
@@ -118,7 +120,7 @@ def choose_hardware(
     choices = list(itertools.product(precisions, layouts))
     if len(choices) == 1:
         return Hardware(*choices[0])
-    with torch.random.fork_rng([device] if device.type != "cpu" else [], device_type=device.type):
+    with forked_rng(device):
         trial = copy.deepcopy(model).to(device).requires_grad_(True).train()
         images = torch.rand(batch_size, 3, image_size, image_size, device=device)
         alone = _step_seconds(trial, images[:_FEW], *choices[0])
@@ -155,6 +157,11 @@ def _step_seconds(model: nn.Module, images: torch.Tensor, precision: str, channe
 def _synchronise(device: torch.device) -> None:
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
+
+
+def forked_rng(device: torch.device) -> AbstractContextManager[None]:
+    """Keeps what the block draws at random from changing torch's generators."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
 
 
 def computes_bf16(device: torch.device) -> bool:

@@ -24,6 +24,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from files.errors import UserError, first_line
 from model_folder.folder import WEIGHTS, ModelFolder, fault_of_labels
+from train.hardware import forked_rng
 
 # Whatever a module raises for an input, or an option, that it was not made for.
 _UNFIT = (
@@ -496,7 +497,7 @@ def _unchanged(model: nn.Module) -> Iterator[None]:
     training = {module: module.training for module in model.modules()}
     learning = {parameter: parameter.requires_grad for parameter in model.parameters()}
     try:
-        with torch.random.fork_rng([device] if device.type != "cpu" else [], device_type=device.type):
+        with forked_rng(device):
             yield
     finally:
         model.zero_grad()
