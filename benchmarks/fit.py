@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import torch
 
 from benchmarks.sides import ROOT, export_images, fastai_python, run_side
-from train.hardware import native_precision
+from train.hardware import Hardware, choose_hardware
+from train.model import build_model
 
 Round = dict[str, dict[str, Any]]
 
@@ -33,12 +35,14 @@ def main(words: list[str] | None = None) -> None:
         export_images(splits[split], work / "images" / split)
     peer = None if options.ours_only else fastai_python()
 
+    hardware = measure(options)
+    print(f"step, s: {hardware.step_seconds}", file=sys.stderr)
     rounds: list[Round] = []
     load = [os.getloadavg()[0]]
     for number in range(options.rounds):
         shutil.rmtree(work / "runs", ignore_errors=True)
         results: Round = {}
-        for name, command in sides(options, peer, work).items():
+        for name, command in sides(options, hardware, peer, work).items():
             print(f"round {number + 1}/{options.rounds}: {name}", file=sys.stderr)
             results[name] = run_side(command, work / f"{name}.log")
         rounds.append(results)
@@ -69,7 +73,16 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[str, list[str | Path]]:
+def measure(options: argparse.Namespace) -> Hardware:
+    """Returns the fastest precision and layout here, in which our sides and the bare loop then run."""
+    model = build_model(options.architecture, 8, options.size, False, None, 0.0)
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    return choose_hardware(model, options.precision, "auto", options.batch_size, options.size, device)
+
+
+def sides(
+    options: argparse.Namespace, hardware: Hardware, peer: Path | None, work: Path
+) -> dict[str, list[str | Path]]:
     """Returns the command of each side, in the order in which they take turns."""
     python = Path(sys.executable)
     sizes = ["--size", str(options.size), "--batch-size", str(options.batch_size)]
@@ -77,8 +90,8 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
     ours = [
         python, "-m", "benchmarks.side_ours", "recipes/resnet34.yaml", f"dataset={options.dataset.resolve()}", *start,
         f"architecture={options.architecture}", f"image_size={options.size}",
-        f"batch_size={options.batch_size}", f"num_workers={options.workers}", f"mixed_precision={options.precision}",
-        *options.set,
+        f"batch_size={options.batch_size}", f"num_workers={options.workers}",
+        f"mixed_precision={hardware.mixed_precision}", f"channels_last={hardware.channels_last}", *options.set,
     ]  # fmt: skip
     commands: dict[str, list[str | Path]] = {}
     if peer:
@@ -94,8 +107,10 @@ def sides(options: argparse.Namespace, peer: Path | None, work: Path) -> dict[st
         f"epochs={options.epochs}", "freeze_max_lr=1e-2", "freeze_batchnorm=false",
     ]  # fmt: skip
     bare = [python, "-m", "benchmarks.bare", "--architecture", options.architecture, *sizes, "--steps", "13"]
-    precision = native_precision() if options.precision == "auto" else options.precision
-    commands["bare, same settings"] = [*bare, "--channels-last", *(["--bf16"] if precision == "bf16" else [])]
+    commands["bare, same settings"] = [
+        *bare, *(["--channels-last"] if hardware.channels_last else []),
+        *(["--bf16"] if hardware.mixed_precision == "bf16" else []),
+    ]  # fmt: skip
     commands["bare, torch's defaults"] = bare
     commands["cached"] = [
         *ours, f"output_dir={work / 'runs' / 'cached'}", f"feature_views={options.views}",

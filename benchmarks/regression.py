@@ -14,7 +14,7 @@ from train.model import FrozenBackbone, freeze_backbone
 from train.predict import predict_alone
 from train.recipe import Recipe
 from train.run_folder import RunFolder
-from train.trainer import Trainer, recipe_accelerator
+from train.trainer import Trainer
 
 
 def regression(recipe: Recipe, pictures: Pool, folds: list[Fold]) -> list[list[int]]:
@@ -29,14 +29,14 @@ def regression(recipe: Recipe, pictures: Pool, folds: list[Fold]) -> list[list[i
 
 
 def _of_fold(recipe: Recipe, pictures: Pool, fold: Fold) -> list[int]:
-    images, accelerator = pictures.learned_in(fold), recipe_accelerator(recipe)
+    images = pictures.learned_in(fold)
     set_seed(recipe.seed)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(recipe, accelerator, RunFolder(Path(folder, "run")), images)
+        trainer = Trainer(recipe, RunFolder(Path(folder, "run")), images)
         freeze_backbone(trainer.model)
         backbone = FrozenBackbone(trainer.model, 0.0, trainer.data_config["input_size"])
         batches = trainer.train_batches, trainer.valid_batches
-        train, _ = cached_features(accelerator, backbone, *batches, recipe, Path(folder), trainer.stop)
+        train, _ = cached_features(trainer.accelerator, backbone, *batches, recipe, Path(folder), trainer.stop)
         rows = images.split("train")
         groups = groups_of(rows) or [str(number) for number in range(len(rows))]
         strength = recipe.feature_l2

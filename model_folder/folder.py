@@ -162,7 +162,7 @@ def check_model_folder(folder: Path, name: str, for_torch: bool) -> dict[str, An
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFolderError(f"{name} has no usable {CONFIG} ({type(error).__name__}: {error})") from None
     fault = (
-        _fault_of_labels(names, count)
+        fault_of_labels(names, count)
         or _fault_of_architecture(architecture, for_torch)
         or _fault_of_size(size)
         or _fault_of_weights(folder / WEIGHTS, count)
@@ -172,7 +172,8 @@ def check_model_folder(folder: Path, name: str, for_torch: bool) -> dict[str, An
     return config
 
 
-def _fault_of_labels(names: Any, count: Any) -> str | None:
+def fault_of_labels(names: Any, count: Any) -> str | None:
+    """Returns what a list of class names has that is not allowed, or None."""
     if not isinstance(names, list) or not all(isinstance(n, str) and 0 < len(n) <= _LONGEST_NAME for n in names):
         return f"label_names must be a list of names of at most {_LONGEST_NAME} characters"
     if not 2 <= len(names) <= _MOST_CLASSES or len(set(names)) != len(names):

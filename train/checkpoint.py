@@ -1,12 +1,11 @@
-"""Checkpoints: one safetensors file with all that a run needs to go on, to the bit.
+"""Checkpoints: everything that a run needs to go on, to the bit, in one file each.
 
-Nothing is pickled: tensors lie under `model.*`, `optimizer.*`, `ema.*` and `start.*`, the rest is JSON in the file's
-header, and with it a checksum over both. Random states need no place here, since every step seeds its own (see
-`train.loaders`).
+A file is what `torch.save` writes of a dict of tensors and plain values, followed by the 32 bytes of its SHA-256. It
+is read with `weights_only=True`, which runs no code. It needs no random states: every step seeds its own.
 """
 
 import hashlib
-import json
+import io
 import logging
 import math
 import os
@@ -18,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 
 from files.atomic import atomic_write
 from files.errors import UserError
@@ -28,12 +26,45 @@ from train.history import EpochTrace, Progress
 logger = logging.getLogger(__name__)
 
 KEPT = 2
+_DIGEST_BYTES = hashlib.sha256().digest_size
 _OS_ERROR = re.compile(r"os error (\d+)")
 _NAME = re.compile(r"stage(\d+)-epoch(\d+)(?:-batch(\d+))?")
 
 
 class DamagedError(UserError):
     """A file of a run that was cut short or changed since it was written."""
+
+
+class EarlierVersionError(UserError):
+    """A checkpoint that an earlier version of this project has written."""
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Writes a dict of tensors and plain values to a file that is whole whenever it is there.
+
+    Raises:
+        OSError: The disk is full or closed; then `path` is what it was.
+    """
+    # By way of memory: where writing fails, torch's own writer hides the reason behind an error of its own.
+    content = io.BytesIO()
+    torch.save(state, content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as draft, draft.open("wb") as file:
+        file.write(content.getbuffer())
+        file.write(hashlib.sha256(content.getbuffer()).digest())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Reads what `save` wrote, into main memory.
+
+    Raises:
+        DamagedError: The file was cut short, or a bit of it has changed.
+    """
+    content = memoryview(path.read_bytes())
+    payload, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        raise DamagedError(f"{path} is damaged (its checksum is wrong)")
+    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
 
 
 @dataclass(frozen=True)
@@ -62,52 +93,96 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The file's name: `stage1-epoch002`, or `stage1-epoch002-batch000040` within the epoch."""
+        """The file's name."""
         if self.trace:
-            return f"stage{self.trace.stage}-epoch{self.trace.epoch:03d}-batch{self.trace.batches:06d}"
+            return checkpoint_name(self.trace.stage, self.trace.epoch, self.trace.batches)
         last = self.progress.records[-1]
-        return f"stage{last.stage}-epoch{last.epoch:03d}"
+        return checkpoint_name(last.stage, last.epoch)
+
+    def save(self, folder: Path) -> Path:
+        """Writes it and removes all but the two newest."""
+        plain = {"progress": self.progress.to_json(), "trace": asdict(self.trace) if self.trace else None}
+        return save_checkpoint(folder, self.name, {**vars(self), **plain})
+
+    @classmethod
+    def newest(cls, folder: Path) -> "Checkpoint | None":
+        """Returns a run's newest checkpoint that is whole, or None."""
+        if (state := load_newest_checkpoint(folder)) is None:
+            return None
+        trace = EpochTrace(**state["trace"]) if state["trace"] else None
+        return cls(**{**state, "progress": Progress.from_json(state["progress"]), "trace": trace})
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+def checkpoint_name(stage: int, epoch: int, batches: int | None = None) -> str:
+    """Returns `stage1-epoch002`, or `stage1-epoch002-batch000040` after so many batches of that epoch."""
+    within = f"-batch{batches:06d}" if batches is not None else ""
+    return f"stage{stage}-epoch{epoch:03d}{within}"
+
+
+def save_checkpoint(folder: Path, name: str, state: dict[str, Any]) -> Path:
     """Writes a checkpoint and removes all but the two newest.
 
-    The file appears whole, by rename, or not at all.
+    Args:
+        folder: Of the run's checkpoints.
+        name: By `checkpoint_name`.
+        state: Tensors and plain values, in dicts and lists.
+
+    Raises:
+        OSError: The disk is full or closed; the checkpoints before it are whole.
     """
-    tensors = {f"model.{name}": tensor for name, tensor in checkpoint.model.items()}
-    tensors |= {f"ema.{name}": tensor for name, tensor in checkpoint.ema.items()}
-    tensors |= {f"start.{name}": tensor for name, tensor in checkpoint.start.items()}
-    numbers: dict[str, Any] = {}
-    for index, state in checkpoint.optimizer["state"].items():
-        for key, value in state.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"optimizer.{index}.{key}"] = value
-            else:
-                numbers[f"{index}.{key}"] = value
-    header = {
-        "param_groups": checkpoint.optimizer["param_groups"],
-        "numbers": numbers,
-        "scheduler": checkpoint.scheduler,
-        "scaler": checkpoint.scaler,
-        "progress": checkpoint.progress.to_json(),
-        "trace": asdict(checkpoint.trace) if checkpoint.trace else None,
-    }
-    path = folder / f"{checkpoint.name}.safetensors"
-    write_tensors(path, tensors, {"run": json.dumps(header)})
-    for former in list_checkpoints(folder)[:-KEPT]:
-        former.unlink()
+    path = folder / f"{name}.pt"
+    save(path, state)
+    for previous in list_checkpoints(folder)[:-KEPT]:
+        previous.unlink()
     return path
 
 
-def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str]) -> None:
-    """Writes a safetensors file that is whole whenever it is there, also after a loss of power, and has a checksum."""
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    header = {**header, "sha256": _checksum(tensors, header)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as draft, plain_disk_errors(path):
-        save_file(tensors, draft, header)
-        # safetensors makes files that only their owner may read.
-        draft.chmod(0o644)
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Returns the checkpoints of a run, oldest first; one within an epoch comes before the one at its end."""
+    named = [(match, path) for path in folder.glob("stage*.pt") if (match := _NAME.fullmatch(path.stem))]
+    return [path for _, path in sorted(named, key=lambda entry: _position(entry[0]))]
+
+
+def _position(name: re.Match[str]) -> tuple[int, int, float]:
+    stage, epoch, batch = name.groups()
+    return int(stage), int(epoch), int(batch) if batch else math.inf
+
+
+def load_newest_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Returns the state in the newest checkpoint that is whole, or None.
+
+    A damaged one is renamed, so that it no longer counts, and a warning says which one is used in its place.
+
+    Raises:
+        EarlierVersionError: There are only checkpoints of an earlier version.
+    """
+    paths = list_checkpoints(folder)
+    if not paths:
+        refuse_earlier_version(folder)
+    while paths:
+        path = paths.pop()
+        try:
+            return load(path)
+        except DamagedError as error:
+            path.replace(path.with_suffix(".damaged"))
+            before = (
+                f"from the one before it, {paths[-1].stem}" if paths else "from the beginning: there is none before"
+            )
+            logger.warning("%s: going on %s", error, before)
+    return None
+
+
+def refuse_earlier_version(folder: Path) -> None:
+    """Makes sure that a folder holds no checkpoint in the format of earlier versions.
+
+    Raises:
+        EarlierVersionError: It does.
+    """
+    if earlier := sorted(folder.glob("stage*.safetensors")):
+        raise EarlierVersionError(
+            f"{earlier[-1]} was written by an earlier version and can't be continued by this one: "
+            "choose another output_dir"
+        )
 
 
 @contextmanager
@@ -119,86 +194,3 @@ def plain_disk_errors(path: Path) -> Iterator[None]:
         if not (code := _OS_ERROR.search(str(error))):
             raise
         raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from None
-
-
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Reads what `write_tensors` wrote: the tensors and the header.
-
-    Raises:
-        DamagedError: The file was cut short, or a bit of it has changed.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            header = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, UnicodeDecodeError) as error:
-        raise DamagedError(f"{path} is damaged ({error})") from None
-    if header.pop("sha256", None) != _checksum(tensors, header):
-        raise DamagedError(f"{path} is damaged (its checksum is wrong)")
-    return tensors, header
-
-
-def _checksum(tensors: dict[str, torch.Tensor], header: dict[str, str]) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def list_checkpoints(folder: Path) -> list[Path]:
-    """Returns the checkpoints of a run, oldest first."""
-    found = [(match, path) for path in folder.glob("stage*.safetensors") if (match := _NAME.fullmatch(path.stem))]
-    return [path for _, path in sorted(found, key=lambda entry: _position(entry[0]))]
-
-
-def _position(name: re.Match[str]) -> tuple[int, int, float]:
-    stage, epoch, batch = name.groups()
-    return int(stage), int(epoch), int(batch) if batch else math.inf
-
-
-def load_newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """Returns the newest checkpoint that is whole, or None.
-
-    A damaged one is renamed, so that it counts no more, and a line says which one is used in its place.
-    """
-    paths = list_checkpoints(folder)
-    while paths:
-        path = paths.pop()
-        try:
-            return _load(path)
-        except DamagedError as error:
-            path.replace(path.with_suffix(".damaged"))
-            before = (
-                f"from the one before it, {paths[-1].stem}" if paths else "from the beginning: there is none before"
-            )
-            logger.warning("%s: going on %s", error, before)
-    return None
-
-
-def _load(path: Path) -> Checkpoint:
-    tensors, texts = read_tensors(path)
-    header = json.loads(texts["run"])
-    state: dict[int, dict[str, Any]] = {}
-    optimizer = {name: value for name, value in tensors.items() if name.startswith("optimizer.")}
-    for name, value in optimizer.items():
-        _, index, key = name.split(".", 2)
-        state.setdefault(int(index), {})[key] = value
-    for name, value in header["numbers"].items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
-    return Checkpoint(
-        model=_under("model.", tensors),
-        optimizer={"state": state, "param_groups": header["param_groups"]},
-        scheduler=header["scheduler"],
-        scaler=header["scaler"],
-        progress=Progress.from_json(header["progress"]),
-        trace=EpochTrace(**header["trace"]) if header["trace"] else None,
-        ema=_under("ema.", tensors),
-        start=_under("start.", tensors),
-    )
-
-
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

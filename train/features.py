@@ -27,7 +27,7 @@ from files.atomic import atomic_write
 from files.errors import UserError
 from train.data import read_image
 from train.loaders import Normalize, PictureBatches, TrainImages, TransformedImages, make_loader, make_sampler
-from train.model import FrozenBackbone
+from train.model import FrozenBackbone, classifier_names
 from train.processes import from_main, stoppable
 from train.recipe import Recipe
 from train.stopping import StopRequest
@@ -244,12 +244,12 @@ def _one_line_errors(file: Path, shape: tuple[int, int, int]) -> Iterator[None]:
 
 def _digest(model: Any) -> str:
     """Returns 16 hex digits that change when a weight of the backbone does."""
-    classifier = {id(parameter) for parameter in model.get_classifier().parameters()}
+    classifier = classifier_names(model)
     digest = hashlib.sha256()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in classifier:
+    for name, tensor in model.state_dict().items():
+        if name not in classifier:
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().numpy().tobytes())
+            digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

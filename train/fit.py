@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 from accelerate.utils import set_seed
 
 from train.calibration import calibrate
 from train.data import LabelledImages, fingerprint, load_images
 from train.export.model_folder import write_model_folder
-from train.hardware import plain_memory_errors
+from train.hardware import freed_memory_kept, plain_memory_errors
 from train.history import Progress
 from train.lr_finder import LRFinderResult
-from train.processes import from_main, once_per_node
+from train.processes import from_main, on_cpus, once_per_node
 from train.recipe import Recipe
 from train.report.plots import plot_train_batch, plot_training, save
 from train.run_folder import RunFolder, system_facts
-from train.trainer import SetupError, Stage, Trainer, recipe_accelerator, stages
+from train.setup import SetupError, check_machine
+from train.trainer import Stage, Trainer, stages
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ def fit(recipe: Recipe) -> RunFolder:
             work there, memory or disk is full, or the loss diverged.
         Stopped: SIGINT or SIGTERM has come; the run can be resumed where it was.
     """
-    with _at_work(recipe) as (accelerator, run):
+    with _at_work(recipe) as run:
         images = once_per_node(lambda: load_dataset_of(recipe))
-        trainer = _train(recipe, accelerator, run, images)
+        trainer = _train(recipe, run, images)
 
         def publish() -> None:
             save(plot_training(trainer.history), run.figures / "training.png")
@@ -60,6 +61,7 @@ def fit(recipe: Recipe) -> RunFolder:
             shutil.rmtree(run.features, ignore_errors=True)
 
         from_main(publish)
+        trainer.accelerator.end_training()
     return run
 
 
@@ -74,10 +76,11 @@ def fit_to_judge(recipe: Recipe, images: LabelledImages, quiet: bool = False) ->
     Raises:
         UserError, Stopped: As `fit`.
     """
-    with _at_work(recipe) as (accelerator, run):
-        trainer = _train(recipe, accelerator, run, images, quiet)
+    with _at_work(recipe) as run:
+        trainer = _train(recipe, run, images, quiet)
         calibrate(trainer.model, trainer.data_config, images, recipe.target_accuracy)
         shutil.rmtree(run.features, ignore_errors=True)
+        trainer.accelerator.end_training()
     return Trained(trainer.model, trainer.data_config, trainer.history)
 
 
@@ -93,13 +96,13 @@ def lr_find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
     Raises:
         UserError: As `fit`.
     """
-    with _at_work(recipe) as (accelerator, run):
+    with _at_work(recipe) as run:
         from_main(run.check_is_run_or_free)
         images = once_per_node(lambda: load_dataset_of(recipe))
         if run.recipe.exists():
             from_main(lambda: run.check_same_model(recipe.architecture, images.label_names))
         set_seed(recipe.seed)
-        trainer = Trainer(recipe, accelerator, run, images)
+        trainer = Trainer(recipe, run, images)
         history = trainer.history
         left = [stage for stage in stages(recipe) if not history.is_over(stage.number, stage.epochs, recipe.patience)]
         stage = left[0] if left else stages(recipe)[-1]
@@ -109,29 +112,31 @@ def lr_find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
         trainer.load_resumed()
         result = trainer.find_lr(stage, trainer.prepare_stage(stage, features))
         from_main(lambda: shutil.rmtree(features, ignore_errors=True))
+        trainer.accelerator.end_training()
     return stage, result
 
 
 @contextmanager
-def _at_work(recipe: Recipe) -> Iterator[tuple[Accelerator, RunFolder]]:
+def _at_work(recipe: Recipe) -> Iterator[RunFolder]:
     """Lets nobody else into the run's folder, explains when memory is full, leaves random states as they were."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    accelerator = recipe_accelerator(recipe)
     run = RunFolder(recipe.output_dir)
+    # Before anything is asked of the other processes.
+    PartialState(cpu=on_cpus())
+    check_machine(recipe)
     try:
         with ExitStack() as stack, plain_memory_errors(**recipe.memory()):
             from_main(lambda: stack.enter_context(run.locked()))
-            yield accelerator, run
-            accelerator.end_training()
+            if not torch.accelerator.is_available():
+                stack.enter_context(freed_memory_kept())
+            yield run
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
 
 
-def _train(
-    recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: LabelledImages, quiet: bool = False
-) -> Trainer:
+def _train(recipe: Recipe, run: RunFolder, images: LabelledImages, quiet: bool = False) -> Trainer:
     from_main(lambda: run.check(recipe.values(), recipe.resume_from_checkpoint))
     check_labels(images)
     data = {
@@ -140,16 +145,17 @@ def _train(
     }
     from_main(lambda: run.check_data(data))
     set_seed(recipe.seed)
-    trainer = Trainer(recipe, accelerator, run, images, quiet)
+    trainer = Trainer(recipe, run, images, quiet)
+    accelerator, hardware = trainer.accelerator, trainer.hardware
     trainer.print(
-        f"{recipe.architecture} from {recipe.start}, {recipe.image_size} px, on {accelerator.device}"
+        f"{recipe.architecture} from {recipe.start}, {recipe.image_size} px, on {accelerator.device} in {hardware}"
         f"{f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''}: "
         f"{len(images.split('train'))} pictures to learn from, {len(images.split('validation'))} to validate, "
         f"{len(images.label_names)} classes"
     )
     # Not before everything fits: a mistake leaves no folder behind that would be in the way of the next try.
     from_main(lambda: run.start(recipe.values(), data))
-    from_main(lambda: run.add_system(system_facts(accelerator)))
+    from_main(lambda: run.add_system(system_facts(accelerator, hardware)))
     if not trainer.resumed:
         from_main(lambda: show_batch(trainer))
     # Trackers take numbers and text.

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from train.augmentation import Shrink, Transform, apply_seeded, train_transform
 from train.data import LabelledImages, read_image
+from train.model import final_linears
 from train.processes import agree, stoppable
 from train.recipe import Recipe
 from train.stopping import StopRequest
@@ -489,11 +490,10 @@ def gives_features(model: Any, input_size: Sequence[int]) -> bool:
     # Whatever a module says of an input that is not made for it.
     except (RuntimeError, IndexError, TypeError, AttributeError, NotImplementedError):
         return False
-    width, weight = logits.shape[1], getattr(model.get_classifier(), "weight", None)
+    width = logits.shape[1]
     return (
         both.ndim == 2
-        and weight is not None
-        and weight.shape[:2] == (width, both.shape[1] - width)
+        and any(linear.weight.shape[1] == both.shape[1] - width for linear in final_linears(model))
         and torch.allclose(both[:, :width], logits, 1e-3, 1e-4)
     )
 

@@ -1,8 +1,12 @@
-"""A timm model with a fresh classifier, and which of its layers learn."""
+"""A timm model: built and filled with weights, frozen and unfrozen, and tried before a run begins with it.
+
+Its classifier is whatever timm gives the architecture: one linear layer mostly, a 1x1 convolution, BatchNorm before a
+linear layer (RepViT, LeViT, iFormer), or two of these whose logits are averaged (distilled models).
+"""
 
 import difflib
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +18,42 @@ from huggingface_hub.utils import httpx
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.data import resolve_data_config
-from timm.layers import BatchNormAct2d, convert_sync_batchnorm
+from timm.layers import convert_sync_batchnorm
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from files.errors import UserError, first_line
 from hub.offline import offline_if_unreachable
-from model_folder.folder import WEIGHTS, ModelFolder
+from model_folder.folder import WEIGHTS, ModelFolder, fault_of_labels
+from train.hardware import forked_rng
+
+# Whatever a module raises for an input, or an option, that it was not made for.
+_UNFIT = (
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class ModelError(UserError):
-    """An architecture that timm doesn't know."""
+    """An architecture that timm does not know, or that can't be trained as the recipe says."""
 
 
 class WeightsError(UserError):
     """Weights that can't be fetched or don't fit the architecture."""
 
 
-class FormerModelError(UserError):
-    """A former model that can't be continued: of another architecture, or without some of the classes."""
+class PreviousModelError(UserError):
+    """A model to start from (`init_from`) of another architecture, or without some of the classes."""
+
+
+class FrozenError(UserError):
+    """An architecture whose classifier can't learn alone."""
 
 
 def build_model(
@@ -42,6 +64,7 @@ def build_model(
     weights: Path | None,
     drop_rate: float,
     preparation: dict[str, Any] | None = None,
+    drop_path_rate: float = 0.0,
 ) -> nn.Module:
     """Builds a timm model whose classifier is new and whose backbone starts as asked.
 
@@ -51,11 +74,12 @@ def build_model(
         image_size: Side of the pictures in pixels, for architectures that must know it.
         pretrained: Take timm's weights from the Hub (or its cache).
         weights: A safetensors file with the backbone's weights in timm's names; wins over `pretrained`.
-        drop_rate: Dropout before the classifier.
+        drop_rate: Dropout before the classifier, 0 to 1.
         preparation: `mean`, `std` and the like, where they are not those of the architecture.
+        drop_path_rate: Stochastic depth (Huang et al. 2016) at the last block, 0 to 1.
 
     Raises:
-        ModelError: Unknown architecture.
+        ModelError: Unknown architecture, one without stochastic depth, or one that can't have this size.
         WeightsError: Weights not reachable, or not of this architecture.
     """
     if not timm.is_model(architecture):
@@ -63,7 +87,9 @@ def build_model(
         hint = f"similar: {', '.join(similar)}" if similar else "see timm.list_models()"
         raise ModelError(f"timm has no model {architecture!r}; {hint}")
     fetch = pretrained and weights is None
-    sized = {"img_size": image_size} if timm.get_pretrained_cfg(architecture).fixed_input_size else {}
+    options: dict[str, Any] = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+    if timm.get_pretrained_cfg(architecture).fixed_input_size:
+        options["img_size"] = image_size
     try:
         with offline_if_unreachable() if fetch else nullcontext():
             model = timm.create_model(
@@ -72,8 +98,14 @@ def build_model(
                 num_classes=num_classes,
                 drop_rate=drop_rate,
                 pretrained_cfg_overlay=preparation,
-                **sized,
+                **options,
             )
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        raise ModelError(f"{architecture} has no stochastic depth: leave drop_path_rate away") from None
+    except AssertionError as error:
+        raise _unfit_size(architecture, image_size, error) from None
     except (OSError, httpx.HTTPError, RuntimeError) as error:
         if not fetch:
             raise
@@ -102,12 +134,12 @@ def load_backbone(model: nn.Module, architecture: str, weights: Path) -> None:
         raise WeightsError(f"weights={weights} is no safetensors file ({first_line(error)})") from None
     classifier = classifier_names(model)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if name not in classifier}
-    found = {name: tensor for name, tensor in state.items() if name not in classifier}
+    given = {name: tensor for name, tensor in state.items() if name not in classifier}
     faults = {
         # A counter that no result depends on; some exports leave it out.
-        "missing": {name for name in wanted.keys() - found.keys() if not name.endswith("num_batches_tracked")},
-        "unexpected": found.keys() - wanted.keys(),
-        "other shape": {n for n in wanted.keys() & found.keys() if wanted[n].shape != found[n].shape},
+        "missing": {name for name in wanted.keys() - given.keys() if not name.endswith("num_batches_tracked")},
+        "unexpected": given.keys() - wanted.keys(),
+        "other shape": {n for n in wanted.keys() & given.keys() if wanted[n].shape != given[n].shape},
     }
     if any(faults.values()):
         listed = "; ".join(
@@ -116,72 +148,48 @@ def load_backbone(model: nn.Module, architecture: str, weights: Path) -> None:
             if names
         )
         raise WeightsError(f"weights={weights} does not fit {architecture} ({listed}): choose its architecture")
-    floats = {n: t.float() if t.is_floating_point() else t for n, t in found.items()}
+    floats = {n: t.float() if t.is_floating_point() else t for n, t in given.items()}
     model.load_state_dict(floats, strict=False)
 
 
-def check_former(former: ModelFolder, architecture: str, label_names: Sequence[str]) -> None:
-    """Makes sure that a former model can go on with this architecture and these classes.
+def check_previous(previous: ModelFolder, architecture: str, label_names: Sequence[str]) -> None:
+    """Makes sure that training can go on from a model with this architecture and these classes.
 
     Raises:
-        FormerModelError: Another architecture, or classes that it does not know.
+        PreviousModelError: Another architecture, or classes that it does not know.
     """
-    theirs = former.config["architecture"]
+    theirs = previous.config["architecture"]
     if theirs != architecture.partition(".")[0]:
-        raise FormerModelError(
-            f"init_from={former.path} is a {theirs} and the recipe says {architecture}: set architecture={theirs}"
+        raise PreviousModelError(
+            f"init_from={previous.path} is a {theirs} and the recipe says {architecture}: set architecture={theirs}"
         )
-    if strangers := [name for name in label_names if name not in former.label_names]:
-        raise FormerModelError(
-            f"init_from={former.path} does not know {', '.join(strangers)}: it knows {', '.join(former.label_names)}; "
-            "start from other weights, or rename the classes"
+    if unknown := [name for name in label_names if name not in previous.label_names]:
+        raise PreviousModelError(
+            f"init_from={previous.path} does not know {', '.join(unknown)}: it knows "
+            f"{', '.join(previous.label_names)}; start from other weights, or rename the classes"
         )
 
 
-def load_former(model: nn.Module, former: ModelFolder, label_names: Sequence[str]) -> None:
-    """Loads a former model, classifier included; the classifier's rows are matched by the classes' names.
+def load_previous(model: nn.Module, previous: ModelFolder, label_names: Sequence[str]) -> None:
+    """Loads the weights of a model folder; the rows of its last linear layers are matched by the classes' names.
 
     Raises:
-        FormerModelError: Its weights don't fit: another size of pictures, say.
+        PreviousModelError: Its weights don't fit: another size of pictures, say.
     """
-    rows = [former.label_names.index(name) for name in label_names]
-    classifier = classifier_names(model)
+    rows = [previous.label_names.index(name) for name in label_names]
+    ends = {id(parameter) for linear in final_linears(model) for parameter in linear.parameters()}
+    by_class = {name for name, parameter in model.named_parameters() if id(parameter) in ends}
     state = {
-        name: tensor[rows] if name in classifier else tensor
-        for name, tensor in load_file(former.path / WEIGHTS).items()
+        name: tensor[rows] if name in by_class else tensor
+        for name, tensor in load_file(previous.path / WEIGHTS).items()
     }
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise FormerModelError(
-            f"init_from={former.path} does not fit ({' '.join(str(error).split())[:200]}): "
-            f"use its image_size, {former.config['pretrained_cfg']['input_size'][-1]}"
+        raise PreviousModelError(
+            f"init_from={previous.path} does not fit ({' '.join(str(error).split())[:200]}): "
+            f"use its image_size, {previous.config['pretrained_cfg']['input_size'][-1]}"
         ) from None
-
-
-def classifier_modules(model: Any) -> list[nn.Module]:
-    """Returns the classifier; distilled architectures have two."""
-    classifier = model.get_classifier()
-    return list(classifier) if isinstance(classifier, tuple) else [classifier]
-
-
-def final_linears(model: Any) -> list[nn.Linear | nn.Conv2d]:
-    """Returns the layers that the logits come out of: one, or two whose logits are averaged.
-
-    Dividing their weights and biases divides the logits.
-    """
-    return [
-        layer
-        for module in classifier_modules(model)
-        for layer in module.modules()
-        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == model.num_classes
-    ]
-
-
-def classifier_names(model: Any) -> set[str]:
-    """Returns the state-dict names of the classifier's weights."""
-    inside = {id(parameter) for module in classifier_modules(model) for parameter in module.parameters()}
-    return {name for name, parameter in model.named_parameters() if id(parameter) in inside}
 
 
 def model_data_config(model: nn.Module, image_size: int, crop_mode: str) -> dict[str, Any]:
@@ -192,6 +200,48 @@ def model_data_config(model: nn.Module, image_size: int, crop_mode: str) -> dict
     """
     size = {"input_size": (3, image_size, image_size), "crop_pct": 1.0, "crop_mode": crop_mode}
     return resolve_data_config(size, model=model)
+
+
+def cpu_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Returns a copy of the weights in main memory."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}
+
+
+def classifier_modules(model: Any) -> list[nn.Module]:
+    """Returns the classifier; distilled architectures have two."""
+    classifier = model.get_classifier()
+    return list(classifier) if isinstance(classifier, tuple) else [classifier]
+
+
+def classifier_names(model: Any) -> set[str]:
+    """Returns the state-dict names of the classifier's weights and statistics."""
+    inside = {
+        id(tensor) for module in classifier_modules(model) for tensor in module.state_dict(keep_vars=True).values()
+    }
+    return {name for name, tensor in model.state_dict(keep_vars=True).items() if id(tensor) in inside}
+
+
+def final_linears(model: Any) -> list[nn.Linear | nn.Conv2d]:
+    """Returns the layers that the logits come out of: one, or two whose logits are averaged.
+
+    Dividing their weights and biases divides the logits; `try_model` makes sure of that.
+    """
+    return [
+        layer
+        for module in classifier_modules(model)
+        for layer in module.modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == model.num_classes
+    ]
+
+
+def zero_classifier(model: Any) -> None:
+    """Lets a classifier begin as logistic regression does, with logits of 0.
+
+    A BatchNorm before the linear layer stays: were both 0, neither would have a gradient.
+    """
+    for linear in final_linears(model):
+        for parameter in linear.parameters():
+            nn.init.zeros_(parameter)
 
 
 def freeze_backbone(model: Any) -> None:
@@ -214,25 +264,38 @@ def set_training_mode(model: Any, freeze_statistics: bool) -> None:
 
     Args:
         model: A timm model, or the half of it that learns.
-        freeze_statistics: BatchNorm keeps its statistics also where its weights learn.
+        freeze_statistics: BatchNorm keeps its statistics also where its weights learn, but for the classifier's own,
+            which has none to keep.
     """
     frozen = not all(parameter.requires_grad for parameter in model.parameters())
     model.train(not frozen)
-    for module in classifier_modules(model):
-        module.train()
     if freeze_statistics:
         for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, _BatchNorm):
                 module.eval()
+    for module in classifier_modules(model):
+        module.train()
 
 
-def cpu_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Returns a copy of the weights in main memory."""
-    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}
+def checkpoint_gradients(model: Any, freeze_batchnorm: bool) -> None:
+    """Lets a model compute its activations again on the way back instead of keeping them: less memory, more time.
 
+    `model.set_grad_checkpointing(False)` ends it, as it must before the model is exported.
 
-class FrozenError(UserError):
-    """An architecture whose classifier can't learn alone."""
+    Raises:
+        ModelError: The architecture can't, or its BatchNorm would count every batch twice.
+    """
+    name = model.pretrained_cfg["architecture"]
+    try:
+        model.set_grad_checkpointing(True)
+    except (AssertionError, AttributeError):
+        raise ModelError(f"{name} has no gradient checkpointing: leave gradient_checkpointing away") from None
+    if not freeze_batchnorm and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        model.set_grad_checkpointing(False)
+        raise ModelError(
+            f"with gradient_checkpointing the BatchNorm layers of {name} would see every batch twice: "
+            "set freeze_batchnorm=true, too"
+        )
 
 
 class Classifier(nn.Module):
@@ -250,7 +313,10 @@ class Classifier(nn.Module):
                 `rescale`. None: by nothing.
         """
         super().__init__()
-        self.classifier, self.drop_rate = model.get_classifier(), drop_rate
+        self.classifiers = nn.ModuleList(classifier_modules(model))
+        # Some classifiers have the model's dropout inside.
+        inside = any(isinstance(module, nn.Dropout) for module in self.classifiers.modules())
+        self.drop_rate = 0.0 if inside else drop_rate
         self.register_buffer("scale", scale, persistent=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -263,10 +329,11 @@ class Classifier(nn.Module):
             if self.scale is not None:
                 features = features / self.scale
             features = F.dropout(features, self.drop_rate, self.training)
-            if isinstance(self.classifier, nn.Conv2d):
+            if isinstance(self.classifiers[0], nn.Conv2d):
                 # A fully convolutional network's classifier is a convolution over one pixel.
                 features = features[:, :, None, None]
-            return self.classifier(features).flatten(1)
+            logits = [classifier(features).flatten(1) for classifier in self.classifiers]
+            return torch.stack(logits).mean(0)
 
     def get_classifier(self) -> nn.Module:
         """Returns what learns, as timm's models do."""
@@ -292,23 +359,20 @@ class FrozenBackbone(nn.Module):
             FrozenError: They do not.
         """
         super().__init__()
-        self.model = model
-        name = model.pretrained_cfg["architecture"]
-        if not isinstance(model.get_classifier(), nn.Module):
-            raise FrozenError(f"{name} has several classifiers, which can't learn alone: set freeze_epochs=0")
-        self.classifier = Classifier(model, drop_rate)
+        self.model, self.classifier = model, Classifier(model, drop_rate)
         self.eval()
-        noise = torch.rand(2, *input_size, generator=torch.Generator().manual_seed(0))
-        noise = noise.to(next(model.parameters()).device)
-        with torch.inference_mode():
-            try:
+        try:
+            with torch.inference_mode():
+                noise = _noise(model, 2, *input_size)
                 features = self.features(noise)
                 halves, whole = self.classifier(features), model(noise)
-                if halves.shape != whole.shape or not torch.allclose(halves, whole, rtol=1e-3, atol=1e-3):
-                    raise FrozenError(_refusal(name, "it is more than one layer on the features"))
-            # Whatever a module says of an input that is not made for it.
-            except (RuntimeError, IndexError, NotImplementedError) as error:
-                raise FrozenError(_refusal(name, first_line(error))) from None
+            same = halves.shape == whole.shape and torch.allclose(halves, whole, 1e-3, 1e-3)
+            reason = None if same else "it is more than one layer on the features"
+        except _UNFIT as error:
+            reason = first_line(error).rstrip(".")
+        if reason:
+            name = model.pretrained_cfg["architecture"]
+            raise FrozenError(f"the classifier of {name} can't learn alone ({reason}): set freeze_epochs=0")
         self.num_features = features.shape[1]
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
@@ -331,6 +395,14 @@ class FrozenBackbone(nn.Module):
         return self.classifier
 
 
+def takes_scale(model: Any) -> bool:
+    """Tells whether a classifier can be rescaled for features that are divided by something.
+
+    One that begins with BatchNorm can't, and has no need of it.
+    """
+    return all(isinstance(module, nn.Linear | nn.Conv2d) for module in classifier_modules(model))
+
+
 def rescale(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """Returns a classifier's weight for features that are divided by `scale`; by `1 / scale`, the way back.
 
@@ -341,8 +413,129 @@ def rescale(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return weight * scale.to(weight).view(1, -1, *[1] * (weight.ndim - 2))
 
 
-def _refusal(architecture: str, reason: str) -> str:
-    return f"the classifier of {architecture} can't learn alone ({reason}): set freeze_epochs=0"
+def try_model(
+    model: Any,
+    label_names: Sequence[str],
+    sides: Sequence[int],
+    batch_size: int,
+    *,
+    freezes: bool,
+    unfreezes: bool,
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> None:
+    """Finds out before a run begins whether the model can be trained, calibrated and put into a model folder.
+
+    Two pictures of noise go forwards and backwards as each stage would send them, then a full batch of the largest
+    size, with room for the optimizer's state. Weights, statistics and random generators stay as they are, to the bit.
+
+    Args:
+        model: A timm model, on its device, not yet prepared for several processes.
+        label_names: The dataset's classes.
+        sides: Sizes of pictures in pixels: the recipe's `image_size`, then its `image_sizes`.
+        batch_size: Pictures that this process gets at once.
+        freezes: The recipe has a stage in which only the classifier learns.
+        unfreezes: It has one in which everything learns.
+        autocast: Gives the precision that steps are computed in.
+
+    Raises:
+        ModelError: Labels that no model folder may hold, a size that the architecture can't take, or logits that
+            can't be calibrated.
+        FrozenError: The architecture's classifier can't learn alone.
+        torch.OutOfMemoryError, RuntimeError: A full batch does not fit; see `train.hardware.plain_memory_errors`.
+    """
+    if fault := fault_of_labels(list(label_names), len(label_names)):
+        raise ModelError(f"the dataset's labels don't fit into a model folder ({fault}): rename or remove some")
+    with _unchanged(model):
+        for side in set(sides):
+            with _refused_sizes(model, side):
+                _check_calibration(model, _noise(model, 2, 3, side, side))
+        learners = [FrozenBackbone(model, 0.0, (3, sides[0], sides[0]))] if freezes else []
+        for learner in [*learners, model] if unfreezes else learners:
+            for side in set(sides):
+                with _refused_sizes(model, side):
+                    _try_step(learner, _noise(model, 2, 3, side, side), autocast)
+        # The last is the one that needs more memory.
+        side = max(sides) if unfreezes else sides[0]
+        _try_step(learner, _noise(model, max(2, batch_size), 3, side, side), autocast)
+
+
+def _try_step(learner: Any, images: torch.Tensor, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Sends pictures forwards and backwards, with room for the two numbers that Adam keeps of each weight."""
+    if isinstance(learner, FrozenBackbone):
+        freeze_backbone(learner.model)
+    else:
+        unfreeze(learner)
+    learner.train()
+    room = [torch.empty_like(p) for p in learner.parameters() if p.requires_grad for _ in range(2)]
+    with autocast():
+        logits = learner(images)
+    logits.float().square().mean().backward()
+    learner.zero_grad()
+    del room
+
+
+def _check_calibration(model: Any, images: torch.Tensor) -> None:
+    """Makes sure that halving the weights of `final_linears` halves the logits."""
+    model.eval()
+    weights = [parameter for linear in final_linears(model) for parameter in linear.parameters()]
+    before = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        logits = model(images)
+        for weight in weights:
+            weight.div_(2)
+        halved = model(images)
+        for weight, value in zip(weights, before, strict=True):
+            weight.copy_(value)
+    if logits.shape != (len(images), model.num_classes) or not torch.allclose(halved, logits / 2, 1e-3, 1e-4):
+        raise ModelError(
+            f"the logits of {model.pretrained_cfg['architecture']} don't come out of a linear layer and can't be "
+            "calibrated: choose another architecture"
+        )
+
+
+@contextmanager
+def _unchanged(model: nn.Module) -> Iterator[None]:
+    """Restores whatever the passes in the block change of a model, and torch's random generators."""
+    device = next(model.parameters()).device
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    training = {module: module.training for module in model.modules()}
+    learning = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    try:
+        with forked_rng(device):
+            yield
+    finally:
+        model.zero_grad()
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
+        for module, mode in training.items():
+            module.training = mode
+        for parameter, learns in learning.items():
+            parameter.requires_grad_(learns)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _noise(model: nn.Module, *shape: int) -> torch.Tensor:
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    return images.to(next(model.parameters()).device)
+
+
+@contextmanager
+def _refused_sizes(model: Any, side: int) -> Iterator[None]:
+    """Turns what a model's modules raise in the block for pictures of a size into one line."""
+    try:
+        yield
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except _UNFIT as error:
+        raise _unfit_size(model.pretrained_cfg["architecture"], side, error) from None
+
+
+def _unfit_size(architecture: str, side: int, error: Exception) -> ModelError:
+    return ModelError(
+        f"{architecture} can't take pictures of {side} x {side} pixels ({first_line(error).rstrip('.')}): choose "
+        "another image_size, for most transformers a multiple of the patch size"
+    )
 
 
 class _Mean(torch.autograd.Function):
@@ -359,13 +552,22 @@ class _Mean(torch.autograd.Function):
         return _Mean.forward(None, gradient)
 
 
-class CpuSyncBatchNorm(nn.BatchNorm2d):
+class CpuSyncBatchNorm(_BatchNorm):
     """What `nn.SyncBatchNorm` does, which torch has for GPUs only, in plain operations."""
+
+    act: nn.Module
+    drop: nn.Module
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalises by mean and variance over all processes' parts of the batch, which are of one size."""
-        if not self.training:
-            return super().forward(input)
+        normalised = self._synchronised(input) if self.training else super().forward(input)
+        # timm's BatchNormAct2d activates, too.
+        return self.act(self.drop(normalised)) if hasattr(self, "act") else normalised
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        pass
+
+    def _synchronised(self, input: torch.Tensor) -> torch.Tensor:
         assert self.running_mean is not None, "timm's layers keep statistics"
         assert self.running_var is not None, "timm's layers keep statistics"
         assert self.num_batches_tracked is not None, "timm's layers keep statistics"
@@ -384,17 +586,6 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         return normalised * self.weight.view(shape) + self.bias.view(shape) if self.affine else normalised
 
 
-class CpuSyncBatchNormAct(CpuSyncBatchNorm):
-    """timm's BatchNorm with its activation, over all processes."""
-
-    drop: nn.Module
-    act: nn.Module
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Normalises, then activates."""
-        return self.act(self.drop(super().forward(input)))
-
-
 def synchronise_batchnorm(model: Any) -> Any:
     """Makes every BatchNorm of a model see the whole batch; its weights and their names stay.
 
@@ -406,9 +597,7 @@ def synchronise_batchnorm(model: Any) -> Any:
     if state.device.type != "cpu":
         return convert_sync_batchnorm(model)
     for module in model.modules():
-        # A change of class, so that everything else about the layer stays.
-        if isinstance(module, BatchNormAct2d):
-            module.__class__ = CpuSyncBatchNormAct
-        elif isinstance(module, nn.BatchNorm2d):
-            module.__class__ = CpuSyncBatchNorm
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            # A change of class, so that everything else about the layer stays.
+            module.__class__ = CpuSyncBatchNorm  # type: ignore[assignment]
     return model

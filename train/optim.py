@@ -1,4 +1,4 @@
-"""Discriminative learning rates under a one-cycle schedule."""
+"""What training minimises, and what moves the weights: discriminative learning rates under a one-cycle schedule."""
 
 from collections.abc import Sequence
 from copy import copy
@@ -10,8 +10,15 @@ import torch
 import torch.nn.functional as F
 from timm.data import Mixup
 from timm.models import group_parameters
+from timm.optim import create_optimizer_v2, list_optimizers
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
+
+from files.errors import UserError, first_line
+
+
+class OptimizerError(UserError):
+    """An optimizer that needs what this machine has not."""
 
 
 def layer_groups(model: Any) -> list[list[tuple[str, nn.Parameter]]]:
@@ -24,33 +31,60 @@ def layer_groups(model: Any) -> list[list[tuple[str, nn.Parameter]]]:
     return [[(name, parameters[name]) for name in grouped[depth]] for depth in sorted(grouped)]
 
 
+def optimizer_names() -> list[str]:
+    """Returns the optimizers of timm that a recipe may name."""
+    # One needs second derivatives, the other draws random numbers of which no checkpoint knows.
+    return list_optimizers(exclude_filters=["adahessian", "kron*"])
+
+
 def make_optimizer(
-    model: Any, max_lr: float, lr_mult: float, weight_decay: float, decoupled: bool = True
-) -> torch.optim.Adam:
-    """Returns AdamW over the weights that learn, with discriminative learning rates.
+    model: Any,
+    max_lr: float,
+    lr_mult: float,
+    weight_decay: float,
+    decoupled: bool = True,
+    name: str = "adamw",
+) -> torch.optim.Optimizer:
+    """Returns an optimizer over the weights that learn, with discriminative learning rates.
 
     The classifier's group has `max_lr`, each group below it `lr_mult` times the rate of the one above.
     Biases and norms (one-dimensional) have no weight decay, nor has what the architecture exempts, such as the
     position embeddings of a vision transformer.
 
-    Not `decoupled`, the decay is the gradient of `weight_decay / 2` times the squared norm of the weights: Adam on a
-    penalised loss, which ends where that has its minimum.
+    Args:
+        model: A timm model.
+        max_lr: The classifier's rate.
+        lr_mult: Each layer group learns at this share of the rate of the one above.
+        weight_decay: As the optimizer has it, for AdamW decoupled from the gradient.
+        decoupled: Without, it is Adam on a loss with the penalty `weight_decay / 2` times the squared norm of the
+            weights, which ends where that has its minimum, whatever `name` says.
+        name: One of `optimizer_names`.
+
+    Raises:
+        OptimizerError: It needs a package or a device that is not there.
     """
     groups = layer_groups(model)
     exempt = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()
-    parameters = []
+    parameters: list[dict[str, Any]] = []
     for above, group in zip(range(len(groups) - 1, -1, -1), groups, strict=True):
         learning = [(name, parameter) for name, parameter in group if parameter.requires_grad]
-        decaying = {name for name, p in learning if p.ndim > 1 and name not in exempt}
-        rate = max_lr * lr_mult**above
-        for decay, of in (
-            (weight_decay, [p for name, p in learning if name in decaying]),
-            (0.0, [p for name, p in learning if name not in decaying]),
-        ):
-            if of:
-                parameters.append({"params": of, "lr": rate, "weight_decay": decay})
-    # One pass over each weight: a sixth of the time of AdamW's own loop, on a CPU 3 % of a ResNet34's step.
-    return torch.optim.Adam(parameters, fused=True, decoupled_weight_decay=decoupled)
+        decaying = [p for name, p in learning if p.ndim > 1 and name not in exempt]
+        others = [p for name, p in learning if p.ndim <= 1 or name in exempt]
+        for members, decay in ((decaying, weight_decay), (others, 0.0)):
+            if members:
+                parameters.append({"params": members, "lr": max_lr * lr_mult**above, "weight_decay": decay})
+    if name == "adamw" or not decoupled:
+        # One pass over each weight: a sixth of the time of AdamW's own loop, on a CPU 3 % of a ResNet34's step.
+        return torch.optim.Adam(parameters, fused=True, decoupled_weight_decay=decoupled)
+    try:
+        return create_optimizer_v2(parameters, name, lr=max_lr, weight_decay=weight_decay)
+    except (AssertionError, ImportError) as error:
+        raise OptimizerError(f"optimizer={name} can't be used here ({first_line(error)}): choose another") from None
+
+
+def momentum_of(group: dict[str, Any]) -> float:
+    """Returns the momentum of an optimizer's parameter group, Adam's first beta, or 0 where it has none."""
+    return group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
 
 
 def make_one_cycle(
@@ -60,7 +94,7 @@ def make_one_cycle(
     div_factor: float,
     final_div_factor: float,
 ) -> OneCycleLR:
-    """Returns a one-cycle schedule (Smith 2018) for every group's rate; momentum cycles against it.
+    """Returns a one-cycle schedule (Smith 2018) for every group's rate; momentum, if any, cycles against it.
 
     The rate rises to each group's own `lr` in the first `pct_start` of `total_steps` and falls to nearly
     nothing in the rest, along cosines.
@@ -75,16 +109,17 @@ def make_one_cycle(
         pct_start=pct_start,
         div_factor=div_factor,
         final_div_factor=final_div_factor,
+        cycle_momentum=not optimizer.defaults.keys().isdisjoint(("betas", "momentum")),
     )
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says to a batch of training pictures.
+    """The loss and the correct predictions of a batch of training pictures.
 
     Attributes:
         loss: A scalar that has gradients.
-        right: How many answers are right, for mixed pictures about the one that weighs more; a scalar, too.
+        right: How many predictions are correct, for mixed pictures about the one that weighs more; a scalar, too.
         pictures: How many pictures the batch has.
     """
 
@@ -134,7 +169,7 @@ class Objective:
         weights = None if self.class_weights is None else self.class_weights.to(logits)
         total = F.cross_entropy(logits, targets, weight=weights, label_smoothing=self.label_smoothing, reduction="sum")
         truth = labels if targets.ndim == 1 else targets.argmax(1)
-        # Not torch's mean, which divides by the batch's weights: a batch that is parted would have another loss.
+        # Not torch's mean, which divides by the batch's weights: a batch that is split would have another loss.
         return Answer(total / len(labels), (logits.detach().argmax(1) == truth).sum(), len(labels))
 
     def without_mixing(self) -> "Objective":

@@ -28,7 +28,7 @@ from train.data import image_bytes, load_images
 from train.hardware import freed_memory_kept, plain_memory_errors
 from train.loaders import FromPixels, TransformedImages, WithFeatures, WithMirrorImage, make_loader, pixel_transform
 from train.predictions import Predictions, names_of
-from train.processes import WatchedBatches, check_processes, make_accelerator, once_per_node
+from train.processes import SynchronisedBatches, check_processes, make_accelerator, once_per_node
 from train.recipe import Settings
 
 COLUMNS = {
@@ -209,7 +209,7 @@ def run_model(
     loader: Any = make_loader(images, batch_size, num_workers)
     if accelerator:
         network, loader = accelerator.prepare(network, loader)
-        loader = WatchedBatches(loader)
+        loader = SynchronisedBatches(loader)
     device = accelerator.device if accelerator else next(network.parameters()).device
     hidden = bool(accelerator and not accelerator.is_main_process)
     outputs, numbers = [], []

@@ -1,14 +1,19 @@
-"""Batches that every process has before any goes on: a fault, a stop, a due checkpoint is everybody's."""
+"""Several processes that train one model: what one does for all, and what all must know of one another.
 
+A fault, a stop and a due checkpoint concern all. What processes tell each other here goes by main memory, through
+a group of its own that waits for as long as it takes: NCCL would end a run whose main process works for ten minutes.
+"""
+
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list, gather_object
 
 from files.errors import UserError, message_of
 from train.stopping import Stopped, StopRequest
@@ -66,8 +71,25 @@ def check_processes(batch_size: int) -> None:
         )
 
 
+def _patient_group() -> Any:
+    return _group_beside(torch.distributed.group.WORLD)
+
+
+@functools.cache
+def _group_beside(_world: Any) -> Any:
+    return torch.distributed.new_group(timeout=timedelta(days=7), backend="gloo")
+
+
+def _gather(value: T) -> list[T]:
+    values: list[Any] = [None] * PartialState().num_processes
+    torch.distributed.all_gather_object(values, value, group=_patient_group())
+    return values
+
+
 def from_main(work: Callable[[], T]) -> T:
     """Does work in the main process alone and returns its result, which can be pickled, in every process.
+
+    The others wait for as long as it takes.
 
     Raises:
         SystemExit: In the other processes when the work fails; the main one raises what the work does.
@@ -81,7 +103,7 @@ def from_main(work: Callable[[], T]) -> T:
             answer = [(work(),)]
     finally:
         # Also when the work fails: the others wait here.
-        broadcast_object_list(answer)
+        torch.distributed.broadcast_object_list(answer, src=0, group=_patient_group())
     if answer[0] is None:
         raise SystemExit(2)
     return answer[0][0]
@@ -100,24 +122,40 @@ def once_per_node(work: Callable[[], T]) -> T:
     try:
         answer = (True, work() if state.is_local_main_process else None)
     finally:
-        answers = gather_object([answer])
+        answers = _gather(answer)
     if not all(done for done, _ in answers):
         raise SystemExit(2)
     return answers[state.process_index - state.local_process_index][1]
 
 
-def agree(wish: int) -> int:
-    """Returns the highest of all processes' wishes."""
-    state = PartialState()
-    if state.num_processes == 1:
-        return wish
-    highest = torch.tensor(wish, device=state.device)
-    torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+def agree(code: int) -> int:
+    """Returns the highest of all processes' codes."""
+    if PartialState().num_processes == 1:
+        return code
+    highest = torch.tensor(code)
+    torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX, group=_patient_group())
     return int(highest)
 
 
+def everywhere(work: Callable[[], T]) -> T:
+    """Does work in every process; what one of them can't do ends all, in one line.
+
+    Raises:
+        UserError: In the main process.
+        SystemExit: In the others.
+    """
+    fault: UserError | None = None
+    try:
+        result = work()
+    except UserError as error:
+        fault = error
+    if agree(int(fault is not None)):
+        raise_everywhere(fault)
+    return result
+
+
 def raise_everywhere(fault: UserError | None) -> None:
-    """Ends every process by a fault that at least one of them has met; the main process says it.
+    """Ends every process by a fault that at least one of them has met; the main process reports it.
 
     Raises:
         UserError: In the main process.
@@ -127,7 +165,7 @@ def raise_everywhere(fault: UserError | None) -> None:
     if state.num_processes == 1:
         assert fault is not None, "a process alone knows its fault"
         raise fault
-    met = [text for text in gather_object([message_of(fault) if fault else None]) if text]
+    met = [text for text in _gather(message_of(fault) if fault else None) if text]
     if state.is_main_process:
         raise ProcessesError(met[0]) from None
     raise SystemExit(2)
@@ -143,26 +181,23 @@ def is_lost_process(error: BaseException) -> bool:
 _FAULT = 1000
 
 
-def _nothing() -> int:
-    return 0
+class SynchronisedBatches:
+    """A loader whose processes agree, before each batch, that all have theirs, and on what is to be done first."""
 
-
-def _ignore(_agreed: int) -> None:
-    pass
-
-
-class WatchedBatches:
-    """A loader whose processes agree, before each batch, that they all have theirs and what comes first."""
-
-    def __init__(self, loader: Any, wish: Callable[[], int] = _nothing, act: Callable[[int], None] = _ignore) -> None:
+    def __init__(
+        self,
+        loader: Any,
+        request: Callable[[], int] = lambda: 0,
+        act: Callable[[int], None] = lambda _agreed: None,
+    ) -> None:
         """Wraps a loader that has a length.
 
         Args:
             loader: Gives as many batches in every process.
-            wish: What this process wants before the next batch: 0 for nothing, below 1000.
-            act: Called in every process with the highest wish, where that is not 0.
+            request: What this process asks for before the next batch: 0 for nothing, below 1000.
+            act: Called in every process with the highest request, where that is not 0.
         """
-        self.loader, self.wish, self.act = loader, wish, act
+        self.loader, self.request, self.act = loader, request, act
 
     def __len__(self) -> int:
         """Returns the number of batches of a whole epoch."""
@@ -183,7 +218,7 @@ class WatchedBatches:
                 return
             except UserError as error:
                 fault = error
-            agreed = agree(_FAULT if fault else self.wish())
+            agreed = agree(_FAULT if fault else self.request())
             if agreed == _FAULT:
                 raise_everywhere(fault)
             if agreed:
@@ -191,14 +226,13 @@ class WatchedBatches:
             yield batch
 
 
-def stoppable(loader: Any, stop: StopRequest) -> WatchedBatches:
-    """Returns a loader's batches, before each of which the run ends if it is to: there is nothing to save.
+def stoppable(loader: Any, stop: StopRequest) -> SynchronisedBatches:
+    """Returns a loader's batches, before each of which the run ends once a process has got a signal.
 
-    Raises:
-        Stopped: While they are looked at, in every process, once one has got a signal.
+    Nothing is saved. `Stopped` is raised, in every process, while they are iterated over.
     """
 
     def end(agreed: int) -> None:
         raise Stopped(agreed)
 
-    return WatchedBatches(loader, lambda: stop.exit_code, end)
+    return SynchronisedBatches(loader, lambda: stop.exit_code, end)

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from files.errors import UserError
 from files.paths import command_line, expand_home
@@ -117,6 +126,18 @@ def _rate(value: Any) -> float | Literal["auto"]:
     return rate
 
 
+def _optimizer(name: str) -> str:
+    if name == "adamw":
+        return name
+    # Not before it is needed: it takes a second.
+    from train.optim import optimizer_names
+
+    if name in (names := optimizer_names()):
+        return name
+    similar = difflib.get_close_matches(name, names, n=4) or ["adamw", "sgd"]
+    raise ValueError(f"timm has no such optimizer; try {', '.join(similar)}")
+
+
 def as_list(value: Any) -> Any:
     """Splits what the command line gives as one word; nothing at all is an empty list."""
     if isinstance(value, str):
@@ -124,6 +145,11 @@ def as_list(value: Any) -> Any:
     return () if value is None else value
 
 
+# Words of the command line are text.
+AutoOrBool = Annotated[
+    Literal["auto", True, False],
+    BeforeValidator(lambda value: {"true": True, "false": False}.get(str(value).lower(), value)),
+]
 Rate = Annotated[float | Literal["auto"], PlainValidator(_rate)]
 Side = Annotated[int, Field(ge=32, le=1024)]
 
@@ -145,6 +171,8 @@ class Recipe(Settings):
         init_from: Start from this model folder or Hub id, classifier included, whatever `pretrained` says. Its
             classes are matched by name; it must know all of the dataset's.
         drop_rate: Dropout before the classifier, 0 to 1.
+        drop_path_rate: Stochastic depth (Huang et al. 2016): blocks are left out of training steps at random, the last
+            with this probability and earlier ones less often.
         image_size: Side of the square that the model sees, in pixels.
         crop_mode: How a picture becomes a square: "center" cuts, "squash" distorts, "border" pads.
         image_sizes: Progressive resizing: sides that stage 2 trains at, one after the other, each for an equal
@@ -178,6 +206,7 @@ class Recipe(Settings):
         epochs: Epochs of stage 2, in which everything learns.
         freeze_batchnorm: BatchNorm keeps the statistics of the first weights in stage 2, too; of few pictures it would
             learn worse ones.
+        optimizer: A timm name: "adamw", "sgd", "lamb", "adafactor", "muon" ... Passes over cached features keep Adam.
         max_lr: Highest learning rate of stage 2, for the classifier; or "auto".
         lr_mult: Discriminative learning rates: each layer group below the classifier learns at this
             fraction of the rate of the group above it.
@@ -195,10 +224,15 @@ class Recipe(Settings):
             epochs may be kept; without, the last one may. Passes over cached features go on to the last.
         target_accuracy: How often the model should be right where it does not abstain, 0 to 1; its threshold,
             `reject_threshold` in config.json, is chosen on validation.
-        seed: One seed, one result, to the bit, on one machine.
-        mixed_precision: "no", "bf16" or (on GPUs) "fp16"; "auto" takes bf16 where the device computes in it by
-            itself, as do GPUs since Ampere and processors with AVX512-BF16.
-        channels_last: Keep colours innermost in memory; often faster, on CPUs with AVX-512, too.
+        seed: One seed, one result: to the bit on one machine's processors; GPUs add up in an order that varies, so
+            that there the last digits may differ.
+        mixed_precision: "no", "bf16" or (on GPUs) "fp16". "auto" times some steps in float32 and, where the device
+            computes in it by itself, in bf16, and takes the faster; what was chosen is in the run's `system.json`.
+            Another run may choose otherwise: where runs are compared to the bit, say which.
+        channels_last: Keep colours innermost in memory. "auto" times both layouts as `mixed_precision` does.
+        gradient_checkpointing: Compute activations again on the way back instead of keeping them, where everything
+            learns: large models fit into small memories, and steps take about a third longer. BatchNorm must keep
+            its statistics (`freeze_batchnorm`).
         compile: Compile the model with torch.compile: minutes at first, then faster steps on GPUs. Passes over
             cached features are not compiled.
         num_workers: Processes that decode pictures; 0 decodes in the main process.
@@ -224,6 +258,7 @@ class Recipe(Settings):
     weights: Path | None = None
     init_from: str | None = None
     drop_rate: float = Field(0.0, ge=0, lt=1)
+    drop_path_rate: float = Field(0.0, ge=0, lt=1)
     image_size: Side = 224
     image_sizes: Annotated[tuple[Side, ...], BeforeValidator(as_list)] = ()
     crop_mode: Literal["center", "squash", "border"] = "center"
@@ -246,6 +281,7 @@ class Recipe(Settings):
     feature_l2: Rate = "auto"
     epochs: int = Field(8, ge=0)
     freeze_batchnorm: bool = False
+    optimizer: Annotated[str, AfterValidator(_optimizer)] = "adamw"
     max_lr: Rate = 1e-3
     lr_mult: float = Field(0.5, gt=0, le=1)
     pct_start: float = Field(0.25, gt=0, lt=1)
@@ -260,7 +296,8 @@ class Recipe(Settings):
     target_accuracy: float = Field(0.95, gt=0, lt=1)
     seed: int = Field(8, ge=0, lt=2**32)
     mixed_precision: MixedPrecision = "no"
-    channels_last: bool = False
+    channels_last: AutoOrBool = False
+    gradient_checkpointing: bool = False
     compile: bool = False
     num_workers: int = Field(2, ge=0)
     cache_images: bool = True

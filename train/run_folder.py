@@ -1,11 +1,14 @@
 """What a run ran on: enough to tell later why two runs differ."""
 
+import dataclasses
 import json
+import logging
 import os
 import platform
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +20,18 @@ from accelerate import Accelerator
 
 from files.atomic import BusyError, atomic_write_text, is_leftover, only_writer
 from files.errors import UserError
-from train.checkpoint import DamagedError, read_tensors, write_tensors
+from train.checkpoint import DamagedError, load, refuse_earlier_version, save
+from train.hardware import Hardware
 from train.history import Progress
+
+logger = logging.getLogger(__name__)
 
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
 # is compared, not where it lies; the first weights are in the checkpoint.
-_FREE = {"output_dir", "num_workers", "dataset", "weights", "init_from", "checkpoint_minutes", "tracker"}
+_FREE = {
+    "output_dir", "num_workers", "dataset", "weights", "init_from", "checkpoint_minutes", "tracker", "target_accuracy",
+    "cache_images",
+}  # fmt: skip
 # The order of a stream follows from how many processes read it.
 _FREE_STREAMING = _FREE - {"num_workers"}
 # Until a stage has a checkpoint, how it will go may still be chosen: by what the learning-rate finder says, say.
@@ -43,7 +52,7 @@ class RunFolder:
         self.recipe = path / "recipe.yaml"
         self.data = path / "data.json"
         self.checkpoints = path / "checkpoints"
-        self.best = path / "checkpoints" / "best.safetensors"
+        self.best = path / "checkpoints" / "best.pt"
         self.features = path / "features"
         self.metrics = path / "metrics.jsonl"
         self.lr_finder = path / "lr_finder.json"
@@ -99,11 +108,12 @@ class RunFolder:
                     f"{self.path} holds a run: continue it with resume_from_checkpoint=true, "
                     "or choose another output_dir"
                 )
-            former = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+            refuse_earlier_version(self.checkpoints)
+            previous = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
             free = self._free(recipe["streaming"])
-            differing = [key for key in recipe if key not in free and former.get(key) != recipe[key]]
+            differing = [key for key in recipe if key not in free and previous.get(key) != recipe[key]]
             if differing:
-                listed = "; ".join(f"{key}: {former.get(key)} there, {recipe[key]} now" for key in differing)
+                listed = "; ".join(f"{key}: {previous.get(key)} there, {recipe[key]} now" for key in differing)
                 raise RunFolderError(
                     f"{self.path} holds a run with another recipe ({listed}): choose another output_dir"
                 )
@@ -157,13 +167,13 @@ class RunFolder:
         """
         if not self.data.exists():
             return
-        former = json.loads(self.data.read_text(encoding="utf-8"))
-        if former["label_names"] != data["label_names"]:
+        previous = json.loads(self.data.read_text(encoding="utf-8"))
+        if previous["label_names"] != data["label_names"]:
             raise RunFolderError(
-                f"{self.path} holds a run on other labels ({', '.join(former['label_names'])} there, "
+                f"{self.path} holds a run on other labels ({', '.join(previous['label_names'])} there, "
                 f"{', '.join(data['label_names'])} now): choose another output_dir"
             )
-        if former != data:
+        if previous != data:
             raise RunFolderError(
                 f"{self.path} holds a run on other pictures: the dataset has changed since; choose another output_dir"
             )
@@ -175,15 +185,30 @@ class RunFolder:
         self.checkpoints.mkdir(exist_ok=True)
         atomic_write_text(self.data, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
+    def hardware(self) -> Hardware | None:
+        """Returns what was chosen when the run began, which it keeps wherever it goes on; None for a new run."""
+        if not self.system.exists():
+            return None
+        first = json.loads(self.system.read_text(encoding="utf-8"))[0]
+        return Hardware(**{field.name: first[field.name] for field in dataclasses.fields(Hardware)})
+
     def add_system(self, facts: dict[str, Any]) -> None:
-        """Adds to `system.json`, a list with what the run ran on each time that it was started or continued."""
-        former = json.loads(self.system.read_text(encoding="utf-8")) if self.system.exists() else []
-        atomic_write_text(self.system, json.dumps([*former, facts], indent=2) + "\n")
+        """Adds to `system.json`, a list with what the run ran on each time that it was started or continued.
+
+        A warning says where a run is continued on another machine.
+        """
+        before = json.loads(self.system.read_text(encoding="utf-8")) if self.system.exists() else []
+        if before and (differing := [key for key in _COMPUTES if before[0].get(key) != facts[key]]):
+            began, now = ({key: row.get(key) for key in differing} for row in (before[0], facts))
+            logger.warning(
+                "this run began on %s and goes on on %s: last digits may differ", _listed(began), _listed(now)
+            )
+        atomic_write_text(self.system, json.dumps([*before, facts], indent=2) + "\n")
 
     def add_finding(self, stage: int, finding: dict[str, Any]) -> None:
         """Adds to `lr_finder.json` what the learning-rate finder has seen of a stage."""
-        former = json.loads(self.lr_finder.read_text(encoding="utf-8")) if self.lr_finder.exists() else {}
-        atomic_write_text(self.lr_finder, json.dumps({**former, f"stage{stage}": finding}, indent=2) + "\n")
+        previous = json.loads(self.lr_finder.read_text(encoding="utf-8")) if self.lr_finder.exists() else {}
+        atomic_write_text(self.lr_finder, json.dumps({**previous, f"stage{stage}": finding}, indent=2) + "\n")
 
     def write_metrics(self, progress: Progress) -> None:
         """Writes `metrics.jsonl`, a line per epoch done."""
@@ -192,7 +217,7 @@ class RunFolder:
 
     def save_best(self, model: dict[str, torch.Tensor]) -> None:
         """Keeps these weights as the run's best."""
-        write_tensors(self.best, model, {})
+        save(self.best, model)
 
     def load_best(self) -> dict[str, torch.Tensor]:
         """Returns the run's best weights.
@@ -201,11 +226,13 @@ class RunFolder:
             DamagedError: They are no longer what was written.
         """
         try:
-            return read_tensors(self.best)[0]
+            return load(self.best)
         except DamagedError as error:
             raise DamagedError(f"{error}: restore it from a copy, or train again in another output_dir") from None
 
 
+# What the order depends on in which numbers are added up.
+_COMPUTES = ("device", "threads", "processes")
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = (
     "accelerate", "datasets", "huggingface-hub", "numpy", "pillow", "safetensors", "timm", "torch", "torchvision",
@@ -213,21 +240,29 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def system_facts(accelerator: Accelerator) -> dict[str, Any]:
-    """Returns date, versions, device and the project's commit. Nothing that names a person or a machine."""
+def system_facts(accelerator: Accelerator, hardware: Hardware) -> dict[str, Any]:
+    """Returns date, versions, device, the project's commit and what was chosen for this machine.
+
+    Nothing in it names a person or a machine.
+    """
     on_gpu = accelerator.device.type == "cuda"
+    processor = f"{accelerator.device.type} ({torch.backends.cpu.get_cpu_capability()})"
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
         "platform": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(accelerator.device) if on_gpu else str(accelerator.device),
+        "device": torch.cuda.get_device_name(accelerator.device) if on_gpu else processor,
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "processes": accelerator.num_processes,
-        "mixed_precision": str(accelerator.mixed_precision),
+        **asdict(hardware),
         "commit": _commit(),
     }
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
 def _commit() -> str | None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: a wish that training sees at its next step, not a blow in the middle of one."""
+"""SIGINT and SIGTERM: training ends after its current step, with a checkpoint, and not in the middle of one."""
 
 import os
 import signal
@@ -24,20 +24,20 @@ class Stopped(SystemExit):
 
 @dataclass
 class StopRequest:
-    """Which signal has asked for the end, 0 for none, and when (`time.monotonic`)."""
+    """The signal that has asked for the end, 0 for none, and when it came (`time.monotonic`)."""
 
     number: int = 0
     when: float = 0.0
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal's number; 0 to go on."""
+        """128 + the signal's number; 0 where none has come."""
         return 128 + self.number if self.number else 0
 
 
 @contextmanager
 def stop_requests(accelerator: "Accelerator") -> Iterator[StopRequest]:
-    """Within the block, takes the first SIGINT or SIGTERM down; a second SIGINT kills the process at once."""
+    """Within the block, notes the first SIGINT or SIGTERM; a second SIGINT kills the process at once."""
     request = StopRequest()
     echo = _ECHO_SECONDS if accelerator.num_processes > 1 else 0.0
 
@@ -76,9 +76,9 @@ def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None
         # Python lets no other thread listen to signals: what a page or a notebook runs in one goes without.
         yield
         return
-    former = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, before in former.items():
-            signal.signal(number, before)
+        for number, handled in previous.items():
+            signal.signal(number, handled)

@@ -7,7 +7,6 @@ state, and a run that was interrupted anywhere ends in the same bits as one that
 import copy
 import itertools
 import math
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -17,43 +16,42 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
-from accelerate.tracking import get_available_trackers
-from accelerate.utils import LoggerType
+from accelerate import Accelerator, PartialState
 from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from files.errors import UserError
-from model_folder.folder import ModelFolder, open_model_folder
-from train.checkpoint import Checkpoint, load_newest_checkpoint, save_checkpoint
+from train.checkpoint import Checkpoint
 from train.data import LabelledImages, groups_of
 from train.features import cached_features, choose_l2
-from train.hardware import keep_freed_memory, native_precision
+from train.hardware import choose_hardware
 from train.history import TABLE_HEAD, EpochRecord, EpochTrace, Progress
 from train.loaders import EpochBatches, PictureBatches, hash_seed, make_train_batches, make_valid_batches
 from train.lr_finder import LRFinderResult, preserved, range_test
 from train.model import (
     Classifier,
     FrozenBackbone,
-    build_model,
-    check_former,
+    checkpoint_gradients,
     classifier_names,
     cpu_state,
     freeze_backbone,
-    load_former,
     model_data_config,
     rescale,
     set_training_mode,
     synchronise_batchnorm,
+    takes_scale,
+    try_model,
     unfreeze,
+    zero_classifier,
 )
-from train.optim import Objective, make_one_cycle, make_optimizer, rareness
-from train.processes import WatchedBatches, agree, check_processes, from_main, make_accelerator
+from train.optim import Objective, make_one_cycle, make_optimizer, momentum_of, rareness
+from train.processes import SynchronisedBatches, agree, everywhere, from_main, make_accelerator
 from train.recipe import Recipe
 from train.report.plots import plot_lr_finder, save
 from train.run_folder import RunFolder
+from train.setup import first_model
 from train.stopping import Stopped, StopRequest, stop_requests
 
 _SAVE = 1
@@ -62,14 +60,6 @@ _STATISTICS_BATCHES = 100
 # Reading a loss waits for the GPU, and summing it up for the other processes.
 _STEPS_PER_READING = 16
 _LOWER = "lower max_lr (stage 1: freeze_max_lr), in another output_dir"
-
-
-class TrackerError(UserError):
-    """A tracker that accelerate doesn't know, or whose package is missing."""
-
-
-class SetupError(UserError):
-    """A recipe that this machine or this dataset can't run."""
 
 
 class DivergedError(UserError):
@@ -170,7 +160,8 @@ class Trainer:
     """A run: its model, its data, what it has done so far, and how it goes on.
 
     Attributes:
-        recipe: What to do.
+        recipe: What to do, with the precision and the layout in memory that were chosen for this machine.
+        hardware: How these were chosen.
         accelerator: Knows devices, processes and precision.
         run: Where checkpoints, metrics and figures go.
         images: What to learn from and to validate by.
@@ -184,19 +175,49 @@ class Trainer:
         stop: Whether a signal has asked for the end.
     """
 
-    def __init__(
-        self, recipe: Recipe, accelerator: Accelerator, run: RunFolder, images: LabelledImages, quiet: bool = False
-    ) -> None:
-        """Builds everything; nothing is written.
+    def __init__(self, recipe: Recipe, run: RunFolder, images: LabelledImages, quiet: bool = False) -> None:
+        """Builds everything, and tries whether the model can be trained here; nothing is written.
+
+        Args:
+            recipe: What to do.
+            run: Where checkpoints, metrics and figures go.
+            images: What to learn from and to validate by.
+            quiet: Print nothing, and show no bars.
 
         Raises:
-            UserError: Unknown architecture, or weights that can't be had or don't fit.
+            UserError: Unknown architecture, weights that can't be had or don't fit, or a model that can't be trained.
         """
-        self.recipe, self.accelerator, self.run, self.images = recipe, accelerator, run, images
-        self.resumed = from_main(lambda: load_newest_checkpoint(run.checkpoints))
-        self.history = self.resumed.progress if self.resumed else Progress()
-        model = from_main(lambda: first_model(recipe, images.label_names, self.resumed is not None))
-        self.model = synchronise_batchnorm(model).to(accelerator.device)
+        state = PartialState()
+        self.run, self.images = run, images
+        self.resumed = resumed = from_main(lambda: Checkpoint.newest(run.checkpoints))
+        self.history = resumed.progress if resumed else Progress()
+        model = from_main(lambda: first_model(recipe, images.label_names, resumed is not None))
+        share, wanted = recipe.batch_size // state.num_processes, (recipe.mixed_precision, recipe.channels_last)
+        self.hardware = from_main(
+            lambda: (
+                (resumed and run.hardware()) or choose_hardware(model, *wanted, share, recipe.image_size, state.device)
+            )
+        )
+        chosen = {"mixed_precision": self.hardware.mixed_precision, "channels_last": self.hardware.channels_last}
+        self.recipe = recipe = recipe.model_copy(update=chosen)
+        self.accelerator = accelerator = make_accelerator(
+            recipe.mixed_precision,
+            log_with=recipe.tracker,
+            project_dir=recipe.output_dir / "logs",
+            # Ours steps once per update; a prepared scheduler would step once per process.
+            step_scheduler_with_optimizer=False,
+        )
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        model = model.to(accelerator.device, memory_format=layout)
+        if not resumed:
+            sizes, autocast = (recipe.image_size, *recipe.image_sizes), accelerator.autocast
+            stage_1, stage_2 = bool(recipe.freeze_epochs), bool(recipe.epochs)
+            everywhere(
+                lambda: try_model(
+                    model, images.label_names, sizes, share, freezes=stage_1, unfreezes=stage_2, autocast=autocast
+                )
+            )
+        self.model = synchronise_batchnorm(model)
         self.data_config = model_data_config(self.model, recipe.image_size, recipe.crop_mode)
         classes = len(images.label_names)
         weights = rareness(images.split("train")["label"], classes) if recipe.class_balance == "weights" else None
@@ -267,7 +288,7 @@ class Trainer:
         setup = self.prepare_stage(stage)
         batches, accumulation = setup.train_batches, recipe.gradient_accumulation_steps
         self.optimizer = make_optimizer(
-            model, self.max_lr(stage, setup), stage.lr_mult, setup.weight_decay, setup.decoupled
+            model, self.max_lr(stage, setup), stage.lr_mult, setup.weight_decay, setup.decoupled, recipe.optimizer
         )
         self.scheduler = make_one_cycle(
             self.optimizer,
@@ -307,7 +328,7 @@ class Trainer:
                     self.between.load_state_dict(self.weights_between())
                 if self.judged is not model and not stage.frozen and not recipe.freeze_batchnorm:
                     self.estimate_statistics(self.judged, batches, seed)
-                watched = WatchedBatches(setup.valid_batches, self.requested, self.obey)
+                watched = SynchronisedBatches(setup.valid_batches, self.requested, self.obey)
                 logits, labels = validate(accelerator, judged, watched, f"{title}, validation", self.show)
                 if not torch.isfinite(logits).all():
                     raise DivergedError(f"the model gives no numbers any more ({title}): {_LOWER}")
@@ -361,11 +382,13 @@ class Trainer:
             read()
             self.obey(agreed)
 
-        for group in WatchedBatches(_Grouped(batches, self.recipe.gradient_accumulation_steps), self.requested, obey):
+        for group in SynchronisedBatches(
+            _Grouped(batches, self.recipe.gradient_accumulation_steps), self.requested, obey
+        ):
             # Before the step: after its last one a one-cycle rises again.
             rates = [entry["lr"] for entry in optimizer.param_groups]
             trace.rates.append(max(rates))
-            trace.momenta.append(_momentum(optimizer))
+            trace.momenta.append(momentum_of(optimizer.param_groups[-1]))
             seeds = [hash_seed(seed, trace.batches + number) for number in range(len(group))]
             unread.append(self.step(learner, optimizer, setup.objective, group, seeds))
             trace.batches += len(group)
@@ -452,6 +475,8 @@ class Trainer:
         else:
             unfreeze(model)
             learner = model
+            if recipe.gradient_checkpointing:
+                checkpoint_gradients(model, recipe.freeze_batchnorm)
         if not stage.views:
             batches.resize(stage.size(0))
             if recipe.cache_images:
@@ -472,10 +497,10 @@ class Trainer:
         if not self.history.records and recipe.init_from is None:
             # As logistic regression begins. What timm's initialisation put there would stay where no picture says
             # otherwise: on an EfficientNet so large that 69.8 % of 291 held-out photographs were right, not 72.5 %.
-            for parameter in model.get_classifier().parameters():
-                nn.init.zeros_(parameter)
-        scale = train.spread().to(self.accelerator.device)
-        scale_classifier(model, scale)
+            zero_classifier(model)
+        scale = train.spread().to(self.accelerator.device) if takes_scale(model) else None
+        if scale is not None:
+            scale_classifier(model, scale)
         batch_size = recipe.batch_size * stage.views
         return StageSetup(
             Classifier(model, recipe.drop_rate, scale),
@@ -516,7 +541,8 @@ class Trainer:
         """
         recipe, accelerator = self.recipe, self.accelerator
         # Only the ratio of the layer groups' rates counts.
-        optimizer = make_optimizer(self.model, 1.0, stage.lr_mult, setup.weight_decay, setup.decoupled)
+        decay = setup.weight_decay, setup.decoupled
+        optimizer = make_optimizer(self.model, 1.0, stage.lr_mult, *decay, recipe.optimizer)
         shares = [group["lr"] for group in optimizer.param_groups]
         seed = hash_seed(recipe.seed, stage.number, -1)
 
@@ -526,7 +552,9 @@ class Trainer:
                 yield from setup.train_batches
 
         steps = enumerate(
-            WatchedBatches(_Grouped(endless(), recipe.gradient_accumulation_steps), lambda: self.stop.exit_code, _end)
+            SynchronisedBatches(
+                _Grouped(endless(), recipe.gradient_accumulation_steps), lambda: self.stop.exit_code, _end
+            )
         )
         learner, optimizer = accelerator.prepare(setup.learner, optimizer)
 
@@ -645,7 +673,7 @@ class Trainer:
                     if history.best is history.records[-1]:
                         self.run.save_best(self.saved_weights(self.judged))
                     self.run.write_metrics(history)
-                save_checkpoint(self.run.checkpoints, checkpoint)
+                checkpoint.save(self.run.checkpoints)
             except OSError as error:
                 raise SaveError(
                     f"{error.strerror or error}: {checkpoint.name} can't be written to {self.run.checkpoints}; the "
@@ -677,7 +705,7 @@ class Trainer:
         # where channels_last has them elsewhere.
         for parameter, state in self.optimizer.state.items():
             for key, value in state.items():
-                if value.shape == parameter.shape:
+                if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
                     state[key] = torch.empty_like(parameter).copy_(value)
         self.scheduler.load_state_dict(checkpoint.scheduler)
         if self.ema:
@@ -729,11 +757,6 @@ def _end(code: int) -> None:
     raise Stopped(code)
 
 
-def _momentum(optimizer: Any) -> float:
-    group = optimizer.param_groups[-1]
-    return group["betas"][0] if "betas" in group else group.get("momentum", 0.0)
-
-
 @torch.inference_mode()
 def validate(
     accelerator: Accelerator, model: nn.Module, batches: Any, title: str, show: bool = True
@@ -778,93 +801,3 @@ def scale_classifier(model: nn.Module, scale: torch.Tensor) -> None:
 def lr_figure(run: RunFolder, stage: Stage) -> Path:
     """Returns where the learning-rate finder's curve of a stage is drawn."""
     return run.figures / f"lr_finder-stage{stage.number}.png"
-
-
-def recipe_accelerator(recipe: Recipe) -> Accelerator:
-    """Returns the accelerator; `batch_size` counts pictures over all processes.
-
-    Raises:
-        TrackerError: There is no such tracker, or it is not installed.
-        SetupError: fp16 without a GPU, or compiling without a compiler.
-        ProcessesError: A batch that can't be divided among the processes.
-    """
-    if recipe.mixed_precision == "fp16" and not torch.cuda.is_available():
-        raise SetupError("mixed_precision=fp16 needs a GPU and there is none: use bf16 or no")
-    if recipe.compile and torch.compiler.get_default_backend() == "inductor":
-        check_compiler()
-    if recipe.tracker:
-        check_tracker(recipe.tracker)
-    if not torch.accelerator.is_available():
-        keep_freed_memory()
-    accelerator = make_accelerator(
-        native_precision() if recipe.mixed_precision == "auto" else recipe.mixed_precision,
-        log_with=recipe.tracker,
-        project_dir=recipe.output_dir / "logs",
-        # Ours steps once per update; a prepared scheduler would step once per process.
-        step_scheduler_with_optimizer=False,
-    )
-    check_processes(recipe.batch_size)
-    return accelerator
-
-
-def check_compiler() -> None:
-    """Makes sure that what torch.compile writes can be compiled.
-
-    Raises:
-        SetupError: There is no C++ compiler.
-    """
-    from torch.utils.cpp_extension import get_cxx_compiler
-
-    if shutil.which(get_cxx_compiler()) is None:
-        raise SetupError(
-            f"compile=true needs a C++ compiler and {get_cxx_compiler()} is not found: install one (g++, clang), name "
-            "it in CXX, or leave compile away"
-        )
-
-
-def first_model(recipe: Recipe, label_names: list[str], resumed: bool) -> Any:
-    """Builds the model that a run begins with.
-
-    Args:
-        recipe: Says where its weights come from.
-        label_names: The dataset's classes.
-        resumed: A checkpoint will fill in the weights: the first ones need not be at hand any more.
-
-    Raises:
-        UserError: Unknown architecture, or weights that can't be had or don't fit.
-    """
-    former = open_model_folder(recipe.init_from) if recipe.init_from is not None else None
-    if former:
-        check_former(former, recipe.architecture, label_names)
-    model: Any = build_model(
-        recipe.architecture,
-        len(label_names),
-        recipe.image_size,
-        pretrained=recipe.pretrained and not resumed and not former,
-        weights=None if resumed else recipe.weights,
-        drop_rate=recipe.drop_rate,
-        preparation=_preparation(former) if former else None,
-    )
-    if any(side != recipe.image_size for side in recipe.image_sizes) and model.pretrained_cfg["fixed_input_size"]:
-        raise SetupError(f"{recipe.architecture} sees pictures of one size only: leave image_sizes away")
-    if former and not resumed:
-        load_former(model, former, label_names)
-    return model.to(memory_format=torch.channels_last) if recipe.channels_last else model
-
-
-def _preparation(former: ModelFolder) -> dict[str, Any]:
-    # Those of its own first weights, which the architecture's name alone does not tell.
-    return {key: former.config["pretrained_cfg"][key] for key in ("mean", "std", "interpolation")}
-
-
-def check_tracker(name: str) -> None:
-    """Makes sure that a tracker can be used.
-
-    Raises:
-        TrackerError: Says which there are, or what to install.
-    """
-    known = sorted(str(kind) for kind in LoggerType if str(kind) != "all")
-    if name not in known:
-        raise TrackerError(f"there is no tracker {name!r}: accelerate has {', '.join(known)}")
-    if name not in map(str, get_available_trackers()):
-        raise TrackerError(f"tracker={name} needs a package that is not installed: pip install {name}")

@@ -4,25 +4,27 @@ import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from train import trainer as keeper
+from train import checkpoint as checkpoints
+from train.checkpoint import load
 
 
 @contextmanager
 def interrupted_after(checkpoint: str) -> Iterator[None]:
     """Stops the run inside, as Ctrl-C would that nobody waits for, once a checkpoint of this name is written."""
-    save = keeper.save_checkpoint
+    save = checkpoints.save_checkpoint
 
-    def stop_after(folder: Path, state: object) -> Path:
-        path = save(folder, state)
+    def stop_after(folder: Path, name: str, state: dict[str, Any]) -> Path:
+        path = save(folder, name, state)
         if path.stem == checkpoint:
             raise KeyboardInterrupt
         return path
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keeper, "save_checkpoint", stop_after)
+        patch.setattr(checkpoints, "save_checkpoint", stop_after)
         with pytest.raises(KeyboardInterrupt):
             yield
 
@@ -34,3 +36,11 @@ def spawn() -> Iterator[None]:
     multiprocessing.set_start_method("spawn", force=True)
     yield
     multiprocessing.set_start_method(method, force=True)
+
+
+def load_flat(path: Path) -> dict[str, Any]:
+    """Returns the tensors of a checkpoint by their names: `model.fc.weight`, `optimizer.0.exp_avg`."""
+    state = load(path)
+    parts = {part: state[part] for part in ("model", "ema", "start")}
+    parts |= {f"optimizer.{index}": moments for index, moments in state["optimizer"]["state"].items()}
+    return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}

@@ -1,25 +1,33 @@
-import dataclasses
+import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from train.checkpoint import Checkpoint, list_checkpoints, load_newest_checkpoint, save_checkpoint
-from train.history import EpochRecord, EpochTrace, Progress
+from train.checkpoint import (
+    EarlierVersionError,
+    checkpoint_name,
+    list_checkpoints,
+    load,
+    load_newest_checkpoint,
+    save,
+    save_checkpoint,
+)
 from train.optim import make_one_cycle
 
 
-def _train(model: torch.nn.Module, optimizer: torch.optim.Optimizer, scheduler: object, steps: int) -> None:
+def _train(model: torch.nn.Module, optimizer: torch.optim.Optimizer, scheduler: Any, steps: int) -> None:
     for step in range(steps):
         torch.manual_seed(step)
         model(torch.randn(4, 3)).square().sum().backward()
         optimizer.step()
-        scheduler.step()  # type: ignore[attr-defined]
+        scheduler.step()
         optimizer.zero_grad()
 
 
-def _make() -> tuple[torch.nn.Module, torch.optim.Optimizer, object]:
+def _make() -> tuple[torch.nn.Module, torch.optim.Optimizer, Any]:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     optimizer = torch.optim.AdamW(
@@ -28,24 +36,24 @@ def _make() -> tuple[torch.nn.Module, torch.optim.Optimizer, object]:
     return model, optimizer, make_one_cycle(optimizer, 20, 0.25, 25, 1e4)
 
 
-def _checkpoint(epoch: int, parts: tuple[torch.nn.Module, torch.optim.Optimizer, object] | None = None) -> Checkpoint:
-    model, optimizer, scheduler = parts or _make()
-    progress = Progress([EpochRecord(1, epoch, 1.5, 0.25, 1.4, 0.5, 1e-2, 3.0, 1)], [1.5], [1e-2], [0.9])
-    return Checkpoint(model.state_dict(), optimizer.state_dict(), scheduler.state_dict(), {}, progress)  # type: ignore[attr-defined]
+def _save(folder: Path, epoch: int, batches: int | None = None) -> Path:
+    return save_checkpoint(folder, checkpoint_name(1, epoch, batches), {"epoch": epoch, "weights": torch.rand(99)})
 
 
 def test_training_goes_on_to_the_bit(tmp_path: Path) -> None:
     straight = _make()
     _train(*straight, steps=5)
-    save_checkpoint(tmp_path, _checkpoint(1, straight))
+    records = [{"stage": 1, "loss": 0.1 + 0.2, "best": None}]
+    states = [part.state_dict() for part in straight]
+    save_checkpoint(tmp_path, "stage1-epoch001", {"parts": states, "records": records})
     _train(*straight, steps=10)
 
     resumed = _make()
     loaded = load_newest_checkpoint(tmp_path)
     assert loaded is not None
-    for part, state in zip(resumed, (loaded.model, loaded.optimizer, loaded.scheduler), strict=True):
+    assert loaded["records"] == records
+    for part, state in zip(resumed, loaded["parts"], strict=True):
         part.load_state_dict(state)
-    assert loaded.progress == _checkpoint(1).progress
     _train(*resumed, steps=10)
     for name, tensor in straight[0].state_dict().items():
         assert torch.equal(resumed[0].state_dict()[name], tensor), name
@@ -54,18 +62,14 @@ def test_training_goes_on_to_the_bit(tmp_path: Path) -> None:
 
 def test_the_two_newest_are_kept(tmp_path: Path) -> None:
     for epoch in range(1, 5):
-        save_checkpoint(tmp_path, _checkpoint(epoch))
-    assert [p.name for p in list_checkpoints(tmp_path)] == [f"stage1-epoch00{e}.safetensors" for e in (3, 4)]
+        _save(tmp_path, epoch)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["stage1-epoch003.pt", "stage1-epoch004.pt"]
 
 
-def test_a_damaged_one_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    save_checkpoint(tmp_path, _checkpoint(1))
-    last = save_checkpoint(tmp_path, _checkpoint(2))
-    last.write_bytes(last.read_bytes()[:-100])
-    loaded = load_newest_checkpoint(tmp_path)
-    assert loaded is not None
-    assert loaded.progress.records[-1].epoch == 1
-    assert "epoch002.safetensors is damaged" in caplog.text
+def test_one_within_an_epoch_comes_before_the_epochs_end(tmp_path: Path) -> None:
+    for epoch, batches in ((2, None), (1, None), (2, 7)):
+        _save(tmp_path, epoch, batches)
+    assert [path.stem for path in list_checkpoints(tmp_path)] == ["stage1-epoch002-batch000007", "stage1-epoch002"]
 
 
 def _cut(content: bytes, where: float) -> bytes:
@@ -79,44 +83,49 @@ def _flip(content: bytes, where: float) -> bytes:
 
 @pytest.mark.parametrize("damage", [_cut, _flip])
 @pytest.mark.parametrize("where", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
-def test_every_damage_is_seen(
+def test_a_damaged_one_is_passed_over(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes, float], bytes], where: float
 ) -> None:
-    save_checkpoint(tmp_path, _checkpoint(1))
-    last = save_checkpoint(tmp_path, _checkpoint(2))
+    _save(tmp_path, 1)
+    last = _save(tmp_path, 2)
     last.write_bytes(damage(last.read_bytes(), where))
     loaded = load_newest_checkpoint(tmp_path)
     assert loaded is not None
-    assert loaded.progress.records[-1].epoch == 1
-    assert "stage1-epoch002.safetensors is damaged" in caplog.text
+    assert loaded["epoch"] == 1
+    assert "stage1-epoch002.pt is damaged (its checksum is wrong)" in caplog.text
     assert "going on from the one before it, stage1-epoch001" in caplog.text
-    # It is in the way no more: neither for the next start, nor of those that are kept.
-    save_checkpoint(tmp_path, _checkpoint(1))
-    assert [p.name for p in sorted(tmp_path.iterdir())] == [
-        "stage1-epoch001.safetensors",
-        "stage1-epoch002.damaged",
-    ]
+    # It is no longer in the way: neither of the next start, nor of those that are kept.
+    _save(tmp_path, 1)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["stage1-epoch001.pt", "stage1-epoch002.damaged"]
 
 
-def test_without_a_whole_one_a_line_says_that_all_begins_anew(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    only = save_checkpoint(tmp_path, _checkpoint(1))
-    only.write_bytes(b"")
+def test_without_a_whole_one_training_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert load_newest_checkpoint(tmp_path) is None
+    _save(tmp_path, 1).write_bytes(b"")
     assert load_newest_checkpoint(tmp_path) is None
     assert "going on from the beginning: there is none before" in caplog.text
 
 
-def test_one_within_an_epoch_comes_before_the_epochs_end(tmp_path: Path) -> None:
-    within = dataclasses.replace(_checkpoint(1), trace=EpochTrace(1, 2, batches=7, losses=[1.0], right=1, seen=8))
-    for checkpoint in (_checkpoint(2), _checkpoint(1), within):
-        save_checkpoint(tmp_path, checkpoint)
-    assert [p.stem for p in list_checkpoints(tmp_path)] == ["stage1-epoch002-batch000007", "stage1-epoch002"]
-    (tmp_path / "stage1-epoch002.safetensors").unlink()
-    loaded = load_newest_checkpoint(tmp_path)
-    assert loaded is not None
-    assert loaded.trace == within.trace
+def test_one_of_an_earlier_version_is_refused_and_stays(tmp_path: Path) -> None:
+    earlier = tmp_path / "stage1-epoch002.safetensors"
+    earlier.write_bytes(b"weights")
+    with pytest.raises(EarlierVersionError, match=r"epoch002.safetensors was written by an earlier version .*another"):
+        load_newest_checkpoint(tmp_path)
+    assert earlier.read_bytes() == b"weights"
 
 
-def test_no_checkpoint_is_none(tmp_path: Path) -> None:
-    assert load_newest_checkpoint(tmp_path) is None
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_is_the_systems_own_error_and_leaves_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.pt"
+    save(path, {"epoch": 1})
+    # Whatever is written beside the file lands on a device without space.
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, mode="r": opened(Path("/dev/full"), mode))
+    with pytest.raises(OSError, match="No space left on device") as full:
+        save(path, {"epoch": 2, "weights": torch.rand(100_000)})
+    monkeypatch.undo()
+    assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(path))
+    assert load(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]

@@ -158,8 +158,8 @@ def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: 
     assert metrics["fingerprint"] == fingerprint(load_images(str(dataset_folder)).split("test"))
     assert metrics["ece_bins"] == {"kind": "equal width", "count": 10}
     assert (metrics["reject"]["threshold"], metrics["reject"]["promised"]) == (0.5, False)
-    assert metrics["reject"]["coverage"] == 1
-    assert metrics["learned_pictures"] is None
+    assert metrics["reject"]["answered"] == round(8 * metrics["reject"]["coverage"])
+    assert metrics["learned_pictures"] == 0
     config = json.loads((model_folder / "config.json").read_text())
     assert metrics["calibrated_from"]["temperature"] == config["calibration"]["temperature"]
     assert metrics["others"] is None
@@ -185,12 +185,6 @@ class TestBadInput:
         rows.cast_column("label", datasets.ClassLabel(names=names)).to_parquet(folder / "test.parquet")
         message = refused("train", "evaluate", model_folder, f"dataset={folder}")
         assert "does not know (tango): it knows bharatanatyam, kathak" in message
-
-    def test_the_run_instead_of_its_model(
-        self, refused: Callable[..., str], run_folder: Path, dataset_folder: Path
-    ) -> None:
-        message = refused("train", "evaluate", run_folder, f"dataset={dataset_folder}")
-        assert f"did you mean {run_folder / 'model'}?" in message
 
     def test_predictions_of_other_pictures(
         self, refused: Callable[..., str], model_folder: Path, dataset_folder: Path, tmp_path: Path

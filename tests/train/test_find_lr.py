@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ class TestAuto:
     def test_the_rate_that_was_found_is_the_one_that_is_used(
         self, two_colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from train import trainer as keeper
+        from train import checkpoint as keeper
 
         words = ("freeze_max_lr=auto", "max_lr=auto", "freeze_epochs=2", "batch_size=8", "image_size=32")
         whole = fit(self._recipe(two_colours, tmp_path / "whole", *words))
@@ -142,8 +143,8 @@ class TestAuto:
         # Stopped within a stage, a run takes its rate from the checkpoint: nothing is looked for again.
         save = keeper.save_checkpoint
 
-        def stop_after(folder: Path, checkpoint: object) -> Path:
-            path = save(folder, checkpoint)
+        def stop_after(folder: Path, name: str, state: dict[str, Any]) -> Path:
+            path = save(folder, name, state)
             if path.stem == "stage1-epoch001":
                 raise KeyboardInterrupt
             return path

@@ -19,8 +19,8 @@ from transformers import pipeline
 
 from dataset_card.build import build
 from demo.models.model import load_model
-from tests.train.conftest import interrupted_after
-from train.checkpoint import load_newest_checkpoint
+from tests.train.conftest import interrupted_after, load_flat
+from train.checkpoint import Checkpoint, load
 from train.data import load_images, read_image
 from train.evaluate import Evaluation, evaluate
 from train.export import int8
@@ -58,9 +58,9 @@ def test_the_run_folder_holds_what_it_should(run_folder: Path) -> None:
         "data.json",
         "system.json",
         "metrics.jsonl",
-        "checkpoints/best.safetensors",
-        "checkpoints/stage2-epoch001.safetensors",
-        "checkpoints/stage2-epoch002.safetensors",
+        "checkpoints/best.pt",
+        "checkpoints/stage2-epoch001.pt",
+        "checkpoints/stage2-epoch002.pt",
         "figures/train_batch.png",
         "figures/training.png",
         "model/README.md",
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_no_bit(
 ) -> None:
     run = shutil.copytree(run_folder, tmp_path / "run")
     shutil.rmtree(run / "model")
-    last = run / "checkpoints" / "stage2-epoch002.safetensors"
+    last = run / "checkpoints" / "stage2-epoch002.pt"
     content = bytearray(last.read_bytes())
     content[-1000] ^= 1
     last.write_bytes(content)
@@ -141,8 +141,8 @@ def test_with_patience_the_best_epoch_is_kept_and_not_the_last(dataset_folder: P
     assert best["epoch"] != 3
     config = json.loads((run.model / "config.json").read_text())
     assert config["validation"] == {"stage": 1, "epoch": best["epoch"], "accuracy": best["validation_accuracy"]}
-    kept = load_file(run.best)
-    last = load_file(run.checkpoints / "stage1-epoch003.safetensors")
+    kept = load(run.best)
+    last = load_flat(run.checkpoints / "stage1-epoch003.pt")
     calibrated = kept["fc.weight"] / config["calibration"]["temperature"]
     assert torch.equal(_weights(tmp_path / "run")["fc.weight"], calibrated)
     assert not torch.equal(kept["fc.weight"], last["model.fc.weight"])
@@ -193,9 +193,7 @@ def test_a_run_with_every_option_resumes_to_the_bit(
     fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE, "resume_from_checkpoint=true", "num_workers=2"))
     _assert_equal(tmp_path / "run", all_at_once)
     # Weights, their average and the optimizer's moments after the last epoch, whichever epoch is kept.
-    one, other = (
-        load_file(run / "checkpoints" / "stage2-epoch003.safetensors") for run in (tmp_path / "run", all_at_once)
-    )
+    one, other = (load_flat(run / "checkpoints" / "stage2-epoch003.pt") for run in (tmp_path / "run", all_at_once))
     assert one.keys() == other.keys()
     assert {name.partition(".")[0] for name in one} == {"model", "ema", "start", "optimizer"}
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
@@ -216,18 +214,18 @@ def test_a_signal_within_a_step_of_several_batches_waits_for_its_end(
     with pytest.raises(Stopped, match="143"):
         fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE))
     monkeypatch.undo()
-    newest = load_newest_checkpoint(tmp_path / "run" / "checkpoints")
+    newest = Checkpoint.newest(tmp_path / "run" / "checkpoints")
     assert newest is not None
     assert newest.name == "stage2-epoch002-batch000004"
     fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE, "resume_from_checkpoint=true"))
     _assert_equal(tmp_path / "run", all_at_once)
-    ends = [load_newest_checkpoint(run / "checkpoints") for run in (tmp_path / "run", all_at_once)]
+    ends = [Checkpoint.newest(run / "checkpoints") for run in (tmp_path / "run", all_at_once)]
     assert ends[0].progress.losses == ends[1].progress.losses
     assert all(torch.equal(tensor, ends[1].ema[name]) for name, tensor in ends[0].ema.items())
 
 
 def test_accumulated_batches_are_one_step(all_at_once: Path) -> None:
-    checkpoint = load_newest_checkpoint(all_at_once / "checkpoints")
+    checkpoint = Checkpoint.newest(all_at_once / "checkpoints")
     assert checkpoint is not None
     # 48 pictures in batches of 8: of six batches, four make a step and the two that are left another.
     assert len(checkpoint.progress.losses) == 2 * (1 + 3)
@@ -239,12 +237,12 @@ def test_accumulated_batches_are_one_step(all_at_once: Path) -> None:
 
 def test_the_average_is_what_is_validated_and_kept(dataset_folder: Path, tmp_path: Path) -> None:
     run = fit(_recipe(dataset_folder, tmp_path / "run", "freeze_epochs=0", "epochs=1", "ema_decay=0.9"))
-    checkpoint = load_newest_checkpoint(run.checkpoints)
+    checkpoint = Checkpoint.newest(run.checkpoints)
     assert checkpoint is not None
     [record] = checkpoint.progress.records
     assert checkpoint.ema.keys() == checkpoint.model.keys()
     assert not torch.equal(checkpoint.ema["fc.weight"], checkpoint.model["fc.weight"])
-    for kept in (load_file(run.best), _weights(run.path)):
+    for kept in (load(run.best), _weights(run.path)):
         # The classifier that is published is calibrated.
         same = {name for name, tensor in kept.items() if torch.equal(tensor, checkpoint.ema[name])}
         assert kept.keys() - same <= {"fc.weight", "fc.bias"}
@@ -259,9 +257,9 @@ def test_half_way_from_what_stage_2_began_with_is_what_is_validated_and_kept(
 ) -> None:
     words = (f"init_from={model_folder}", "freeze_epochs=0", "epochs=1", "wise_ft=0.25")
     run = fit(_recipe(dataset_folder, tmp_path / "run", *words))
-    checkpoint = load_newest_checkpoint(run.checkpoints)
+    checkpoint = Checkpoint.newest(run.checkpoints)
     assert checkpoint is not None
-    kept = load_file(run.best)
+    kept = load(run.best)
     former = load_file(model_folder / "model.safetensors")
     for name, weights in kept.items():
         if weights.is_floating_point():
@@ -277,7 +275,7 @@ def test_until_stage_2_has_begun_it_may_still_be_chosen_to_go_half_way(dataset_f
     fit(_recipe(dataset_folder, tmp_path / "run", "freeze_epochs=1", "epochs=0"))
     words = ("freeze_epochs=1", "epochs=1", "resume_from_checkpoint=true")
     run = fit(_recipe(dataset_folder, tmp_path / "run", *words, "wise_ft=0.5"))
-    checkpoint = load_newest_checkpoint(run.checkpoints)
+    checkpoint = Checkpoint.newest(run.checkpoints)
     assert checkpoint is not None
     assert checkpoint.start
     with pytest.raises(RunFolderError, match=r"another recipe \(wise_ft: 0\.5 there, 0\.25 now\)"):
@@ -314,8 +312,8 @@ def test_any_architecture_of_timm(dataset_folder: Path, tmp_path: Path, architec
     run = fit(_recipe(dataset_folder, tmp_path / "run", f"architecture={architecture}", "epochs=1", "lr_mult=0.7"))
     config = json.loads((run.model / "config.json").read_text())
     assert (config["architecture"], config["pretrained_cfg"]["input_size"]) == (architecture, [3, 64, 64])
-    first = load_file(run.checkpoints / "stage1-epoch001.safetensors")
-    second = load_file(run.checkpoints / "stage2-epoch001.safetensors")
+    first = load_flat(run.checkpoints / "stage1-epoch001.pt")
+    second = load_flat(run.checkpoints / "stage2-epoch001.pt")
     moments = [name for name in first if name.endswith(".exp_avg")]
     # Frozen, the classifier's weight and bias learn; then everything does.
     assert len(moments) == 2

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from tests.conftest import ROOT
-from train.checkpoint import DamagedError
-from train.run_folder import RunFolder, RunFolderError
+from train.checkpoint import DamagedError, EarlierVersionError
+from train.hardware import Hardware
+from train.run_folder import RunFolder, RunFolderError, system_facts
 
 HOLD = """
 import sys, time
@@ -66,5 +68,51 @@ def test_best_weights_that_are_damaged_are_not_taken(tmp_path: Path) -> None:
     content = bytearray(run.best.read_bytes())
     content[-1] ^= 1
     run.best.write_bytes(content)
-    with pytest.raises(DamagedError, match=r"best.safetensors is damaged \(its checksum is wrong\)"):
+    with pytest.raises(DamagedError, match=r"best.pt is damaged \(its checksum is wrong\)"):
         run.load_best()
+
+
+def test_a_run_that_goes_on_keeps_what_was_chosen_and_tells_of_another_machine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, accelerator = RunFolder(tmp_path), Accelerator(cpu=True)
+    assert run.hardware() is None
+    chosen = Hardware("bf16", True, {"no, contiguous": 0.3, "bf16, channels_last": 0.2})
+    facts = system_facts(accelerator, chosen)
+    run.add_system({**facts, "started": "earlier"})
+    run.add_system(facts)
+    assert caplog.text == ""
+    run.add_system({**facts, "device": "NVIDIA T4", "mixed_precision": "no"})
+    assert f"this run began on device={facts['device']} and goes on on device=NVIDIA T4" in caplog.text
+    assert run.hardware() == chosen
+
+
+RECIPE = {"streaming": False, "max_lr": 1e-3, "target_accuracy": 0.95, "cache_images": True, "seed": 8}
+
+
+def test_what_changes_no_step_may_change_in_a_finished_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.start(RECIPE, {})
+    (run.checkpoints / "stage2-epoch001.pt").touch()
+    run.check({**RECIPE, "target_accuracy": 0.8, "cache_images": False}, resume=True)
+    with pytest.raises(RunFolderError, match=r"another recipe \(seed: 8 there, 9 now\): choose another output_dir$"):
+        run.check({**RECIPE, "seed": 9}, resume=True)
+    with pytest.raises(RunFolderError, match=r"resume_from_checkpoint=true, or choose another output_dir$"):
+        run.check(RECIPE, resume=False)
+
+
+def test_other_labels_or_pictures_need_another_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.start(RECIPE, {"label_names": ["a", "b"], "train": "1234"})
+    with pytest.raises(RunFolderError, match=r"on other labels \(a, b there, a, c now\): choose another output_dir$"):
+        run.check_data({"label_names": ["a", "c"], "train": "1234"})
+    with pytest.raises(RunFolderError, match=r"the dataset has changed since; choose another output_dir$"):
+        run.check_data({"label_names": ["a", "b"], "train": "5678"})
+
+
+def test_a_run_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.start(RECIPE, {})
+    (run.checkpoints / "stage1-epoch001.safetensors").touch()
+    with pytest.raises(EarlierVersionError, match="written by an earlier version"):
+        run.check({**RECIPE, "seed": 9}, resume=True)

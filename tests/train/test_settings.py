@@ -88,6 +88,19 @@ def test_rates_are_numbers_or_auto(tmp_path: Path) -> None:
         assert fault in str(error.value)
 
 
+def test_optimizers_are_named_as_timm_names_them(tmp_path: Path) -> None:
+    assert _recipe(tmp_path, "", "optimizer=lamb").optimizer == "lamb"
+    with pytest.raises(SettingsError, match=r"optimizer=admw: timm has no such optimizer; try .*\badamw\b"):
+        _recipe(tmp_path, "", "optimizer=admw")
+
+
+@pytest.mark.parametrize(("word", "value"), [("auto", "auto"), ("true", True), ("False", False)])
+def test_the_layout_is_given_or_measured(tmp_path: Path, word: str, value: object) -> None:
+    assert _recipe(tmp_path, "", f"channels_last={word}").channels_last == value
+    with pytest.raises(SettingsError, match=r"channels_last=last: input should be 'auto', True or False"):
+        _recipe(tmp_path, "", "channels_last=last")
+
+
 def test_settings_that_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as error:
         _recipe(tmp_path, "", "init_from=runs/first/model", "weights=w.safetensors", "epochs=0", "freeze_epochs=0")

@@ -16,10 +16,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT, wait_for
-from train.checkpoint import load_newest_checkpoint
 from train.evaluate import Evaluation, evaluate
 from train.fit import fit
 from train.recipe import Recipe, load_settings
+from train.trainer import Checkpoint
 
 # With --cpu, accelerate starts more than one process through MPI alone; like this it does so with or without GPUs.
 LAUNCH = [
@@ -68,7 +68,7 @@ def test_two_processes_do_what_one_does(dataset_folder: Path, two: tuple[Path, s
     for first, second in zip(one, other, strict=True):
         for key in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
             assert second[key] == pytest.approx(first[key], abs=1e-3), key
-    ends = [load_newest_checkpoint(folder / "checkpoints") for folder in (tmp_path / "one", two[0])]
+    ends = [Checkpoint.newest(folder / "checkpoints") for folder in (tmp_path / "one", two[0])]
     assert ends[0].progress.rates == ends[1].progress.rates
     assert ends[0].progress.losses == pytest.approx(ends[1].progress.losses, abs=1e-3)
 
@@ -146,7 +146,7 @@ def test_a_launcher_that_is_stopped_or_loses_a_process(dataset_folder: Path, tmp
     run = tmp_path / "run"
     words = ["fit", DEBUG, f"dataset={dataset_folder}", f"output_dir={run}", "epochs=400", "freeze_epochs=0"]
     process = _launch(*words)
-    wait_for((run / "checkpoints" / "stage2-epoch001.safetensors").exists, 120)
+    wait_for((run / "checkpoints" / "stage2-epoch001.pt").exists, 120)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode != 0
@@ -155,12 +155,12 @@ def test_a_launcher_that_is_stopped_or_loses_a_process(dataset_folder: Path, tmp
         == 1
     )
     _assert_no_traceback(err)
-    before = load_newest_checkpoint(run / "checkpoints")
+    before = Checkpoint.newest(run / "checkpoints")
     assert before is not None
 
     process = _launch(*words, "resume_from_checkpoint=true")
     newest = len(before.progress.records) + 2
-    wait_for((run / "checkpoints" / f"stage2-epoch{newest:03d}.safetensors").exists, 120)
+    wait_for((run / "checkpoints" / f"stage2-epoch{newest:03d}.pt").exists, 120)
     workers = [child for child in psutil.Process(process.pid).children() if "LOCAL_RANK" in child.environ()]
     [second] = [worker for worker in workers if worker.environ()["LOCAL_RANK"] == "1"]
     second.kill()
@@ -168,7 +168,7 @@ def test_a_launcher_that_is_stopped_or_loses_a_process(dataset_folder: Path, tmp
     assert process.returncode != 0
     _assert_no_traceback(err)
     assert "SIGKILL" in err
-    after = load_newest_checkpoint(run / "checkpoints")
+    after = Checkpoint.newest(run / "checkpoints")
     assert after is not None
     assert after.progress.records[: len(before.progress.records)] == before.progress.records
 

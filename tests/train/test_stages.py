@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import ROOT, wait_for
-from tests.train.conftest import interrupted_after
-from train.checkpoint import load_newest_checkpoint
+from tests.train.conftest import interrupted_after, load_flat
+from train.checkpoint import Checkpoint
 from train.data import load_images
 from train.evaluate import Evaluation, evaluate
 from train.features import Features
@@ -65,7 +65,7 @@ def test_a_line_of_metrics_per_pass_and_no_features_left_over(cached_run: Path) 
 def test_the_classifier_learns_from_the_passes(cached_run: Path) -> None:
     passes = _records(cached_run)[:20]
     assert passes[-1]["train_loss"] < passes[0]["train_loss"]
-    first = load_file(cached_run / "checkpoints" / "stage1-epoch020.safetensors")
+    first = load_flat(cached_run / "checkpoints" / "stage1-epoch020.pt")
     assert first["optimizer.0.exp_avg"].shape == first["model.fc.weight"].shape
     # Weight and bias, and nothing of the backbone.
     assert {name.split(".")[1] for name in first if name.startswith("optimizer.")} == {"0", "1"}
@@ -174,7 +174,7 @@ def _assert_goes_on(run: Path, newest: str, dataset: Path, straight: Path) -> No
     """A run by EVERY_OPTION is stopped here by a signal, and then ends as the uninterrupted one."""
     with pytest.raises(Stopped, match="143"):
         _fit(dataset, run, *EVERY_OPTION)
-    checkpoint = load_newest_checkpoint(run / "checkpoints")
+    checkpoint = Checkpoint.newest(run / "checkpoints")
     assert checkpoint is not None
     assert checkpoint.name == newest
     _fit(dataset, run, *EVERY_OPTION, "resume_from_checkpoint=true")

@@ -7,12 +7,12 @@ import torch
 
 from tests.conftest import ROOT
 from tests.train.conftest import interrupted_after
-from train import fit as story
-from train.checkpoint import load_newest_checkpoint
+from train.checkpoint import Checkpoint
 from train.fit import fit
+from train.processes import make_accelerator
 from train.recipe import Recipe, load_settings
 from train.run_folder import RunFolder
-from train.trainer import DivergedError, Trainer, recipe_accelerator
+from train.trainer import DivergedError, Trainer
 
 
 def _recipe(dataset: Path, output: Path, *words: str) -> Recipe:
@@ -22,7 +22,7 @@ def _recipe(dataset: Path, output: Path, *words: str) -> Recipe:
 
 
 def _checkpoint(run: RunFolder, name: str):
-    newest = load_newest_checkpoint(run.checkpoints)
+    newest = Checkpoint.newest(run.checkpoints)
     assert newest is not None
     assert newest.name == name
     return newest
@@ -52,7 +52,7 @@ def test_averaged_weights_have_statistics_of_their_own(dataset_folder: Path, tmp
 
 
 def run_stage_of_best(run: RunFolder) -> int:
-    checkpoint = load_newest_checkpoint(run.checkpoints)
+    checkpoint = Checkpoint.newest(run.checkpoints)
     assert checkpoint is not None
     assert checkpoint.progress.best is not None
     return checkpoint.progress.best.stage
@@ -61,13 +61,13 @@ def run_stage_of_best(run: RunFolder) -> int:
 def test_the_loss_scaler_goes_on_at_a_stage_boundary(
     dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_scaler(recipe: Recipe):
-        accelerator = recipe_accelerator(recipe)
+    def with_scaler(*words: object, **settings: object):
+        accelerator = make_accelerator(*words, **settings)
         # As for fp16 on a GPU.
         accelerator.scaler = torch.amp.GradScaler("cpu", growth_interval=4)
         return accelerator
 
-    monkeypatch.setattr(story, "recipe_accelerator", with_scaler)
+    monkeypatch.setattr("train.trainer.make_accelerator", with_scaler)
     straight = _checkpoint(fit(_recipe(dataset_folder, tmp_path / "straight")), "stage2-epoch001")
     with interrupted_after("stage1-epoch001"):
         fit(_recipe(dataset_folder, tmp_path / "run"))
@@ -88,5 +88,10 @@ def test_losses_that_are_read_many_at_once_are_the_same(
     monkeypatch.setattr(Trainer, "__init__", patient)
     many = _checkpoint(fit(_recipe(dataset_folder, tmp_path / "many", "epochs=0")), "stage1-epoch001")
     assert many.progress.losses == one.progress.losses
-    with pytest.raises(DivergedError, match=r"the loss became nan \(stage 1, epoch 1/1, step 2,"):
-        fit(_recipe(dataset_folder, tmp_path / "diverged", "epochs=0", "freeze_max_lr=1e38"))
+    words = ("epochs=0", "freeze_max_lr=1e38")
+    with pytest.raises(DivergedError, match=r"the loss became nan \(stage 1, epoch 1/1, step 3,") as late:
+        fit(_recipe(dataset_folder, tmp_path / "diverged", *words))
+    monkeypatch.undo()
+    with pytest.raises(DivergedError, match="the loss became nan") as at_once:
+        fit(_recipe(dataset_folder, tmp_path / "at_once", *words))
+    assert str(late.value) == str(at_once.value)

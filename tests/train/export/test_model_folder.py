@@ -34,6 +34,8 @@ def _images(licenses: list[str], features: dict[str, object] = FEATURES) -> Labe
         "license": licenses,
     }
     rows = Dataset.from_dict({name: columns[name] for name in features}, features=Features(features))
+    if "image" in features:
+        rows = rows.cast_column("image", Image(decode=False))
     return LabelledImages(
         "dances", "Dances", None, ["kathak", "odissi"], {"validation": rows, "test": rows}, drawings=False
     )

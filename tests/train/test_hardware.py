@@ -2,14 +2,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from tests.conftest import ROOT
-from train.hardware import OutOfMemoryError, plain_memory_errors
+from train.hardware import Hardware, OutOfMemoryError, choose_hardware, plain_memory_errors
+from train.model import build_model
 
 # Leaves the process 300 MB more than it has, once everything is imported.
 LITTLE = """
@@ -99,3 +102,52 @@ def test_freed_memory_is_kept() -> None:
 
 def test_kept_memory_is_given_back_at_the_end() -> None:
     assert _megabytes_left("kept.__enter__()", "kept.__exit__(None, None, None)") < 200
+
+
+class _Slow(nn.Module):
+    """A network that is slow in one precision or one layout."""
+
+    def __init__(self, *slow: str) -> None:
+        super().__init__()
+        self.slow, self.layer = slow, nn.Conv2d(3, 4, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        now = {"bf16" if torch.is_autocast_enabled("cpu") else "no"}
+        now.add("channels_last" if images.is_contiguous(memory_format=torch.channels_last) else "contiguous")
+        time.sleep(0.02 if now & set(self.slow) else 0.005)
+        return self.layer(images)
+
+
+@pytest.mark.parametrize(
+    ("slow", "precision", "channels_last"),
+    [(["bf16"], "no", False), (["no"], "bf16", False), (["bf16", "contiguous"], "no", True)],
+)
+def test_the_faster_precision_and_layout_are_chosen_whatever_the_processor_names(
+    monkeypatch: pytest.MonkeyPatch, slow: list[str], precision: str, channels_last: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    chosen = choose_hardware(_Slow(*slow), "auto", "auto", 4, 32, torch.device("cpu"))
+    assert (chosen.mixed_precision, chosen.channels_last) == (precision, channels_last)
+    assert len(chosen.step_seconds) == 4
+    assert chosen.step_seconds["bf16, contiguous"] > 0.004
+
+
+def test_bf16_is_not_tried_where_a_processor_would_imitate_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "avx512_bf16": False})
+    assert choose_hardware(_Slow("no"), "auto", False, 4, 32, torch.device("cpu")) == Hardware("no", False)
+
+
+def test_what_the_recipe_says_is_taken_and_not_measured() -> None:
+    chosen = choose_hardware(_Slow("bf16", "channels_last"), "bf16", True, 4, 32, torch.device("cpu"))
+    assert chosen == Hardware("bf16", True, {})
+
+
+def test_measuring_leaves_the_model_and_what_is_random_as_they_were() -> None:
+    model = build_model("test_resnet", 8, 64, False, None, 0.2)
+    before, state = {n: t.clone() for n, t in model.state_dict().items()}, torch.get_rng_state()
+    chosen = choose_hardware(model, "no", "auto", 8, 64, torch.device("cpu"))
+    assert set(chosen.step_seconds) == {"no, contiguous", "no, channels_last"}
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert model.conv1[0].weight.is_contiguous()
