@@ -206,7 +206,10 @@ def _write(file: Path, shape: tuple[int, int, int], parts: Iterator[torch.Tensor
         FeaturesError: The disk is full or closed.
     """
     main = PartialState().is_main_process
-    with ExitStack() as stack, tqdm(total=shape[0] * shape[1], desc=title, unit="view", disable=not main) as bar:
+    with (
+        ExitStack() as stack,
+        tqdm(total=shape[0] * shape[1], desc=title, unit="view", disable=None if main else True) as bar,
+    ):
         draft: list[Path] = []
 
         def begin() -> None:

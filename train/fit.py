@@ -1,19 +1,24 @@
 """The story of `train fit`: a dataset becomes a model folder, in two stages under one-cycle schedules."""
 
+import logging
 import random
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
 
+from figures import Figure
+from model_folder.folder import learned_pictures, open_model_folder
 from train.calibration import calibrate
-from train.data import LabelledImages, fingerprint, load_images
+from train.data import LabelledImages, fingerprint, learned_pictures_digest, load_images
 from train.export.model_folder import write_model_folder
 from train.hardware import freed_memory_kept, plain_memory_errors
 from train.history import Progress
@@ -24,6 +29,8 @@ from train.report.plots import plot_train_batch, plot_training, save
 from train.run_folder import RunFolder, system_facts
 from train.setup import SetupError, check_machine
 from train.trainer import Stage, Trainer, stages
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,33 @@ class Trained:
     progress: Progress
 
 
-def fit(recipe: Recipe) -> RunFolder:
+class FitResult(RunFolder):
+    """A finished run: its folder, of which `model` is the model folder, and how training went.
+
+    Attributes:
+        history: The epochs of both stages, and which one was kept.
+    """
+
+    def __init__(self, path: Path, history: Progress) -> None:
+        """Takes what training has left."""
+        super().__init__(path)
+        self.history = history
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per epoch: stage, epoch, losses, accuracies, highest rate, seconds."""
+        return pd.DataFrame([asdict(record) for record in self.history.records])
+
+    def plot_training(self) -> Figure:
+        """Returns a figure of loss, accuracy, learning rate and momentum over the epochs."""
+        return plot_training(self.history)
+
+    def __repr__(self) -> str:
+        """Names the model folder and the epoch that was kept."""
+        return f"FitResult({self.model}, {self.history.verdict()})"
+
+
+def fit(recipe: Recipe) -> FitResult:
     """Trains by a recipe and writes `output_dir/model`, which every loader has been shown to read.
 
     Raises:
@@ -56,13 +89,19 @@ def fit(recipe: Recipe) -> RunFolder:
         def publish() -> None:
             save(plot_training(trainer.history), run.figures / "training.png")
             write_model_folder(
-                run, trainer.model, trainer.data_config, images, trainer.history, recipe.target_accuracy
+                run,
+                trainer.model,
+                trainer.data_config,
+                images,
+                trainer.history,
+                recipe.target_accuracy,
+                run.learned_before(),
             )
             shutil.rmtree(run.features, ignore_errors=True)
 
         from_main(publish)
         trainer.accelerator.end_training()
-    return run
+    return FitResult(run.path, trainer.history)
 
 
 def fit_to_judge(recipe: Recipe, images: LabelledImages, quiet: bool = False) -> Trained:
@@ -158,6 +197,7 @@ def _train(recipe: Recipe, run: RunFolder, images: LabelledImages, quiet: bool =
     from_main(lambda: run.add_system(system_facts(accelerator, hardware)))
     if not trainer.resumed:
         from_main(lambda: show_batch(trainer))
+        from_main(lambda: note_learned(recipe, run, images))
     # Trackers take numbers and text.
     values = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in recipe.values().items()}
     accelerator.init_trackers("nritya", values)
@@ -182,6 +222,24 @@ def load_dataset_of(recipe: Recipe) -> LabelledImages:
         validation=recipe.validation,
         seed=recipe.seed,
     )
+
+
+def note_learned(recipe: Recipe, run: RunFolder, images: LabelledImages) -> None:
+    """Notes which pictures `init_from` has learned from, and warns where some of them are to be judged on now."""
+    if recipe.init_from is None:
+        return
+    learned = learned_pictures(open_model_folder(recipe.init_from))
+    run.write_learned_before(learned)
+    for split in ("validation", "test"):
+        if split in images.splits and (count := len(learned & learned_pictures_digest(images.splits[split]))):
+            logger.warning(
+                "%d of the %d pictures in %s are among those that init_from=%s has learned from: figures on them are "
+                "too good",
+                count,
+                len(images.splits[split]),
+                split,
+                recipe.init_from,
+            )
 
 
 def check_labels(images: LabelledImages) -> None:

@@ -395,7 +395,7 @@ class PictureBatches(EpochBatches):
             return
         # Pillow decodes and scales without Python's lock. Worker processes would have to send everything here.
         pool = ThreadPoolExecutor(max(1, self.num_workers))
-        hidden = not self.accelerator.is_main_process
+        hidden = None if self.accelerator.is_main_process else True
         try:
             decoded = stoppable(pool.map(self.images.pixels, range(len(self.images))), stop)
             bar = tqdm(decoded, "decoding", len(self.images), False, unit="picture", disable=hidden, delay=1)

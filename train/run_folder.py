@@ -51,6 +51,8 @@ class RunFolder:
         self.path = path
         self.recipe = path / "recipe.yaml"
         self.data = path / "data.json"
+        # Pictures that `init_from` had learned from.
+        self.learned = path / "learned_before.txt"
         self.checkpoints = path / "checkpoints"
         self.best = path / "checkpoints" / "best.pt"
         self.features = path / "features"
@@ -209,6 +211,14 @@ class RunFolder:
         """Adds to `lr_finder.json` what the learning-rate finder has seen of a stage."""
         previous = json.loads(self.lr_finder.read_text(encoding="utf-8")) if self.lr_finder.exists() else {}
         atomic_write_text(self.lr_finder, json.dumps({**previous, f"stage{stage}": finding}, indent=2) + "\n")
+
+    def write_learned_before(self, learned: set[str]) -> None:
+        """Notes the pictures, by `picture_digest`, that the first weights had learned from."""
+        atomic_write_text(self.learned, "".join(f"{name}\n" for name in sorted(learned)))
+
+    def learned_before(self) -> set[str]:
+        """Returns what `write_learned_before` noted; nothing where no model was gone on from."""
+        return set(self.learned.read_text(encoding="utf-8").split()) if self.learned.exists() else set()
 
     def write_metrics(self, progress: Progress) -> None:
         """Writes `metrics.jsonl`, a line per epoch done."""

@@ -19,6 +19,7 @@ from transformers import pipeline
 
 from dataset_card.build import build
 from demo.models.model import load_model
+from model_folder.folder import learned_pictures, open_model_folder, picture_digest
 from tests.train.conftest import interrupted_after, load_flat
 from train.checkpoint import Checkpoint, load
 from train.data import load_images, read_image
@@ -629,3 +630,24 @@ class TestBadInput:
         message = refused("train", "fit", DEBUG, "epoch=1", "seed=x")
         for fault in ("epoch: unknown key", "seed=x: input should be a valid integer", "dataset: missing"):
             assert fault in message
+
+
+def test_pictures_that_the_previous_model_learned_are_counted(
+    run_folder: Path, dataset_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    splits = datasets.load_dataset(str(dataset_folder))
+    # What was learned then is tested now; this time, only the pictures of validation are learned.
+    for name, rows in {
+        "train": splits["validation"],
+        "validation": splits["validation"],
+        "test": splits["train"].select(range(5)),
+    }.items():
+        rows.to_parquet(tmp_path / "dances" / f"{name}.parquet")
+    words = (f"init_from={run_folder}", "freeze_epochs=0", "epochs=1")
+    result = fit(_recipe(tmp_path / "dances", tmp_path / "run", *words))
+    assert "5 of the 5 pictures in test are among those that init_from=" in caplog.text
+    before, after = (learned_pictures(open_model_folder(str(folder))) for folder in (run_folder, result.model))
+    assert len(before) == 48
+    assert after == before | {picture_digest(sha256) for sha256 in splits["validation"]["sha256"]}
+    assert result.table["epoch"].tolist() == [1]
+    assert result.plot_training()._repr_png_().startswith(b"\x89PNG")
