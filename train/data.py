@@ -7,7 +7,7 @@ page does. What a dataset does not tell of its pictures (names, groups, a valida
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,14 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
-from datasets import ClassLabel, Dataset, IterableDataset
+from datasets import Dataset, IterableDataset
 from huggingface_hub import DatasetCard, hf_hub_download
 from PIL import Image
-from tqdm.contrib.concurrent import thread_map
 
 from files.errors import UserError, explain, first_line
 from files.paths import check_no_glob
@@ -39,6 +35,8 @@ from train.splits import (
     find_columns,
     hold_out,
     load_photographs,
+    open_shards,
+    small_columns,
     standard_columns,
     standard_names,
     with_labels,
@@ -47,10 +45,6 @@ from train.splits import (
 DRAWINGS_TAG = "drawings"
 # What `datasets` says of a split whose files have no row.
 _NO_DATA = re.compile(r'Instruction "(\w+)" corresponds to no data')
-# Beside the label, all that training and its model card need of a row whose picture is streamed.
-_SMALL_COLUMNS = ("sha256", "license")
-_READERS = 8
-
 logger = logging.getLogger(__name__)
 
 
@@ -117,7 +111,7 @@ def load_images(
 ) -> LabelledImages:
     """Loads a dataset folder, a folder of photographs or a Hub id.
 
-    Splits called `val`, `valid`, `dev` and the like are renamed. A dataset of a single split is all `train`.
+    Splits called `val`, `valid`, `dev` and the like are renamed.
 
     Args:
         name: The folder, or `user/name`, with a revision as `user/name@v1`. A folder of photographs is sorted into
@@ -128,7 +122,7 @@ def load_images(
         label_column: Name of the label column; by default `label`, or the only one of class labels. Text and whole
             numbers become class labels, in sorted order.
         validation: Where there is no validation split, the share of train that takes its place, 0 to 0.5: by whole
-            groups, a bit of every class. 0 draws none, and leaves alone a single split that is called `test`.
+            groups, a bit of every class. The only split of a dataset is its train then. 0 leaves splits as they are.
         seed: Of that draw.
 
     Raises:
@@ -144,14 +138,14 @@ def load_images(
         place = place.resolve()
         check_no_glob(place)
     with offline_if_unreachable() if isinstance(place, RepoId) else nullcontext(), _one_line_errors(name, place):
-        loaded, shards = _open_shards(place) if streaming else (_load(place), [])
+        loaded, shards = open_shards(place) if streaming else (_load(place), [])
         loaded = standard_names(loaded, bool(validation))
         image, label = find_columns(name, next(iter(loaded.values())).features, image_column, label_column)
         loaded, label_names = class_labels(name, loaded, label)
         splits = {split: standard_columns(rows, image, label) for split, rows in loaded.items()}
         stream = splits["train"] if streaming else None
         if streaming:
-            splits["train"] = _small_columns(shards, label, label_names)
+            splits["train"] = small_columns(shards, label, label_names)
         card = _card_metadata(place)
     images = LabelledImages(
         name=name,
@@ -337,55 +331,6 @@ def decode_row(row: dict[str, Any], where: str, enough: int | None = None) -> Im
 def image_bytes(image: dict[str, Any]) -> bytes:
     """Returns an undecoded picture's file, which a dataset holds itself or only points to."""
     return image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
-
-
-class NoShardsError(ValueError):
-    """A dataset that is not made of parquet files, or not of the splits that training needs."""
-
-
-def _open_shards(place: Path | RepoId) -> tuple[dict[str, Any], list[str]]:
-    """Opens the splits that training needs without storing the training pictures.
-
-    Returns:
-        `train` as a stream and `validation` whole, and the addresses of the training shards.
-    """
-    name, revision = (place.repo_id, place.revision) if isinstance(place, RepoId) else (str(place), None)
-    builder = datasets.load_dataset_builder(name, revision=revision)
-    files = builder.config.data_files or {}
-    if builder.name.split("-")[0] != "parquet":
-        raise NoShardsError(
-            "streaming=true needs parquet shards: leave it out, or push it to the Hub as parquet first"
-        )
-    names = {new: old for old, new in zip(files, standard_names(dict(files), False), strict=True)}
-    if missing := {"train", "validation"} - names.keys():
-        raise NoShardsError(
-            f"streaming=true needs a split {', '.join(sorted(missing))}, which can't be drawn from a stream: it has "
-            f"{', '.join(files)}; leave streaming out, or add that split"
-        )
-    stream = builder.as_streaming_dataset(split=names["train"])
-    validation = datasets.load_dataset(
-        "parquet",
-        data_files={"validation": list(files[names["validation"]])},
-        split="validation",
-        features=stream.features,
-    )
-    return {"train": stream, "validation": validation}, list(files[names["train"]])
-
-
-def _small_columns(files: Sequence[str], label: str, label_names: list[str]) -> Dataset:
-    """Reads the label of every row and, where there are, sha256 and license: some bytes a row, by their ranges."""
-
-    def read(file: str) -> pa.Table:
-        # Neither read-ahead nor joined ranges: they would fetch pictures.
-        with fsspec.open(file, "rb", cache_type="none") as opened:
-            shard = pq.ParquetFile(opened, pre_buffer=False)
-            columns = [label, *(name for name in _SMALL_COLUMNS if name in shard.schema_arrow.names)]
-            return shard.read(columns=columns).replace_schema_metadata(None)
-
-    tables = thread_map(read, files, max_workers=_READERS, desc="Reading labels", unit="shard", leave=False)
-    rows = Dataset(pa.concat_tables(tables), split=datasets.Split.TRAIN)
-    rows = rows if label == "label" else rows.rename_column(label, "label")
-    return rows.cast_column("label", ClassLabel(names=label_names))
 
 
 def split_for_model(

@@ -1,4 +1,7 @@
-"""A dataset of any make in one shape: names of splits, image and label columns, folders of photographs."""
+"""Datasets of any make in one shape: names of splits, columns, folders of photographs, shards that are streamed.
+
+A validation split that is missing is drawn from train by `hold_out`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -6,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from datasets import ClassLabel, Dataset, IterableDataset
+from tqdm.contrib.concurrent import thread_map
 
 from files.errors import UserError
+from hub.repo import RepoId
 
 # What splits are also called.
 _SPLITS = {
@@ -17,6 +25,9 @@ _SPLITS = {
     "dev": "validation", "eval": "validation", "validate": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
 _MOST_CLASSES = 10_000
+# Beside the label, all that training and its model card need of a row whose picture is streamed.
+_SMALL_COLUMNS = ("sha256", "license")
+_READERS = 8
 
 
 class DatasetError(UserError):
@@ -25,6 +36,10 @@ class DatasetError(UserError):
 
 class TooFewPicturesError(UserError):
     """A class that has too few different pictures to be in two splits."""
+
+
+class NoShardsError(ValueError):
+    """A dataset that is not made of parquet files, or not of the splits that training needs."""
 
 
 def load_photographs(folder: Path, files: Sequence[Path]) -> dict[str, Dataset]:
@@ -127,7 +142,7 @@ def class_labels(name: str, loaded: dict[str, Any], column: str) -> tuple[dict[s
             for split, rows in loaded.items()
         }
     if len(label_names) < 2:
-        raise DatasetError(f"{name} has one class only ({label_names[0]}): a classifier needs two or more")
+        raise DatasetError(f"{name} has one class only ({', '.join(label_names)}): a classifier needs two or more")
     return loaded, label_names
 
 
@@ -147,6 +162,51 @@ def standard_columns(rows: Any, image: str, label: str) -> Any:
         if isinstance(feature, datasets.Image):
             rows = rows.cast_column(column, datasets.Image(decode=False))
     return rows
+
+
+def open_shards(place: Path | RepoId) -> tuple[dict[str, Any], list[str]]:
+    """Opens the splits that training needs without storing the training pictures.
+
+    Returns:
+        `train` as a stream and `validation` whole, and the addresses of the training shards.
+    """
+    name, revision = (place.repo_id, place.revision) if isinstance(place, RepoId) else (str(place), None)
+    builder = datasets.load_dataset_builder(name, revision=revision)
+    files = builder.config.data_files or {}
+    if builder.name.split("-")[0] != "parquet":
+        raise NoShardsError(
+            "streaming=true needs parquet shards: leave it out, or push it to the Hub as parquet first"
+        )
+    names = {new: old for old, new in zip(files, standard_names(dict(files), False), strict=True)}
+    if missing := {"train", "validation"} - names.keys():
+        raise NoShardsError(
+            f"streaming=true needs a split {', '.join(sorted(missing))}, which can't be drawn from a stream: it has "
+            f"{', '.join(files)}; leave streaming out, or add that split"
+        )
+    stream = builder.as_streaming_dataset(split=names["train"])
+    validation = datasets.load_dataset(
+        "parquet",
+        data_files={"validation": list(files[names["validation"]])},
+        split="validation",
+        features=stream.features,
+    )
+    return {"train": stream, "validation": validation}, list(files[names["train"]])
+
+
+def small_columns(files: Sequence[str], label: str, label_names: list[str]) -> Dataset:
+    """Reads the label of every row and, where there are, sha256 and license: some bytes a row, by their ranges."""
+
+    def read(file: str) -> pa.Table:
+        # Neither read-ahead nor joined ranges: they would fetch pictures.
+        with fsspec.open(file, "rb", cache_type="none") as opened:
+            shard = pq.ParquetFile(opened, pre_buffer=False)
+            columns = [label, *(name for name in _SMALL_COLUMNS if name in shard.schema_arrow.names)]
+            return shard.read(columns=columns).replace_schema_metadata(None)
+
+    tables = thread_map(read, files, max_workers=_READERS, desc="Reading labels", unit="shard", leave=False)
+    rows = Dataset(pa.concat_tables(tables), split=datasets.Split.TRAIN)
+    rows = rows if label == "label" else rows.rename_column(label, "label")
+    return rows.cast_column("label", ClassLabel(names=label_names))
 
 
 def hold_out(

@@ -1,4 +1,4 @@
-"""A dataset without a test split goes all the way, and everything that reports says that there is none."""
+"""A dataset of a train split alone goes all the way, and everything that reports says that there is no test."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import pytest
 
 from dataset_card.build import build
 from dataset_card.curate.splits import SplitPlan
+from train.data import fingerprint, load_images
 from train.fit import fit
 from train.recipe import Recipe, load_settings
 
@@ -19,8 +20,9 @@ Cli = Callable[..., tuple[int, str, str]]
 def untested(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Such a dataset, and the folder of a model that was fitted on it."""
     folder = tmp_path_factory.mktemp("untested")
-    build(photos, folder / "dances", seed=8, plan=SplitPlan(ratios={"train": 0.8, "validation": 0.2}))
-    fit(load_settings(Recipe, RECIPE, [f"dataset={folder / 'dances'}", f"output_dir={folder / 'run'}"]))
+    build(photos, folder / "dances", seed=8, plan=SplitPlan(ratios={"train": 1.0}))
+    words = [f"dataset={folder / 'dances'}", f"output_dir={folder / 'run'}", "validation=0.2", "seed=5"]
+    fit(load_settings(Recipe, RECIPE, words))
     return folder / "dances", folder / "run" / "model"
 
 
@@ -33,11 +35,22 @@ def test_evaluate_says_what_to_do(untested: tuple[Path, Path], refused: Callable
     )
 
 
-def test_every_report_says_that_there_is_none(untested: tuple[Path, Path], cli: Cli) -> None:
+def test_every_report_says_that_there_is_none(
+    untested: tuple[Path, Path], cli: Cli, caplog: pytest.LogCaptureFixture
+) -> None:
     dances, model = untested
     code, said, _ = cli("train", "evaluate", model, f"dataset={dances}", "split=validation", "num_workers=0")
     assert code == 0
     assert "there is no test split, and validation chose the model that was kept" in said
+    # The very pictures that were drawn for training are judged, and no others are taken for train.
+    config = json.loads((model / "config.json").read_text())
+    drawn = load_images(str(dances), validation=0.2, seed=5)
+    assert config["training_data"]["validation_drawn"] == {"share": 0.2, "seed": 5}
+    assert config["training_data"]["fingerprint"] == fingerprint(drawn.split("train"))
+    metrics = json.loads((model / "metrics.json").read_text())["validation"]
+    assert metrics["fingerprint"] == fingerprint(drawn.split("validation"))
+    assert metrics["accuracy"] == pytest.approx(config["validation"]["accuracy"])
+    assert "has been built anew" not in caplog.text
     assert json.loads((model / "metrics.json").read_text())["validation"]["has_test"] is False
     assert "The dataset has no test split, so that no figure here" in (model / "README.md").read_text()
     page = (model / "report" / "validation.html").read_text()

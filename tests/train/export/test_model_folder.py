@@ -24,7 +24,7 @@ from train.predict import predict_alone
 from train.predictions import PredictionsError
 from train.run_folder import RunFolder
 
-FEATURES = {"image": Image(), "label": ClassLabel(names=["kathak", "odissi"]), "license": Value("string")}
+FEATURES = {"image": Image(decode=False), "label": ClassLabel(names=["kathak", "odissi"]), "license": Value("string")}
 
 
 def _images(licenses: list[str], features: dict[str, object] = FEATURES) -> LabelledImages:
