@@ -355,8 +355,7 @@ class PictureBatches(EpochBatches):
         loader = make_loader(images, recipe.batch_size, recipe.num_workers, sampler, pin_memory, True)
         super().__init__(accelerator, loader)
         self.images, self.num_workers = images, recipe.num_workers
-        self.normalize = Normalize(data_config).to(accelerator.device)
-        self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.normalize = Normalize(data_config, recipe.channels_last).to(accelerator.device)
 
     def start(self, epoch_seed: int, done: int) -> None:
         """Makes the next iteration the epoch of this seed, without its first `done` batches."""
@@ -414,7 +413,7 @@ class PictureBatches(EpochBatches):
             DatasetError: A picture can't be decoded.
         """
         for pixels, labels in self.loader:
-            yield self.normalize(pixels).contiguous(memory_format=self.layout), labels
+            yield self.normalize(pixels), labels
 
 
 def _free_memory() -> float:
@@ -428,18 +427,17 @@ class Normalize(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, data_config: dict[str, Any]) -> None:
-        """Takes `mean` and `std`, of pixels from 0 to 1."""
+    def __init__(self, data_config: dict[str, Any], channels_last: bool = True) -> None:
+        """Takes `mean` and `std`, of pixels from 0 to 1, and whether colours stay innermost in memory."""
         super().__init__()
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(data_config[name]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Turns uint8 of shape (batch, height, width, 3) into float32 of shape (batch, 3, height, width).
-
-        In memory, colours stay innermost.
-        """
-        return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(self.mean).div_(self.std)
+        """Turns uint8 of shape (batch, height, width, 3) into float32 of shape (batch, 3, height, width)."""
+        images = pixels.permute(0, 3, 1, 2).float().div_(255).sub_(self.mean).div_(self.std)
+        return images.contiguous(memory_format=self.layout)
 
 
 class FromPixels(nn.Module):
