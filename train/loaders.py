@@ -422,7 +422,7 @@ def _free_memory() -> float:
 
 
 class Normalize(nn.Module):
-    """Makes of pixels, to the bit, what `eval_transform` makes of them at its end."""
+    """Normalises pixels to the same bits as `eval_transform`."""
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -441,7 +441,7 @@ class Normalize(nn.Module):
 
 
 class FromPixels(nn.Module):
-    """A model that takes pixels, and does with them, to the bit, what `eval_transform` does at its end."""
+    """A model of pixels, which it normalises to the same bits as `eval_transform`."""
 
     def __init__(self, model: nn.Module, data_config: dict[str, Any]) -> None:
         """Wraps a model, whose weights are put into the layout of what comes: colours innermost.
@@ -459,7 +459,7 @@ class FromPixels(nn.Module):
 
 
 class WithFeatures(nn.Module):
-    """A model that gives its logits and, behind them, what its classifier sees of a picture."""
+    """A model whose output is its logits and, behind them, the input of its classifier."""
 
     def __init__(self, model: Any) -> None:
         """Wraps a timm model for which `gives_features` holds."""
@@ -497,7 +497,7 @@ def gives_features(model: Any, input_size: Sequence[int]) -> bool:
 
 
 class WithMirrorImage(nn.Module):
-    """A model that looks at a picture and at its mirror image."""
+    """A model whose probabilities are the mean of those for a picture and for its mirror image."""
 
     def __init__(self, model: nn.Module, num_classes: int) -> None:
         """Wraps a model that gives logits of shape (batch, classes), and maybe features behind them."""

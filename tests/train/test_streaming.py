@@ -85,5 +85,5 @@ def test_a_picture_that_cannot_be_decoded_is_named(images: LabelledImages) -> No
     missing = {name: None for name in features if name not in rows[0]}
     damaged = datasets.Dataset.from_list([{**rows[0], **missing}], features=features).to_iterable_dataset()
     batches = _batches(LabelledImages("d", "D", None, images.label_names, images.splits, False, damaged))
-    with pytest.raises(DatasetError, match="the picture of train with sha256 ab12 can't be read"):
+    with pytest.raises(DatasetError, match=r"the picture of train.* sha256 ab12 can't be read"):
         _epoch(batches, 1)
