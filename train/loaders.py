@@ -356,8 +356,7 @@ class PictureBatches(EpochBatches):
         loader = make_loader(images, recipe.batch_size, recipe.num_workers, sampler, pin_memory, True)
         super().__init__(accelerator, loader)
         self.images, self.num_workers = images, recipe.num_workers
-        self.normalize = Normalize(data_config).to(accelerator.device)
-        self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.normalize = Normalize(data_config, recipe.channels_last).to(accelerator.device)
 
     def start(self, epoch_seed: int, done: int) -> None:
         """Makes the next iteration the epoch of this seed, without its first `done` batches."""
@@ -415,7 +414,7 @@ class PictureBatches(EpochBatches):
             DatasetError: A picture can't be decoded.
         """
         for pixels, labels in self.loader:
-            yield self.normalize(pixels).contiguous(memory_format=self.layout), labels
+            yield self.normalize(pixels), labels
 
 
 def _free_memory() -> float:
@@ -424,27 +423,26 @@ def _free_memory() -> float:
 
 
 class Normalize(nn.Module):
-    """Makes of pixels, to the bit, what `eval_transform` makes of them at its end."""
+    """Normalises pixels to the same bits as `eval_transform`."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, data_config: dict[str, Any]) -> None:
-        """Takes `mean` and `std`, of pixels from 0 to 1."""
+    def __init__(self, data_config: dict[str, Any], channels_last: bool = True) -> None:
+        """Takes `mean` and `std`, of pixels from 0 to 1, and whether colours stay innermost in memory."""
         super().__init__()
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(data_config[name]).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Turns uint8 of shape (batch, height, width, 3) into float32 of shape (batch, 3, height, width).
-
-        In memory, colours stay innermost.
-        """
-        return pixels.permute(0, 3, 1, 2).float().div_(255).sub_(self.mean).div_(self.std)
+        """Turns uint8 of shape (batch, height, width, 3) into float32 of shape (batch, 3, height, width)."""
+        images = pixels.permute(0, 3, 1, 2).float().div_(255).sub_(self.mean).div_(self.std)
+        return images.contiguous(memory_format=self.layout)
 
 
 class FromPixels(nn.Module):
-    """A model that takes pixels, and does with them, to the bit, what `eval_transform` does at its end."""
+    """A model of pixels, which it normalises to the same bits as `eval_transform`."""
 
     def __init__(self, model: nn.Module, data_config: dict[str, Any]) -> None:
         """Wraps a model, whose weights are put into the layout of what comes: colours innermost.
@@ -462,7 +460,7 @@ class FromPixels(nn.Module):
 
 
 class WithFeatures(nn.Module):
-    """A model that gives its logits and, behind them, what its classifier sees of a picture."""
+    """A model whose output is its logits and, behind them, the input of its classifier."""
 
     def __init__(self, model: Any) -> None:
         """Wraps a timm model for which `gives_features` holds."""
@@ -499,7 +497,7 @@ def gives_features(model: Any, input_size: Sequence[int]) -> bool:
 
 
 class WithMirrorImage(nn.Module):
-    """A model that looks at a picture and at its mirror image."""
+    """A model whose probabilities are the mean of those for a picture and for its mirror image."""
 
     def __init__(self, model: nn.Module, num_classes: int) -> None:
         """Wraps a model that gives logits of shape (batch, classes), and maybe features behind them."""

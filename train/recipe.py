@@ -185,7 +185,7 @@ class Recipe(Settings):
         p_affine: Probability of each of turn, zoom and tilt.
         max_lighting: Brightness and contrast change by up to this share.
         p_lighting: Probability of each of the two.
-        random_erasing: Probability that a rectangle of a training picture is blotted out.
+        random_erasing: Probability that a rectangle of a training picture is erased.
         mixup: Mixes pairs of pictures and their labels; alpha of the Beta distribution, 0 for never. With
             `cutmix`, too, each batch gets one of the two. Neither acts on cached features (`feature_views`).
         cutmix: Puts a rectangle of one picture into another, and mixes labels by area; alpha as for `mixup`.
@@ -235,9 +235,9 @@ class Recipe(Settings):
             its statistics (`freeze_batchnorm`).
         compile: Compile the model with torch.compile: minutes at first, then faster steps on GPUs. Passes over
             cached features are not compiled.
-        num_workers: Processes that decode pictures; 0 decodes in the main process.
-        cache_images: Decode training pictures once, and keep them on the device where they take at most a quarter of
-            its free memory. The result is the same to the bit.
+        num_workers: Processes that decode and augment pictures; 0 does so in the main process.
+        cache_images: Decode pictures once, and keep them, shrunk to what augmentation needs, where they take at most a
+            quarter of the free memory. The result is the same to the bit.
         checkpoint_minutes: A checkpoint within an epoch, after a whole step, whenever this much time has passed
             since the last one.
         streaming: Read training pictures from the dataset's parquet shards as they are needed, without storing

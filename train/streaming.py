@@ -102,8 +102,7 @@ class StreamedBatches:
                 f"{length} pictures to stream are less than a batch (batch_size={recipe.batch_size}): lower it"
             )
         self.steps, self.device = length // recipe.batch_size, accelerator.device
-        self.normalize = Normalize(data_config).to(self.device)
-        self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.normalize = Normalize(data_config, recipe.channels_last).to(self.device)
         processes, process = accelerator.num_processes, accelerator.process_index
         shuffled = stream.shuffle(seed=recipe.seed, buffer_size=recipe.shuffle_buffer)
         share = split_dataset_by_node(shuffled, process, processes)
@@ -154,4 +153,4 @@ class StreamedBatches:
         """
         for batch in islice(self.loader, self.steps):
             pixels, labels = send_to_device(batch, self.device)
-            yield self.normalize(pixels).contiguous(memory_format=self.layout), labels
+            yield self.normalize(pixels), labels

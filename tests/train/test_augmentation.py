@@ -12,7 +12,7 @@ from train.loaders import pixel_transform
 from train.recipe import Recipe
 
 SIDE = 64
-STILL = {"p_affine": 0.0, "p_lighting": 0.0}
+STILL: dict[str, Any] = {"p_affine": 0.0, "p_lighting": 0.0}
 
 
 def _recipe(**settings: Any) -> Recipe:
@@ -191,7 +191,13 @@ class TestRandomView:
             assert seen[row, column, :2] == pytest.approx(point, abs=0.04)
 
     def test_beyond_the_picture_lies_the_mean_colour_but_not_within(self) -> None:
-        turned = {"max_zoom": 1.0, "max_warp": 0.0, "max_rotate": 30, "p_affine": 1.0, "p_lighting": 0.0}
+        turned: dict[str, Any] = {
+            "max_zoom": 1.0,
+            "max_warp": 0.0,
+            "max_rotate": 30,
+            "p_affine": 1.0,
+            "p_lighting": 0.0,
+        }
         corners = _augment(Image.new("RGB", (64, 64), "white"), 20, **turned)[:, :, 0, 0]
         assert {128, 255} >= set(corners.flatten().tolist()) > {255}
         # What a square is cut from goes on beyond it.

@@ -75,7 +75,7 @@ def test_it_ends_where_logistic_regression_does(
     dataset_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
-    words = ("epochs=0", "drop_rate=0", "freeze_epochs=300", "freeze_max_lr=1e-2", "feature_l2=100")
+    words = ("epochs=0", "drop_rate=0", "freeze_epochs=300", "freeze_max_lr=3e-2", "feature_l2=100")
     run = _fit(dataset_folder, tmp_path / "run", *words)
     [file] = (run / "features").glob("train-*.npy")
     features = Features(file, load_images(str(dataset_folder)).split("train")["label"])
