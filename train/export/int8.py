@@ -192,7 +192,7 @@ ATTEMPTS = (
 SAME_ANSWER, LARGEST_ECE_CHANGE = 0.98, 0.02
 # Of a verdict whose threshold lies where one in twenty pictures is.
 SAME_UNLIKE = 0.95
-_CALIBRATION_PICTURES, MOST_JUDGED = 64, 1000
+_CALIBRATION_PICTURES, _JUDGED_PICTURES = 64, 1_000
 SPLIT = "validation"
 
 
@@ -317,7 +317,7 @@ def write_int8(
     chosen = choose_rows(np.array(rows["label"]), _CALIBRATION_PICTURES).tolist()
     pixels = [transform(rows[index]["image"]).unsqueeze(0).numpy() for index in chosen]
     judged = images.split(SPLIT)
-    judged = judged.select(np.sort(np.random.default_rng(8).permutation(len(judged))[:MOST_JUDGED]))
+    judged = judged.select(np.sort(np.random.default_rng(8).permutation(len(judged))[:_JUDGED_PICTURES]))
     labels, groups, reference = np.array(judged["label"]), groups_of(judged), open_reference(folder)
     properties = {entry.key: json.loads(entry.value) for entry in onnx.load(folder.path / ONNX).metadata_props}
     before = answers_of(folder, ONNX, judged, reference)

@@ -1,6 +1,7 @@
 """The check that a model folder loads everywhere: the same names and probabilities from every loader."""
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,26 @@ class SelfCheckError(RuntimeError):
     """A loader reads the model folder differently: a bug of this project or of a library, never the user's fault."""
 
 
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Silences transformers within the block, and resets its settings and the variable that its pipeline sets."""
+    from transformers.utils import logging
+
+    verbosity, bar, variable = logging.get_verbosity(), logging.is_progress_bar_enabled(), "TOKENIZERS_PARALLELISM"
+    parallel = os.environ.get(variable)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+        if parallel is None:
+            os.environ.pop(variable, None)
+
+
+@_quiet_transformers()
 def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> None:
     """Loads a model folder in three ways and compares each with the model it was written from.
 
@@ -45,8 +66,7 @@ def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], i
     pictures, transform, model = _some_pictures(images), eval_transform(data_config), model.to("cpu").eval()
     expected = _probabilities(model, torch.stack([transform(picture) for picture in pictures]))
     for loader, load in _LOADERS.items():
-        with _quiet_transformers():
-            names, probs = load(folder, pictures)
+        names, probs = load(folder, pictures)
         if names != images.label_names:
             raise SelfCheckError(f"{loader} reads other label names from {folder}: {names}")
         difference = float(np.abs(probs - expected).max())
@@ -99,21 +119,6 @@ def check_reference(folder: ModelFolder) -> None:
             open_pictures(folder, len(reference.features))
     except ModelFolderError as error:
         raise SelfCheckError(str(error)) from None
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    from transformers.utils import logging
-
-    verbosity, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if has_bars:
-            logging.enable_progress_bar()
 
 
 def _some_pictures(images: LabelledImages) -> list[Image.Image]:
