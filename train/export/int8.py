@@ -112,16 +112,13 @@ class _Pixels(CalibrationDataReader):
 
 def _nodes(network: onnx.ModelProto, attempt: Attempt) -> list[onnx.NodeProto]:
     """Returns the nodes to quantise."""
-    maker = {output: node for node in network.graph.node for output in node.output}
-    needed: set[str] = set()
-    wanted = ["features"]
-    while wanted:
-        name = wanted.pop()
-        if name not in needed and name in maker:
-            needed.update(maker[name].output)
-            wanted += maker[name].input
+    needed = {"features"}
+    before: list[onnx.NodeProto] = []
     # A graph lists its nodes in topological order.
-    before = [node for node in network.graph.node if needed.intersection(node.output)]
+    for node in reversed(network.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            before.insert(0, node)
     convolutions = [place for place, node in enumerate(before) if node.op_type == "Conv"]
     left = max(attempt.float_convolutions, round(attempt.float_share * len(convolutions)))
     if left > 0:
