@@ -1,4 +1,4 @@
-"""What a page says of its model: what it is, what it has learned from, how good it was measured to be."""
+"""Facts about a model for the pages that serve it: name, training data, measured accuracy."""
 
 import re
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ _MOST_LICENSES = 6
 
 @dataclass(frozen=True)
 class About:
-    """What there is to say; links are addresses on the Hub or empty, everything else is text.
+    """Facts about a model; links are addresses on the Hub or empty, everything else is text.
 
     Attributes:
         name: The Hub id, or architecture and dataset.
         revision: The first letters of its commit, or "".
         report: The page with card and figures, or "".
-        data: What it has learned from.
-        data_url: Where that is.
-        drawings: It has learned from drawings.
-        pictures: How many; None where nobody says.
-        licenses: Theirs, with how many have each.
+        data: The name of the dataset it was trained on.
+        data_url: The dataset's page, or "".
+        drawings: It was trained on drawings.
+        pictures: How many it was trained on; None where config.json does not say.
+        licenses: Their licences, with how many pictures have each.
         test: What the sentence on the test needs; None for a model that was not judged.
         has_test: False where its dataset is known to have no test split.
     """
@@ -44,17 +44,17 @@ class About:
 
     @property
     def test_key(self) -> str:
-        """The key, among a page's words, of the sentence on how often it was right."""
+        """The key, among a page's texts, of the sentence on its test accuracy."""
         if self.test is None:
             return "about_not_judged" if self.has_test else "about_no_test"
         return "about_accuracy_drawings" if self.drawings else "about_accuracy"
 
 
 def shown_name(folder: ModelFolder) -> str:
-    """Returns what to call a model before everybody: its Hub id, or its architecture and dataset."""
+    """Returns the public name of a model: its Hub id, or its architecture and dataset."""
     if folder.repo_id:
         return folder.name
-    # A path of this machine is nobody's business.
+    # A path of this machine is not for visitors.
     data = folder.config.get("training_data", {}).get("name")
     architecture = folder.config["architecture"]
     return f"{architecture}, trained on “{data}”" if data else architecture
@@ -63,13 +63,13 @@ def shown_name(folder: ModelFolder) -> str:
 def describe(
     name: str, config: dict[str, Any], test: dict[str, Any], repo_id: str | None, revision: str | None
 ) -> About:
-    """Gathers what there is to say of a model; what its folder says wrongly or not at all is left out.
+    """Gathers the facts about a model; those that its folder lacks or has in a wrong form are left out.
 
     Args:
         name: As `shown_name` gives it.
         config: Its config.json.
         test: metrics.json of the test split, or empty.
-        repo_id: Where it lies on the Hub, or None.
+        repo_id: Its id on the Hub, or None.
         revision: The commit there, or None.
     """
     data = config.get("training_data")

@@ -1,4 +1,4 @@
-"""A model folder, from this disk or from the Hub, that has been looked at before anything in it is trusted."""
+"""A model folder, from this disk or from the Hub, that is checked before anything in it is trusted."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ _LONGEST_NAME = 200
 
 
 class ModelFolderError(UserError):
-    """A folder or repository that is no model folder, or one not to be trusted."""
+    """A folder or repository is no model folder, or one that is not to be trusted."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class ModelFolder:
     """A model folder on this disk.
 
     Attributes:
-        name: As it was asked for.
-        path: The folder.
+        name: The name by which it was opened.
+        path: The model folder; within the run, where a run was named.
         config: Its config.json, checked.
-        repo_id: Where it lies on the Hub, or None for a folder that was here.
+        repo_id: Its id on the Hub, or None for a local folder.
         revision: The commit that was fetched, or None.
     """
 
@@ -70,7 +70,7 @@ def open_model_folder(name: str, for_torch: bool = True) -> ModelFolder:
         for_torch: timm will build the network. Without it, a folder with a model.onnx is opened and no torch imported.
 
     Raises:
-        ModelFolderError: It is none, or its config is wrong or hostile; says what was found.
+        ModelFolderError: It is none, or its config is wrong or hostile.
         HubError: It can't be fetched.
     """
     place = parse(name)
@@ -146,11 +146,11 @@ def check_model_folder(folder: Path, name: str, for_torch: bool) -> dict[str, An
 
     Args:
         folder: The folder.
-        name: What to call it.
+        name: Its name in messages.
         for_torch: timm must know the architecture, too.
 
     Raises:
-        ModelFolderError: Says what was found and what is allowed.
+        ModelFolderError: A file is missing, or something is not allowed.
     """
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():

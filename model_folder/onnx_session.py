@@ -1,4 +1,4 @@
-"""model.onnx of a model folder, looked at before anything in it is trusted, and opened."""
+"""model.onnx of a model folder, checked before anything in it is trusted, and opened."""
 
 import json
 import os
@@ -23,14 +23,14 @@ ONNX_ERRORS = (
 """What ONNX Runtime raises when it opens or runs a file."""
 
 ANSWERING = onnxruntime.RunOptions()
-"""For `run`: whatever a large picture has needed beyond `_KEPT` goes back to the system when it is answered."""
+"""For `run`: memory beyond `_KEPT` that a large picture needed goes back to the system after its answer."""
 ANSWERING.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-# Bytes for maps that are kept from answer to answer; pages of them that nothing was written to are not there. Had from
-# the system anew for every answer, they would make it a tenth slower.
+# Bytes for feature maps that are kept from answer to answer; pages that were never written to take no memory.
+# Requesting them from the system for every answer would make it a tenth slower.
 _KEPT = 2**25
 
-# Weights that lie in another file, or somewhere in memory, are told by an entry with this key, as protobuf writes it;
-# what comes before the key may be padded.
+# An entry with this key, as protobuf writes it, refers to weights in another file or somewhere in memory; the bytes
+# before the key may be padded.
 _ELSEWHERE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 _OUTPUTS = (["probs", "features"], ["probs", "features", "heatmap"])
 _RANKS = {"probs": 1, "features": 1, "heatmap": 2}
@@ -42,7 +42,7 @@ def open_onnx(folder: ModelFolder, threads: int, name: str = ONNX) -> onnxruntim
     Args:
         folder: One that has it.
         threads: How many compute an answer.
-        name: Of the file, where it is the quantised one.
+        name: The file: model.onnx or model.int8.onnx.
 
     Raises:
         ModelFolderError: It is damaged or hostile, or does not belong to the folder's config.json.
@@ -52,16 +52,16 @@ def open_onnx(folder: ModelFolder, threads: int, name: str = ONNX) -> onnxruntim
         raise ModelFolderError(f"{folder.name} is not to be trusted: {name} takes weights from elsewhere")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Threads that wait for more to do by turning round and round take the time of those that do something.
+    # Threads that spin while they wait take time from those that compute.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Else a file says by itself that it is of ONNX Runtime's other format, which is not looked at here.
+    # Otherwise a file may declare itself to be of ONNX Runtime's other format, which is not checked here.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    # Processors without VNNI add pairs of products of whole numbers in 16 bits, where they may not fit; this has them
-    # compute in another way. A file that was checked on one processor answers alike on all.
+    # Processors without VNNI add pairs of int8 products in 16 bits, which may overflow; with this they do not, and a
+    # file that was checked on one processor answers alike on all.
     options.add_session_config_entry("session.x64quantprecision", "1")
     _keep_memory_for_maps()
     options.add_session_config_entry("session.use_env_allocators", "1")
-    # Weights stay; among maps they would keep what lies around them from being given back.
+    # Weights stay; among feature maps they would keep the memory around them from being given back.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     options.log_severity_level = 4
     try:
@@ -70,7 +70,7 @@ def open_onnx(folder: ModelFolder, threads: int, name: str = ONNX) -> onnxruntim
         raise ModelFolderError(f"{folder.name} has a damaged {name} ({_one_line(error)})") from None
     if fault := _fault(session, folder.label_names):
         raise ModelFolderError(f"{folder.name} is not to be trusted: {name} {fault}")
-    # What loading has used and freed: 130 MB for a ResNet34.
+    # Loading has used and freed memory: 130 MB for a ResNet34.
     trim_malloc()
     return session
 
@@ -89,7 +89,7 @@ def _keep_memory_for_maps() -> None:
 
 
 def _takes_from_elsewhere(content: bytes) -> bool:
-    # The first test is the fast one, and says no nearly always.
+    # The first test is fast, and False nearly always.
     return b"location" in content and _ELSEWHERE.search(content) is not None
 
 

@@ -1,4 +1,4 @@
-"""The pictures that a model folder's reference features are of: whose they are, and small copies of those to share."""
+"""The pictures behind a model folder's reference features: their credits, and small copies of those to share."""
 
 import json
 import re
@@ -23,9 +23,9 @@ class ReferencePicture:
 
     Attributes:
         label: Its class.
-        sha256: Its name in the dataset; empty where that has none.
+        sha256: Of its file, as in the dataset; may be empty.
         license: Its licence, as the dataset spells it; may be empty.
-        author: Who made it; may be empty.
+        author: Its author; may be empty.
         source_url: Its page on the web; may be empty.
         jpeg: A small copy; None where the licence does not let one be shared.
     """
@@ -39,14 +39,14 @@ class ReferencePicture:
 
 
 def open_pictures(folder: ModelFolder, count: int) -> list[ReferencePicture]:
-    """Reads the pictures that a model folder's reference features are of; the file is needed no more then.
+    """Reads the pictures behind a model folder's reference features into memory.
 
     Args:
         folder: One that has reference features.
-        count: How many they are.
+        count: How many features, and so pictures, there are.
 
     Returns:
-        Nothing where the folder has no such file.
+        An empty list where the folder has no such file.
 
     Raises:
         ModelFolderError: It is damaged or hostile, or has another number of pictures.
@@ -77,7 +77,7 @@ def _picture(archive: zipfile.ZipFile, entry: Any) -> ReferencePicture:
 
 
 def _read(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
-    # As much as is allowed and one more: what the archive says of sizes may be a lie.
+    # One byte more than allowed: the sizes that the archive states may be false.
     with archive.open(name) as file:
         content = file.read(largest + 1)
     if len(content) > largest:

@@ -9,7 +9,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from model_folder.facts import read_examples, read_metrics
-from model_folder.folder import ONNX
+from model_folder.folder import LEARNED, ONNX
 
 FORMATS = "formats.json"
 """The sizes of the files that answer, in bytes, and how model.int8.onnx compares with model.onnx."""
@@ -69,6 +69,7 @@ def render_card(
         test=test,
         validation=config["validation"],
         examples=examples,
+        learned=len((folder / LEARNED).read_text().split()) if (folder / LEARNED).is_file() else 0,
         figures=sorted(path.name for path in (folder / "figures").glob("*.png")),
     )
     return str(card)

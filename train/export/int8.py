@@ -112,16 +112,13 @@ class _Pixels(CalibrationDataReader):
 
 def _nodes(network: onnx.ModelProto, attempt: Attempt) -> list[onnx.NodeProto]:
     """Returns the nodes to quantise."""
-    maker = {output: node for node in network.graph.node for output in node.output}
-    needed: set[str] = set()
-    wanted = ["features"]
-    while wanted:
-        name = wanted.pop()
-        if name not in needed and name in maker:
-            needed.update(maker[name].output)
-            wanted += maker[name].input
+    needed = {"features"}
+    before: list[onnx.NodeProto] = []
     # A graph lists its nodes in topological order.
-    before = [node for node in network.graph.node if needed.intersection(node.output)]
+    for node in reversed(network.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            before.insert(0, node)
     convolutions = [place for place, node in enumerate(before) if node.op_type == "Conv"]
     left = max(attempt.float_convolutions, round(attempt.float_share * len(convolutions)))
     if left > 0:
@@ -193,7 +190,7 @@ SAME_ANSWER, MOST_CHANGED, LARGEST_SHIFT = 0.98, 0.05, 0.02
 # Of a verdict whose threshold lies where one in twenty pictures is.
 SAME_OOD = 0.95
 _CONFIDENCE = 0.95
-_CALIBRATION_PICTURES, MOST_JUDGED = 64, 1000
+_CALIBRATION_PICTURES, _JUDGED_PICTURES = 64, 1000
 SPLIT = "validation"
 
 
@@ -324,7 +321,7 @@ def write_int8(
     chosen = choose_rows(np.array(rows["label"]), _CALIBRATION_PICTURES).tolist()
     pixels = [transform(read_image(rows, index)).unsqueeze(0).numpy() for index in chosen]
     judged = images.split(SPLIT)
-    judged = judged.select(choose_rows(np.array(judged["label"]), MOST_JUDGED))
+    judged = judged.select(choose_rows(np.array(judged["label"]), _JUDGED_PICTURES))
     labels, groups, reference = np.array(judged["label"]), groups_of(judged), open_reference(folder)
     properties = {entry.key: json.loads(entry.value) for entry in onnx.load(folder.path / ONNX).metadata_props}
     before = answers_of(folder, ONNX, judged, reference)

@@ -1,7 +1,9 @@
 """The check that a model folder loads everywhere: the same names and probabilities from every loader."""
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,27 @@ class SelfCheckError(RuntimeError):
     """A loader reads the model folder differently: a bug of this project or of a library, never the user's fault."""
 
 
-def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> float:
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Silences transformers within the block, and resets its settings and the variable that its pipeline sets."""
+    from transformers.utils import logging
+
+    verbosity, bar, variable = logging.get_verbosity(), logging.is_progress_bar_enabled(), "TOKENIZERS_PARALLELISM"
+    parallel = os.environ.get(variable)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+        if parallel is None:
+            os.environ.pop(variable, None)
+
+
+@_quiet_transformers()
+def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> None:
     """Loads a model folder in three ways and compares each with the model it was written from.
 
     Args:
@@ -38,20 +60,11 @@ def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], i
         data_config: How its pictures are prepared.
         images: Up to eight validation pictures are classified.
 
-    Returns:
-        The largest difference of a probability.
-
     Raises:
         SelfCheckError: Other label names, or a probability off by more than 1e-5.
     """
-    pictures = _some_pictures(images)
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    model = model.to("cpu").eval()
-    expected = _probabilities(model, torch.stack([eval_transform(data_config)(picture) for picture in pictures]))
-    worst = 0.0
+    pictures, transform, model = _some_pictures(images), eval_transform(data_config), model.to("cpu").eval()
+    expected = _probabilities(model, torch.stack([transform(picture) for picture in pictures]))
     for loader, load in _LOADERS.items():
         names, probs = load(folder, pictures)
         if names != images.label_names:
@@ -59,11 +72,9 @@ def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], i
         difference = float(np.abs(probs - expected).max())
         if not difference <= TOLERANCE:
             raise SelfCheckError(f"{loader} gives other probabilities for {folder}: off by {difference:.1e}")
-        worst = max(worst, difference)
-    return worst
 
 
-def check_onnx(folder: ModelFolder, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> float:
+def check_onnx(folder: ModelFolder, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> None:
     """Opens a model folder's model.onnx as the demo does, and compares it with the model it was written from.
 
     Args:
@@ -72,9 +83,6 @@ def check_onnx(folder: ModelFolder, model: nn.Module, data_config: dict[str, Any
         data_config: How its pictures are prepared.
         images: Up to eight validation pictures are classified, and one of them in odd sizes: a line, 24 megapixels,
             smaller than what the model sees.
-
-    Returns:
-        The largest difference of a probability.
 
     Raises:
         SelfCheckError: The demo would refuse it; or probabilities are off by more than 2e-4 in the median, or by more
@@ -85,9 +93,12 @@ def check_onnx(folder: ModelFolder, model: nn.Module, data_config: dict[str, Any
     except ModelFolderError as error:
         raise SelfCheckError(str(error)) from None
     pictures = _some_pictures(images)
-    pictures += _odd_sizes(pictures[0], data_config)
-    transform, differences = eval_transform(data_config), []
-    model = model.to("cpu").eval()
+    side = data_config["input_size"][1]
+    # With borders, timm would resize a thinner line to no pixel at all, and fail.
+    line = math.ceil(_LINE / side) if data_config["crop_mode"] == "border" else 1
+    for size in ((_LINE, line), (line, _LINE), (6000, 4000), (side // 2, side // 3)):
+        pictures.append(pictures[0].resize(size, Image.Resampling.NEAREST))
+    transform, model, differences = eval_transform(data_config), model.to("cpu").eval(), []
     for picture in pictures:
         probs = session.run(["probs"], {"image": np.asarray(picture)})[0]
         differences.append(np.abs(probs - _probabilities(model, transform(picture).unsqueeze(0))[0]))
@@ -95,7 +106,6 @@ def check_onnx(folder: ModelFolder, model: nn.Module, data_config: dict[str, Any
     if not (median <= MEDIAN_TOLERANCE and largest <= LARGEST_TOLERANCE):
         off = f"{median:.1e} in the median, {largest:.1e} at most"
         raise SelfCheckError(f"model.onnx gives other probabilities for {folder.name}: off by {off}")
-    return largest
 
 
 def check_reference(folder: ModelFolder) -> None:
@@ -114,14 +124,6 @@ def check_reference(folder: ModelFolder) -> None:
 def _some_pictures(images: LabelledImages) -> list[Image.Image]:
     rows = images.split("validation")
     return [read_image(rows, i) for i in np.unique(np.linspace(0, len(rows) - 1, _PICTURES).astype(int)).tolist()]
-
-
-def _odd_sizes(picture: Image.Image, data_config: dict[str, Any]) -> list[Image.Image]:
-    side = data_config["input_size"][1]
-    # With borders, timm would resize a thinner line to no pixel at all, and fail.
-    line = math.ceil(_LINE / side) if data_config["crop_mode"] == "border" else 1
-    sizes = [(_LINE, line), (line, _LINE), (6000, 4000), (side // 2, side // 3)]
-    return [picture.resize(size, Image.Resampling.NEAREST) for size in sizes]
 
 
 @torch.inference_mode()

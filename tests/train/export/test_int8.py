@@ -195,7 +195,7 @@ def test_the_first_attempt_that_passes_is_kept(
     open_onnx(folder, 1, INT8_ONNX)
     assert capsys.readouterr().err == "quantising: attempt 1 of 3, all of the network\n"
     # A large split is judged by a sample.
-    monkeypatch.setattr(int8, "MOST_JUDGED", 5)
+    monkeypatch.setattr(int8, "_JUDGED_PICTURES", 5)
     record = _write(folder, dataset_folder)
     assert record is not None
     assert record["pictures"] == 5

@@ -99,7 +99,7 @@ def test_the_card_says_how_validation_came_about(model_folder: Path, tmp_path: P
     config = json.loads((folder / "config.json").read_text())
     config["training_data"]["validation_drawn"] = {"share": 0.15, "seed": 8}
     (folder / "config.json").write_text(json.dumps(config))
-    assert "were drawn from the training split by a seed\n(share 0.15, seed 8) and had no part" in render_card(folder)
+    assert "15 % of its training pictures, drawn by group with seed 8,\ntook its place" in render_card(folder)
 
 
 def test_the_weights_are_calibrated_and_the_config_says_by_what(

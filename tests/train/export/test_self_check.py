@@ -7,22 +7,26 @@ import pytest
 import timm
 from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
+from transformers.utils import logging as transformers_logging
 
 from model_folder.folder import ModelFolder, open_model_folder
 from train.data import load_images
 from train.export.model_folder import drop_model_args
 from train.export.onnx_graph import write_onnx
-from train.export.self_check import LARGEST_TOLERANCE, TOLERANCE, SelfCheckError, check_loaders, check_onnx
+from train.export.self_check import SelfCheckError, check_loaders, check_onnx
 from train.model import model_data_config
 
 
-def _check(folder: Path, original: Path, dataset_folder: Path) -> float:
+def _check(folder: Path, original: Path, dataset_folder: Path) -> None:
     model = timm.create_model(f"local-dir:{original}", pretrained=True)
-    return check_loaders(folder, model, timm.data.resolve_model_data_config(model), load_images(str(dataset_folder)))
+    check_loaders(folder, model, timm.data.resolve_model_data_config(model), load_images(str(dataset_folder)))
 
 
 def test_every_loader_agrees(model_folder: Path, dataset_folder: Path) -> None:
-    assert _check(model_folder, model_folder, dataset_folder) <= TOLERANCE
+    before = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    _check(model_folder, model_folder, dataset_folder)
+    # Nothing of how quiet it was is left behind.
+    assert (transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()) == before
 
 
 def test_no_pickle_is_written(model_folder: Path) -> None:
@@ -42,8 +46,8 @@ def test_a_classifier_that_normalises_first(model_folder: Path, dataset_folder: 
     save_for_hf(model, str(tmp_path), model_config=config, safe_serialization=True, data_config=data_config)
     drop_model_args(tmp_path / "config.json")
     write_onnx(tmp_path / "model.onnx", model, data_config, config)
-    assert check_loaders(tmp_path, model, data_config, images) <= TOLERANCE
-    assert check_onnx(open_model_folder(str(tmp_path)), model, data_config, images) <= LARGEST_TOLERANCE
+    check_loaders(tmp_path, model, data_config, images)
+    check_onnx(open_model_folder(str(tmp_path)), model, data_config, images)
 
 
 @pytest.mark.parametrize("fault", ["weights", "label order", "mean", "model_args"])
@@ -67,15 +71,15 @@ def test_each_difference_is_noticed(model_folder: Path, dataset_folder: Path, tm
         _check(folder, model_folder, dataset_folder)
 
 
-def _check_onnx(folder: Path, dataset_folder: Path, **preparation: object) -> float:
+def _check_onnx(folder: Path, dataset_folder: Path, **preparation: object) -> None:
     model = timm.create_model(f"local-dir:{folder}", pretrained=True)
     data_config = {**timm.data.resolve_model_data_config(model), **preparation}
     written = ModelFolder(str(folder), folder, json.loads((folder / "config.json").read_text()))
-    return check_onnx(written, model, data_config, load_images(str(dataset_folder)))
+    check_onnx(written, model, data_config, load_images(str(dataset_folder)))
 
 
 def test_model_onnx_agrees(model_folder: Path, dataset_folder: Path) -> None:
-    assert _check_onnx(model_folder, dataset_folder) <= LARGEST_TOLERANCE
+    _check_onnx(model_folder, dataset_folder)
 
 
 @pytest.mark.parametrize("crop_mode", ["center", "border"])
@@ -87,7 +91,7 @@ def test_model_onnx_agrees_in_every_crop_mode(
     data_config = {**timm.data.resolve_model_data_config(model), "crop_mode": crop_mode}
     config = json.loads((folder / "config.json").read_text())
     write_onnx(folder / "model.onnx", model, data_config, {"label_names": config["label_names"]})
-    assert _check_onnx(folder, dataset_folder, crop_mode=crop_mode) <= LARGEST_TOLERANCE
+    _check_onnx(folder, dataset_folder, crop_mode=crop_mode)
 
 
 @pytest.mark.parametrize("fault", ["weights", "mean", "label order"])
