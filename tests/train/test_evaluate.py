@@ -97,8 +97,8 @@ def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: 
     assert metrics["fingerprint"] == fingerprint(load_images(str(dataset_folder)).split("test"))
     assert metrics["ece_bins"] == {"kind": "equal width", "count": 10}
     assert (metrics["reject"]["threshold"], metrics["reject"]["promised"]) == (0.5, False)
-    assert metrics["reject"]["coverage"] == 1
     config = json.loads((model_folder / "config.json").read_text())
+    assert metrics["reject"]["reason"] == config["reject_threshold"]["reason"]
     assert metrics["calibrated_from"]["temperature"] == config["calibration"]["temperature"]
     assert metrics["others"] is None
 
