@@ -68,12 +68,11 @@ def _stated(**changes: object) -> Callable[[Path], None]:
     return rewrite
 
 
-def test_the_key_of_earlier_versions_is_read(comparing_folder: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
+def test_the_key_of_earlier_versions_is_read(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     stated = config["unlike"] = config.pop("ood")
     (folder / "config.json").write_text(json.dumps(config))
-    reference = open_reference(open_model_folder(str(folder)))
+    reference = open_reference(_open(folder))
     assert reference is not None
     assert (reference.k, reference.threshold) == (stated["k"], stated["value"])
 

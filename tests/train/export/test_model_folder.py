@@ -96,9 +96,7 @@ def test_eight_pictures_promise_nothing_and_half_is_stated(model_folder: Path) -
         ({"calibration": {"bound": None}}, ["Its probabilities are calibrated: its logits are divided by"]),
         (
             {"calibration": {"bound": "lowest", "temperature": 1.0}},
-            [
-                "Its probabilities are not calibrated: the 8 validation pictures ask for a temperature beyond the lowest"
-            ],
+            ["are not calibrated: the 8 validation pictures ask for a temperature beyond the lowest"],
         ),
         # As earlier versions wrote it where they found no threshold.
         ({"reject_threshold": {"value": None}}, ["Below a probability of 0.500", "No accuracy is promised there.\n"]),
