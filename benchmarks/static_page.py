@@ -159,7 +159,7 @@ def _answer(page: Page, picture: Path) -> float:
     page.set_input_files("#giving input", picture)
     while page.evaluate("window.said.length") == before:
         page.wait_for_timeout(5)
-    page.locator(".answer:is(.sure, .unsure, .unlike)").wait_for()
+    page.locator(".answer:is(.sure, .unsure, .ood)").wait_for()
     return time.perf_counter() - start
 
 

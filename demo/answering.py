@@ -60,8 +60,8 @@ class Answering:
         answer = self.model.answer(image)
         probs = self.model.by_name(answer.probs)
         nearest, reference = self.model.nearest(answer), self.model.reference
-        unlike = bool(reference and nearest and reference.is_ood(nearest)[0])
-        return Answered(image, answer, probs, judge(probs, self.threshold, unlike), nearest)
+        ood = bool(reference and nearest and reference.is_ood(nearest)[0])
+        return Answered(image, answer, probs, judge(probs, self.threshold, ood), nearest)
 
     def row(self, file: File, words: Words) -> Row:
         """Answers about one of many files, whatever becomes of it."""

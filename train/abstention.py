@@ -74,77 +74,65 @@ def choose_threshold(
     order = np.argsort(-scores, kind="stable")
     scores, right = scores[order], (logits.argmax(1) == labels)[order]
     group_of = group_numbers(groups, len(labels))[order]
-    everything = np.full(len(labels), True)
-    seen, wrong = _running_count(group_of, everything), _running_count(group_of, ~right)
+    # At index k, of the k surest pictures: their groups, those with a wrong answer, and how many of these may be.
+    seen, wrong = _running_count(group_of, np.full(len(right), True)), _running_count(group_of, ~right)
+    allowed = binom.ppf(1 - CONFIDENCE, seen, 1 - target_accuracy).astype(int) - 1
     # Pictures with the same score are answered together, or not at all.
-    possible = np.append(scores[1:] < scores[:-1], True)
-    allowed = _allowed_mistakes(int(seen[-1]), target_accuracy)
-    steps = np.flatnonzero(np.diff(allowed, prepend=-1) > 0) + 1
-    places = [np.flatnonzero(possible & (seen >= step))[0] for step in steps]
-    last = None
-    for place in [*places, len(scores) - 1] if places else []:
-        if wrong[place] > allowed[seen[place] - 1]:
+    possible = np.flatnonzero(np.append(scores[1:] < scores[:-1], True)) + 1
+    sequence = possible[np.diff(allowed[possible], prepend=-1) > 0].tolist()
+    count = 0
+    for number in [*sequence, len(scores)] if sequence else []:
+        if wrong[number] > allowed[number]:
             break
-        last = place
-    if last is None:
-        value, answered_count = HALF, int((scores >= HALF).sum())
-    else:
+        count = number
+    promised, reason = count > 0, None
+    if promised:
         # Midway to the next one: another library's last digit must not turn an answer away.
-        value, answered_count = float(scores[last : last + 2].mean()), int(last) + 1
-    bound = (
-        1 - most_share(int(wrong[answered_count - 1]), int(seen[answered_count - 1]), CONFIDENCE)
-        if answered_count
-        else 0.0
-    )
+        value = float(scores[count - 1 : count + 1].mean())
+    else:
+        value, count = HALF, int((scores >= HALF).sum())
+        reason = _why_not(seen, wrong, allowed, sequence, target_accuracy)
     return {
         "score": SCORE,
         "value": value,
-        "promised": last is not None,
+        "promised": promised,
         "target_accuracy": target_accuracy,
         "confidence": CONFIDENCE,
-        "promised_accuracy": bound if last is None else target_accuracy,
+        "promised_accuracy": target_accuracy if promised else _least_accuracy(seen[count], wrong[count]),
         "split": split,
         "pictures": len(scores),
         "groups": int(seen[-1]),
-        "answered": answered_count,
-        "coverage": answered_count / len(scores),
-        "accuracy": float(right[:answered_count].mean()) if answered_count else None,
-        "reason": _why_not(seen, wrong, places, allowed, target_accuracy, groups) if last is None else None,
+        "answered": count,
+        "coverage": count / len(scores),
+        "accuracy": float(right[:count].mean()) if count else None,
+        "reason": reason,
     }
 
 
 def _running_count(group_of: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Returns of how many groups a chosen picture has come, at every picture, of shape (pictures,)."""
+    """Returns at index k how many groups have a chosen picture among the first k, of shape (pictures + 1,)."""
     rows = np.flatnonzero(chosen)
-    new = np.zeros(len(group_of), int)
-    new[rows[np.unique(group_of[rows], return_index=True)[1]]] = 1
-    return new.cumsum()
+    first = np.zeros(len(group_of) + 1, int)
+    first[rows[np.unique(group_of[rows], return_index=True)[1]] + 1] = 1
+    return first.cumsum()
 
 
-def _allowed_mistakes(most: int, target_accuracy: float) -> np.ndarray:
-    """Returns how many of 1, 2 ... `most` answers may be wrong to show the target; -1 where none would be enough."""
-    return binom.ppf(1 - CONFIDENCE, np.arange(1, most + 1), 1 - target_accuracy).astype(int) - 1
+def _least_accuracy(total: int, wrong: int) -> float:
+    return 1 - most_share(int(wrong), int(total), CONFIDENCE)
 
 
 def _why_not(
-    seen: np.ndarray,
-    wrong: np.ndarray,
-    places: list[Any],
-    allowed: np.ndarray,
-    target_accuracy: float,
-    groups: Sequence[object] | np.ndarray | None,
+    seen: np.ndarray, wrong: np.ndarray, allowed: np.ndarray, sequence: list[int], target_accuracy: float
 ) -> str:
-    total, target = int(seen[-1]), percent(target_accuracy)
-    kind = "pictures" if groups is None or total == len(seen) else "groups of near-duplicates"
-    if not places:
-        return (
-            f"too few pictures to promise {target}: {total} of {total} {kind} right promise "
-            f"{percent(1 - most_share(0, total, CONFIDENCE))} at most"
-        )
-    first, most = places[0], allowed[seen[places[0]] - 1]
+    target, total = percent(target_accuracy), seen[-1]
+    kind = "" if total == len(seen) - 1 else " groups of near-duplicates"
+    if not sequence:
+        most = percent(_least_accuracy(total, 0))
+        return f"too few pictures to promise {target} (even {total} of {total}{kind} right promise {most} at most)"
+    first = sequence[0]
+    most = f"at most {allowed[first]}" if allowed[first] else "none"
     return (
-        f"{wrong[first]} of the {seen[first]} surest {kind} have a wrong answer; to promise {target}, "
-        f"{'none' if most == 0 else f'at most {most}'} may"
+        f"{wrong[first]} of the {seen[first]} surest{kind or ' pictures'} are wrong; to promise {target} {most} may be"
     )
 
 

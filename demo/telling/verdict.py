@@ -13,7 +13,7 @@ class Kind(StrEnum):
 
     SURE = "sure"
     UNSURE = "unsure"
-    UNLIKE = "unlike"
+    OOD = "ood"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Verdict:
     """An answer.
 
     Attributes:
-        kind: Sure, unsure, or unlike all dances.
+        kind: Sure, unsure, or out of distribution (ood): like none of the dances.
         dances: Labels it speaks of, the likeliest first: one, two, or none.
         probability: Of the likeliest class, 0 to 1.
         threshold: Below which the model does not answer.
@@ -39,32 +39,32 @@ class Verdict:
             return words("sure", dance=names[0], percent=percent(self.probability))
         if self.kind is Kind.UNSURE:
             return words("unsure", first=names[0], second=names[1])
-        return words("unlike")
+        return words("ood")
 
     def reason(self, words: Words) -> str:
         """Returns why it is not sure; empty where it is."""
         if self.kind is Kind.SURE:
             return ""
-        if self.kind is Kind.UNLIKE:
-            return words("unlike_why")
+        if self.kind is Kind.OOD:
+            return words("ood_why")
         shares = {"percent": percent(self.probability), "threshold": percent(self.threshold.value)}
         if self.threshold.promised is None:
             return words("unsure_below", **shares)
         return words("unsure_promised", **shares, promised=percent(self.threshold.promised))
 
 
-def judge(probs: Mapping[str, float], threshold: Threshold, unlike: bool = False) -> Verdict:
+def judge(probs: Mapping[str, float], threshold: Threshold, ood: bool = False) -> Verdict:
     """Puts probabilities into a verdict.
 
     Args:
         probs: Of all classes, two or more, by label.
         threshold: As `read_threshold` gives it.
-        unlike: Something other than the probabilities tells that the picture shows none of the dances. Probabilities
+        ood: Something other than the probabilities tells that the picture shows none of the dances. Probabilities
             can't: they are sure of many a teapot.
     """
     first, second = sorted(probs, key=lambda label: -probs[label])[:2]
-    if unlike:
-        return Verdict(Kind.UNLIKE, (), probs[first], threshold)
+    if ood:
+        return Verdict(Kind.OOD, (), probs[first], threshold)
     if probs[first] < threshold.value:
         return Verdict(Kind.UNSURE, (first, second), probs[first], threshold)
     return Verdict(Kind.SURE, (first,), probs[first], threshold)

@@ -135,7 +135,7 @@ def _give(page: Page, file: Path | dict[str, Any]) -> None:
 
 
 def _answered(page: Page) -> None:
-    expect(page.locator(".answer:is(.sure, .unsure, .unlike)")).to_be_visible(timeout=20_000)
+    expect(page.locator(".answer:is(.sure, .unsure, .ood)")).to_be_visible(timeout=20_000)
 
 
 def _see_nearest(page: Page) -> None:
@@ -270,8 +270,8 @@ def comparing_page(
 
 
 def _nearest_agree(page: Page, model_folder: Path, pictures: list[Path]) -> tuple[int, int]:
-    """Returns how many verdicts were unlike, and of how many pictures nobody could take other neighbours for these."""
-    answering, unlike, clear = Answering(load_model(str(model_folder))), 0, 0
+    """Returns how many verdicts were ood, and of how many pictures nobody could take other neighbours for these."""
+    answering, ood, clear = Answering(load_model(str(model_folder))), 0, 0
     reference, learned = answering.model.reference, answering.model.learned
     dances, words = read_dances(answering.model.config), LANGUAGES["en"]
     assert reference is not None
@@ -283,9 +283,9 @@ def _nearest_agree(page: Page, model_folder: Path, pictures: list[Path]) -> tupl
         distances = ours.nearest.distances[0]
         assert page.evaluate("window.distances") == pytest.approx(distances[:MOST].tolist(), abs=OFF)
         if abs(scores_of(ours.nearest)[0] - reference.threshold) > OFF:
-            unlike += ours.verdict.kind == "unlike"
-            assert page.locator(".answer.unlike").count() == (ours.verdict.kind == "unlike")
-            assert (page.locator(".verdict").inner_text() == words("unlike")) == (ours.verdict.kind == "unlike")
+            ood += ours.verdict.kind == "ood"
+            assert page.locator(".answer.ood").count() == (ours.verdict.kind == "ood")
+            assert (page.locator(".verdict").inner_text() == words("ood")) == (ours.verdict.kind == "ood")
         if np.diff(distances[: MOST + 1]).min() <= 2 * OFF:
             continue
         clear += 1
@@ -302,7 +302,7 @@ def _nearest_agree(page: Page, model_folder: Path, pictures: list[Path]) -> tupl
             assert said == pytest.approx(float(neighbour.distance), abs=OFF + 1e-3)
         limit = words("near_limit", count=expected.k, distance=expected.threshold)
         expect(page.locator(".near > p")).to_have_text(f"{words('near_what')} {limit}")
-    return unlike, clear
+    return ood, clear
 
 
 def test_what_is_like_nothing_learned_is_told_as_app_py_tells_it(
@@ -313,10 +313,10 @@ def test_what_is_like_nothing_learned_is_told_as_app_py_tells_it(
         blocks = Image.fromarray(random.integers(0, 2, (10, 8, 3), np.uint8) * 255)
         blocks.resize((160, 200), Image.Resampling.NEAREST).save(tmp_path / f"blocks{number}.png")
     pictures = [*tmp_path.glob("blocks*.png"), *sorted(photos.glob("*/*.jpg"))[::3]]
-    unlike, clear = _nearest_agree(comparing_page, comparing_folder, pictures)
-    assert 4 <= unlike < len(pictures) / 2
+    ood, clear = _nearest_agree(comparing_page, comparing_folder, pictures)
+    assert 4 <= ood < len(pictures) / 2
     assert clear >= len(pictures) / 5
-    print(f"{unlike} of {len(pictures)} unlike, {clear} with clear neighbours")
+    print(f"{ood} of {len(pictures)} ood, {clear} with clear neighbours")
 
 
 @pytest.mark.shared
@@ -328,8 +328,8 @@ def test_photographs_are_judged_as_app_py_judges_them(
     Image.fromarray(blocks).resize((160, 200), Image.Resampling.NEAREST).save(tmp_path / "blocks.png")
     pictures = [tmp_path / "blocks.png", *sorted((SHARED / "data" / "not_dances").rglob("*.jpg"))[::6]]
     assert len(pictures) >= 20
-    unlike, _ = _nearest_agree(comparing_page, comparing_folder, pictures)
-    assert unlike > 0
+    ood, _ = _nearest_agree(comparing_page, comparing_folder, pictures)
+    assert ood > 0
 
 
 def test_what_must_not_be_shown_has_label_and_distance_alone(browser: Browser, decided: Path, tmp_path: Path) -> None:
@@ -533,7 +533,7 @@ def test_what_is_no_picture_gets_a_sentence_and_the_page_goes_on(
 
 def test_a_hundred_megapixels_are_answered(page: Page) -> None:
     _give(page, {"name": "large.png", "mimeType": "image/png", "buffer": _png(10_000, 10_000)})
-    expect(page.locator(".answer:is(.sure, .unsure, .unlike)")).to_be_visible(timeout=60_000)
+    expect(page.locator(".answer:is(.sure, .unsure, .ood)")).to_be_visible(timeout=60_000)
 
 
 def test_the_last_of_several_pictures_is_answered(page: Page, decided: Path) -> None:
@@ -765,21 +765,21 @@ def test_its_verdicts_are_those_of_the_other_page(page: Page, site: Path) -> Non
     cases: list[tuple[list[float], dict, bool]] = []
     for value in (0.0, 0.3, 0.5, 0.72, 1.0):
         threshold = {"value": value, "promised": None}
-        for unlike in (False, True):
-            cases += [(random.dirichlet([0.3] * 5).tolist(), threshold, unlike) for _ in range(10)]
-            cases.append(([0.25, 0.25, 0.5, 0.0, 0.0], threshold, unlike))
-            cases.append(([0.2] * 5, threshold, unlike))
-            cases.append(([1.0, 0.0, 0.0, 0.0, 0.0], threshold, unlike))
+        for ood in (False, True):
+            cases += [(random.dirichlet([0.3] * 5).tolist(), threshold, ood) for _ in range(10)]
+            cases.append(([0.25, 0.25, 0.5, 0.0, 0.0], threshold, ood))
+            cases.append(([0.2] * 5, threshold, ood))
+            cases.append(([1.0, 0.0, 0.0, 0.0, 0.0], threshold, ood))
     got = page.evaluate(
         """async ([module, cases]) => {
           const { judge, percent } = await import(module);
-          return cases.map(([probs, threshold, unlike]) =>
-            [judge(probs, threshold, unlike), probs.map(percent)]);
+          return cases.map(([probs, threshold, ood]) =>
+            [judge(probs, threshold, ood), probs.map(percent)]);
         }""",
         [module, cases],
     )
-    for (probs, threshold, unlike), (verdict, shares) in zip(cases, got, strict=True):
-        expected = judge({str(number): share for number, share in enumerate(probs)}, Threshold(**threshold), unlike)
+    for (probs, threshold, ood), (verdict, shares) in zip(cases, got, strict=True):
+        expected = judge({str(number): share for number, share in enumerate(probs)}, Threshold(**threshold), ood)
         assert verdict["kind"] == expected.kind
         assert [str(number) for number in verdict["dances"]] == list(expected.dances)
         assert verdict["probability"] == expected.probability

@@ -68,6 +68,15 @@ def _stated(**changes: object) -> Callable[[Path], None]:
     return rewrite
 
 
+def test_the_key_of_earlier_versions_is_read(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    stated = config["unlike"] = config.pop("ood")
+    (folder / "config.json").write_text(json.dumps(config))
+    reference = open_reference(_open(folder))
+    assert reference is not None
+    assert (reference.k, reference.threshold) == (stated["k"], stated["value"])
+
+
 def _unstated(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     del config["ood"]

@@ -68,7 +68,7 @@ def test_45_right_answers_promise_95_percent_and_44_do_not(first: int, kept: int
         # Midway to the next score.
         assert chosen["value"] == pytest.approx((1 / (1 + np.exp(-scores[kept - 1 : kept + 1]))).mean(), abs=1e-6)
     else:
-        assert chosen["reason"] == "1 of the 45 surest pictures have a wrong answer; to promise 95 %, none may"
+        assert chosen["reason"] == "1 of the 45 surest pictures are wrong; to promise 95 % none may be"
 
 
 def test_each_further_step_allows_a_mistake_until_one_fails() -> None:
@@ -84,8 +84,8 @@ def test_each_further_step_allows_a_mistake_until_one_fails() -> None:
 @pytest.mark.parametrize(
     ("pictures", "target", "reason"),
     [
-        (9, 0.95, "too few pictures to promise 95 %: 9 of 9 pictures right promise 77.4 % at most"),
-        (300, 0.995, "too few pictures to promise 99.5 %: 300 of 300 pictures right promise 99.2 % at most"),
+        (9, 0.95, "too few pictures to promise 95 % (even 9 of 9 right promise 77.4 % at most)"),
+        (300, 0.995, "too few pictures to promise 99.5 % (even 300 of 300 right promise 99.2 % at most)"),
     ],
 )
 def test_few_pictures_promise_nothing_and_half_is_served(pictures: int, target: float, reason: str) -> None:
@@ -100,7 +100,7 @@ def test_a_group_of_near_duplicates_counts_once() -> None:
     assert _choose(labels, groups)["groups"] == 45
     assert _choose(labels, groups)["promised"]
     assert _choose(labels[:88], groups[:88])["reason"] == (
-        "too few pictures to promise 95 %: 44 of 44 groups of near-duplicates right promise 94.9 % at most"
+        "too few pictures to promise 95 % (even 44 of 44 groups of near-duplicates right promise 94.9 % at most)"
     )
     # One of two is enough for a group to be wrong.
     labels[87] = 1
@@ -131,8 +131,8 @@ def test_without_a_promise_half_is_judged_as_it_is_served() -> None:
     chosen = choose_threshold(logits, np.array([0, 0]), None, 0.95, "validation")
     assert abstention_sentence(judge_threshold(logits, np.array([0, 0]), chosen)) == (
         "abstains below a probability of 0.500: answers 50.0%, of which 100.0% are right (95 % interval 20.7% – "
-        "100.0%); no accuracy was promised: too few pictures to promise 95 %: 2 of 2 pictures right promise 31.6 % at "
-        "most"
+        "100.0%); no accuracy was promised: too few pictures to promise 95 % (even 2 of 2 right promise 31.6 % at "
+        "most)"
     )
 
 

@@ -161,6 +161,7 @@ def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: 
     assert metrics["reject"]["answered"] == round(8 * metrics["reject"]["coverage"])
     assert metrics["learned_pictures"] == 0
     config = json.loads((model_folder / "config.json").read_text())
+    assert metrics["reject"]["reason"] == config["reject_threshold"]["reason"]
     assert metrics["calibrated_from"]["temperature"] == config["calibration"]["temperature"]
     assert metrics["others"] is None
 

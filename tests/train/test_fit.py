@@ -327,7 +327,7 @@ def test_a_run_writes_a_quantised_model_that_passes_and_tells_of_every_file(
 ) -> None:
     # Eight pictures; whether they pass is tested with the bounds.
     monkeypatch.setattr(int8, "SAME_ANSWER", 0)
-    monkeypatch.setattr(int8, "LARGEST_ECE_CHANGE", 1)
+    monkeypatch.setattr(int8, "LARGEST_SHIFT", 1)
     model = fit(_recipe(dataset_folder, tmp_path / "run")).model
     page = load_model(str(model))
     assert page.answer(Image.new("RGB", (80, 60), "red")).probs.sum() == pytest.approx(1, abs=1e-5)
@@ -339,7 +339,7 @@ def test_a_run_writes_a_quantised_model_that_passes_and_tells_of_every_file(
     card = (model / "README.md").read_text()
     rows = re.findall(r"\n\| `(\S+)` \| ([0-9.]+) \|", card)
     assert [file for file, _ in rows] == list(told["files"])
-    assert f"Of 8 validation pictures it gave {100 * told['int8']['same_answer']:.1f} % the same answer" in card
+    assert f"To {8 * told['int8']['same_answer']:.0f} of 8 validation pictures it gave the same answer" in card
     # What is no more there is not told of.
     (model / "model.int8.onnx").unlink()
     assert "model.int8.onnx" not in render_card(model)

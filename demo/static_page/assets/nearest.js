@@ -14,8 +14,8 @@ const HALVES = Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
  * Reads what demo/static_page/site.py writes, and returns a function.
  *
  * It takes a picture's features and tells whether the mean cosine distance to the `k` nearest training pictures makes
- * it `unlike` them all, and the nearest three as `neighbours`: name of the dance, distance, and, where they may be
- * shown, credit, url and a small copy as a Blob, `jpeg`, else null. Where the model folder has no pictures, it tells
+ * it out of distribution (`ood`), and the nearest three as `neighbours`: name of the dance, distance, and, where they
+ * may be shown, credit, url and a small copy as a Blob, `jpeg`, else null. Where the model folder has no pictures, it tells
  * of none.
  */
 export function readReference(content, { k, threshold }) {
@@ -43,7 +43,7 @@ export function readReference(content, { k, threshold }) {
     const mean = rows.reduce((sum, row) => sum + distances[row], 0) / k;
     const shown = pictures.length ? rows.slice(0, MOST) : [];
     return {
-      unlike: threshold !== null && mean > threshold,
+      ood: threshold !== null && mean > threshold,
       neighbours: shown.map((row) => ({ ...pictures[row], distance: distances[row] })),
     };
   };

@@ -119,12 +119,12 @@ function bar(name, share, width, own) {
 
 function sentence(words, { kind, probability }, told) {
   if (kind === "sure") return words("sure", { dance: told[0].name, percent: percent(probability) });
-  return kind === "unsure" ? words("unsure", { first: told[0].name, second: told[1].name }) : words("unlike");
+  return kind === "unsure" ? words("unsure", { first: told[0].name, second: told[1].name }) : words("ood");
 }
 
 function reason(words, { kind, probability }, threshold, told) {
   if (kind === "sure") return home(told[0]);
-  if (kind === "unlike") return [words("unlike_why")];
+  if (kind === "ood") return [words("ood_why")];
   const shares = { percent: percent(probability), threshold: percent(threshold.value) };
   if (threshold.promised === null) return [words("unsure_below", shares)];
   return [words("unsure_promised", { ...shares, promised: percent(threshold.promised) })];

@@ -4,16 +4,16 @@
 export const order = (probs) => Array.from(probs.keys()).sort((a, b) => probs[b] - probs[a]);
 
 /**
- * Puts probabilities into a verdict: its kind ("sure", "unsure", "unlike"), the numbers of the classes it speaks of,
+ * Puts probabilities into a verdict: its kind ("sure", "unsure", "ood"), the numbers of the classes it speaks of,
  * and the probability of the likeliest.
  *
- * Below `threshold.value` the model does not answer. `unlike` says that something other than the probabilities tells
+ * Below `threshold.value` the model does not answer. `ood` says that something other than the probabilities tells
  * that the picture shows none of the dances.
  */
-export function judge(probs, threshold, unlike = false) {
+export function judge(probs, threshold, ood = false) {
   const [first, second] = order(probs);
   const probability = probs[first];
-  if (unlike) return { kind: "unlike", dances: [], probability };
+  if (ood) return { kind: "ood", dances: [], probability };
   if (probability < threshold.value) return { kind: "unsure", dances: [first, second], probability };
   return { kind: "sure", dances: [first], probability };
 }

@@ -38,15 +38,15 @@ def test_without_a_threshold_less_than_half_is_not_enough() -> None:
 
 
 def test_only_something_else_than_probabilities_tells_that_it_is_no_dance() -> None:
-    assert _said(PROBS, Threshold(0.8), unlike=True) == (
+    assert _said(PROBS, Threshold(0.8), ood=True) == (
         "This doesn't look like one of these dances",
         "It is too far from everything that the model has learned from.",
     )
-    assert judge(PROBS, Threshold(0.8), unlike=True).dances == ()
+    assert judge(PROBS, Threshold(0.8), ood=True).dances == ()
     for first in (0.34, 0.5, 0.999):
         rest = (1 - first) / 2
         for threshold in (0.0, 0.5, 1.0):
-            assert judge({"a": first, "b": rest, "c": rest}, Threshold(threshold)).kind is not Kind.UNLIKE
+            assert judge({"a": first, "b": rest, "c": rest}, Threshold(threshold)).kind is not Kind.OOD
 
 
 def test_it_speaks_hindi() -> None:

@@ -17,6 +17,7 @@ from train.abstention import SCORE
 from train.calibration import calibrate
 from train.data import LabelledImages, learned_pictures_digest, load_images, read_image
 from train.export.card import render_card
+from train.export.int8 import SPLIT, Answers, compare
 from train.export.model_folder import drop_model_args, keep_results, write_examples
 from train.loaders import eval_transform
 from train.metrics import compute_metrics
@@ -129,16 +130,66 @@ def test_eight_pictures_promise_nothing_and_half_is_stated(model_folder: Path) -
     config = json.loads((model_folder / "config.json").read_text())
     reject = config["reject_threshold"]
     assert (reject["score"], reject["value"], reject["promised"]) == (SCORE, 0.5, False)
-    assert (reject["target_accuracy"], reject["split"], reject["pictures"], reject["groups"]) == (
-        0.95,
-        "validation",
-        8,
-        8,
-    )
-    assert reject["reason"] == "too few pictures to promise 95 %: 8 of 8 pictures right promise 75 % at most"
+    assert (reject["target_accuracy"], reject["split"]) == (0.95, "validation")
+    assert (reject["pictures"], reject["groups"]) == (8, 8)
+    assert reject["reason"] == "too few pictures to promise 95 % (even 8 of 8 right promise 75 % at most)"
     card = (model_folder / "README.md").read_text()
     assert "Below a probability of 0.500 it should be read as “not sure”" in card
     assert f"No accuracy is promised there: {reject['reason']}." in card
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentences"),
+    [
+        (
+            {"reject_threshold": {"value": 0.62, "promised": True, "reason": None, "accuracy": 0.97, "groups": 120}},
+            [
+                "Of answers to pictures like these at least 95 % are right, with 90 % confidence",
+                "over\n120 groups of near-",
+            ],
+        ),
+        ({"calibration": {"bound": None}}, ["Its probabilities are calibrated: its logits are divided by"]),
+        (
+            {"calibration": {"bound": "lowest", "temperature": 1.0}},
+            ["are not calibrated: the 8 validation pictures ask for a temperature beyond the lowest"],
+        ),
+        # As earlier versions wrote it where they found no threshold.
+        ({"reject_threshold": {"value": None}}, ["Below a probability of 0.500", "No accuracy is promised there.\n"]),
+    ],
+)
+def test_the_card_says_what_is_promised_and_whether_it_is_calibrated(
+    model_folder: Path, tmp_path: Path, changes: dict, sentences: list[str]
+) -> None:
+    config = json.loads((model_folder / "config.json").read_text())
+    for key, values in changes.items():
+        config[key] |= values
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shutil.copy(model_folder / "recipe.yaml", tmp_path)
+    card = render_card(tmp_path)
+    for sentence in sentences:
+        assert sentence in card
+
+
+def test_the_card_bounds_the_answers_that_int8_changes(model_folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "recipe.yaml", "formats.json", "model.onnx"):
+        shutil.copy(model_folder / name, tmp_path)
+    (tmp_path / "model.int8.onnx").touch()
+    labels = np.arange(46) % 4
+    same = Answers(np.eye(4)[labels], None)
+    formats = json.loads((tmp_path / "formats.json").read_text())
+    formats["files"]["model.int8.onnx"] = formats["files"]["model.onnx"]
+    formats["int8"] = {
+        "attempt": "",
+        "calibrated_on": 64,
+        "split": SPLIT,
+        **compare(same, same, labels, None, None).as_record(),
+    }
+    (tmp_path / "formats.json").write_text(json.dumps(formats))
+    card = render_card(tmp_path)
+    assert (
+        "To 46 of 46 validation pictures it gave the same answer as `model.onnx`: at most 6.3 % of answers change"
+        in card
+    )
 
 
 def test_a_model_that_gives_no_numbers_is_not_published(dataset_folder: Path) -> None:

@@ -35,11 +35,11 @@ def test_what_is_like_nothing_learned_gets_no_name(
         (folder / "model.onnx").unlink()
     answering = Answering(load_model(str(folder)))
     answered = answering.answer(strange)
-    assert answered.verdict.kind is Kind.UNLIKE
+    assert answered.verdict.kind is Kind.OOD
     assert answered.nearest is not None
     shown = [answering.answer(path) for path in sorted((folder / "examples").glob("*.jpg"))]
     assert len(shown) == 8
-    assert sum(answer.verdict.kind is Kind.UNLIKE for answer in shown) <= 1
+    assert sum(answer.verdict.kind is Kind.OOD for answer in shown) <= 1
     distances = [answer.nearest.distances.mean() for answer in shown if answer.nearest]
     assert np.median(distances) < answered.nearest.distances.mean()
 
@@ -47,7 +47,7 @@ def test_what_is_like_nothing_learned_gets_no_name(
 def test_the_models_own_distance_decides(comparing_folder: Path, strange: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text())
-    for value, kinds in ((None, {Kind.SURE, Kind.UNSURE}), (2, {Kind.SURE, Kind.UNSURE}), (0, {Kind.UNLIKE})):
+    for value, kinds in ((None, {Kind.SURE, Kind.UNSURE}), (2, {Kind.SURE, Kind.UNSURE}), (0, {Kind.OOD})):
         config["ood"]["value"] = value
         (folder / "config.json").write_text(json.dumps(config))
         assert Answering(load_model(str(folder))).answer(strange).verdict.kind in kinds
