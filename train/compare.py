@@ -13,7 +13,7 @@ from model_folder.facts import read_metrics
 from train.data import as_numbered, groups_of, load_images
 from train.folds import pool
 from train.intervals import bootstrap_interval, share_interval
-from train.predictions import FOLDS, Predictions, PredictionsError, fit_to, names_of, read_predictions
+from train.predictions import FOLDS, NotJudgedError, Predictions, fit_to, names_of, read_predictions
 from train.recipe import Settings
 
 _LEVEL = 0.05
@@ -162,7 +162,7 @@ def answers_of(run: Path, split: str) -> tuple[Path, Predictions]:
     """Returns where a run's answers to a split lie, the folder itself or its model folder, and these.
 
     Raises:
-        PredictionsError: It was not judged on this split; says what there is.
+        NotJudgedError: It was not judged on this split; says what there is.
     """
     command = "cross-validate" if split == FOLDS else "evaluate"
     fault = f"{run} has no {_FILE}: judge it first, with python -m train {command}"
@@ -170,9 +170,9 @@ def answers_of(run: Path, split: str) -> tuple[Path, Predictions]:
         if (folder / _FILE).is_file():
             try:
                 return folder, read_predictions(folder / _FILE, split)
-            except PredictionsError as error:
+            except NotJudgedError as error:
                 fault = str(error)
-    raise PredictionsError(fault)
+    raise NotJudgedError(fault)
 
 
 def _fingerprint(folder: Path, split: str) -> str | None:

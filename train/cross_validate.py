@@ -301,7 +301,7 @@ def _answers_of(recipe: Recipe, pictures: Pool, task: _Task) -> Predictions:
         trained.model, trained.data_config, rows, names, "Predicting", recipe.batch_size, recipe.num_workers
     )
     # By the pool's names: a dataset need not have any.
-    described = {
+    described: dict[str, Any] = {
         name: [getattr(pictures, name)[index] for index in held_out] for name in ("sha256", "splits", "groups")
     }
     return replace(predictions, **described, folds=np.full(len(held_out), task.number))

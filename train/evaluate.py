@@ -235,10 +235,10 @@ def _described(
     groups = groups_of(rows) or [""] * len(rows)
     if made:
         check_numbers(made, f"{model_id} on {dataset}, {split}")
-        predictions = replace(made, splits=[split] * len(rows), groups=groups, weights={split: weights})
+        predictions = replace(made, splits=[split] * len(rows), groups=groups, weights=weights)
     else:
         there = read_predictions(file, split)
-        if there.weights.get(split, weights) != weights:
+        if there.weights not in ("", weights):
             raise PredictionsError(
                 f"{file} has answers on {split} that other weights than those of {model_id} gave: leave "
                 "reuse_predictions away, so that this model answers"

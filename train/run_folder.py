@@ -165,8 +165,7 @@ class RunFolder:
             )
         if former != data:
             raise RunFolderError(
-                f"{self.path} holds a run on other pictures: the dataset has changed since; "
-                "choose another output_dir"
+                f"{self.path} holds a run on other pictures: the dataset has changed since; choose another output_dir"
             )
 
     def start(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:

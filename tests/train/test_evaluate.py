@@ -112,7 +112,7 @@ def test_predictions_of_other_weights_are_not_taken_for_the_models(
     assert f"answers on test that other weights than those of {folder} gave: leave reuse_predictions away" in message
     # A file of an earlier version does not name them.
     path = folder / "predictions.parquet"
-    write_predictions(path, dataclasses.replace(read_predictions(path), weights={}))
+    write_predictions(path, read_predictions(path, "test"))
     table = pq.read_table(path)
     names = {b"label_names": table.schema.metadata[b"label_names"]}
     pq.write_table(table.replace_schema_metadata(names), path)
