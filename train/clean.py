@@ -72,13 +72,13 @@ def find_doubts(folder: Path, settings: Cleaning) -> Doubts:
     try:
         predictions = read_predictions(run.out_of_fold, FOLDS)
     except NotJudgedError:
-        command = cross_validate_command(recipe, settings.dataset, folder)
+        command = cross_validate_command(recipe, folder, settings.dataset)
         raise CleaningError(f"{folder} has no out-of-fold predictions: make them with {command}") from None
     images = load_images(settings.dataset)
     log = DecisionLog(settings.corrections or run.corrections, images.label_names)
     check_known(log, images)
     pictures = pool(images)
-    command = cross_validate_command(recipe, settings.dataset, Path("NEW_RUN"))
+    command = cross_validate_command(recipe, Path("NEW_RUN"), settings.dataset)
     predictions = in_order(predictions, pictures, f"make them anew with {command}")
     issues = rank_label_issues(predictions)
     write_label_issues(run.label_issues, issues)

@@ -14,7 +14,7 @@ from train.data import as_numbered, groups_of, load_images
 from train.folds import pool
 from train.intervals import bootstrap_interval, share_interval
 from train.predictions import FOLDS, NotJudgedError, Predictions, fit_to, names_of, read_predictions
-from train.recipe import Settings
+from train.recipe import Settings, cross_validate_command
 
 _LEVEL = 0.05
 _FILE = "predictions.parquet"
@@ -151,7 +151,7 @@ def compare(first: Path, second: Path, settings: Comparison) -> str:
     if split == FOLDS:
         lines.append(f"Next, on the test split: {_command('evaluate', '--compare', first, second)}")
     elif difference.is_noise and (second / "recipe.yaml").exists():
-        command = _command("cross-validate", second / "recipe.yaml", f"output_dir={second}")
+        command = cross_validate_command(second / "recipe.yaml", second, settings.dataset)
         lines.append(f"Next, to compare on more pictures, with split=folds: {command}, and likewise {first}")
     elif not difference.is_noise and (better / "config.json").exists():
         lines.append(f"Next: {_command('push', better, 'USER/NAME')}")

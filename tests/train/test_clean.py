@@ -66,14 +66,14 @@ class TestBadInput:
     def test_a_run_without_out_of_fold_predictions(
         self, refused: Callable[..., str], dataset_folder: Path, tmp_path: Path
     ) -> None:
-        command = f"python -m train cross-validate RECIPE dataset={dataset_folder} output_dir={tmp_path}"
+        command = f"python -m train cross-validate RECIPE output_dir={tmp_path} dataset={dataset_folder}"
         assert refused(*_clean(tmp_path, dataset_folder)).endswith(
             f"has no out-of-fold predictions: make them with {command}"
         )
         # What a run of `fit` was trained by is a recipe, but for the model that it began from.
         (tmp_path / "recipe.yaml").write_text("init_from: runs/zero/model\n")
         assert refused(*_clean(tmp_path, dataset_folder)).endswith(
-            f"train cross-validate {tmp_path / 'recipe.yaml'} dataset={dataset_folder} output_dir={tmp_path} "
+            f"train cross-validate {tmp_path / 'recipe.yaml'} output_dir={tmp_path} dataset={dataset_folder} "
             "init_from=none"
         )
         write_doubts(dataset_folder, tmp_path / "other")
@@ -93,7 +93,7 @@ class TestBadInput:
         message = refused(*_clean(run, dances))
         assert (
             "(0 of 55 have no answer, 1 had another label, 1 answers are to pictures that are not there): make them "
-            f"anew with python -m train cross-validate RECIPE dataset={dances} output_dir=NEW_RUN"
+            f"anew with python -m train cross-validate RECIPE output_dir=NEW_RUN dataset={dances}"
         ) in message
 
     def test_predictions_about_other_classes(

@@ -237,10 +237,10 @@ class TestBadInput:
     def test_what_is_recommended_for_a_run_that_began_from_a_model_is_taken(
         self, blind: Path, model_folder: Path, tmp_path: Path
     ) -> None:
-        recipe, words = tmp_path / "recipe.yaml", [f"dataset={blind}", f"output_dir={tmp_path}"]
+        recipe, words = tmp_path / "recipe.yaml", [f"output_dir={tmp_path}", f"dataset={blind}"]
         values = load_settings(Recipe, ROOT / "recipes" / "debug.yaml", [*words, f"init_from={model_folder}"]).values()
         recipe.write_text(yaml.safe_dump(values))
-        command = cross_validate_command(recipe, str(blind), tmp_path)
+        command = cross_validate_command(recipe, tmp_path, str(blind))
         assert command == f"python -m train cross-validate {recipe} {' '.join(words)} init_from=none"
         settings = load_settings(CrossValidation, recipe, command.split()[5:])
         assert (settings.init_from, settings.epochs) == (None, values["epochs"])
@@ -262,7 +262,7 @@ def test_a_learning_curve_can_be_asked_for_later(
     assert code == 0, err
     # The whole folds are not trained again.
     line = (
-        r"fold (\d) of 2, (\d+%) of the pictures: \d+\.\d% of \d+ pictures right, in \d+ s(; \d to go, about \d+ s)?"
+        r"fold (\d) of 2, (\d+%) of the pictures: \d+\.\d% of \d+ pictures right, in [\d:]+(; \d to go, about [\d:]+)?"
     )
     assert [(fold, part, bool(ahead)) for fold, part, ahead in re.findall(line, said)] == [
         ("1", "50%", True), ("2", "50%", True), ("1", "25%", True), ("2", "25%", False),
