@@ -206,10 +206,11 @@ def cross_validate(settings: Recipe, **values: Any) -> CrossValidationResult:
                 continue
             worked = True
             seconds.append(time.monotonic() - start)
-            print(f"{task.title}: {done.right.mean():.1%} of {len(done.labels)} pictures right", end="")
-            print(f", in {tqdm.format_interval(seconds[-1])}", end="")
-            ahead = sum(not other.answers.exists() for other in tasks)
-            print(f"; {ahead} to go, about {tqdm.format_interval(ahead * np.mean(seconds))}" * bool(ahead), flush=True)
+            line = f"{task.title}: {done.right.mean():.1%} of {len(done.labels)} pictures right"
+            line += f", in {tqdm.format_interval(seconds[-1])}"
+            if ahead := sum(not other.answers.exists() for other in tasks):
+                line += f"; {ahead} to go, about {tqdm.format_interval(ahead * np.mean(seconds))}"
+            print(line, flush=True)
         if not worked:
             # Another process is at the last ones; should it be killed, they are taken over.
             time.sleep(_WAIT_SECONDS)
