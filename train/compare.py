@@ -10,8 +10,6 @@ from scipy.stats import binomtest
 from files.errors import UserError
 from files.paths import command_line
 from model_folder.facts import read_metrics
-from train.data import as_numbered, groups_of, load_images
-from train.folds import pool
 from train.intervals import bootstrap_interval, share_interval
 from train.predictions import FOLDS, NotJudgedError, Predictions, fit_to, names_of, read_predictions
 from train.recipe import Settings, cross_validate_command
@@ -188,6 +186,10 @@ def _with_groups(answers: Predictions, dataset: str, split: str, run: str) -> Pr
         ComparisonError: It knows no groups.
         PredictionsError: It has not these pictures.
     """
+    # Importing them takes longer than everything else.
+    from train.data import as_numbered, groups_of, load_images
+    from train.folds import pool
+
     images = load_images(dataset)
     if split == FOLDS:
         pictures = pool(images)

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +18,9 @@ import pyarrow.parquet as pq
 from files.atomic import atomic_write
 from files.errors import UserError, first_line
 from model_folder.reference_features import Nearest
+
+if TYPE_CHECKING:
+    import datasets
 
 FOLDS = "folds"
 """Stands for a split where out-of-fold answers are asked for."""
@@ -136,7 +138,7 @@ def join(parts: Sequence[Predictions]) -> Predictions:
     return replace(parts[0], **lists, **arrays, nearest=None)
 
 
-def names_of(rows: datasets.Dataset) -> list[str]:
+def names_of(rows: "datasets.Dataset") -> list[str]:
     """Returns the sha256 of every picture, or empty strings where the dataset has none."""
     return list(rows["sha256"]) if "sha256" in rows.column_names else [""] * len(rows)
 
