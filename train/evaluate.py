@@ -147,25 +147,25 @@ class EvaluationResult:
         return f"<pre>{html.escape(self.summary())}</pre>"
 
 
-def evaluate(model: str | Path, settings: Evaluation | None = None, **values: Any) -> EvaluationResult:
+def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values: Any) -> EvaluationResult:
     """Judges a model on one split; writes predictions.parquet, and from that metrics.json, figures and a report.
 
     Args:
-        model: A model folder, a run with one, or a Hub id.
+        model_id: A model folder, a run with one, or a Hub id.
         settings: What to judge it on.
         values: Settings by name, which win: `evaluate("runs/first", dataset="dances")`.
 
     Raises:
         UserError: Model, dataset or split can't be used, or don't fit each other.
     """
-    model_id, settings = str(model), Evaluation(**{**(settings.model_dump() if settings else {}), **values})
+    model_id, settings = str(model_id), Evaluation(**{**(settings.model_dump() if settings else {}), **values})
     if settings.output_dir is None and not Path(model_id).is_dir():
         raise OutputError(f"{model_id} is no folder here: say where the results go with output_dir=FOLDER")
     split = settings.split
     on_gpu = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     accelerator = make_accelerator("bf16" if on_gpu else "no")
     check_processes(settings.batch_size)
-    network, folder = load_model(model_id)
+    model, folder = load_model(model_id)
     output = settings.output_dir or folder.path
     temperature, threshold = stated_temperature(folder.config), stated_threshold(folder.config)
     reference = once_per_node(lambda: open_reference(folder))
@@ -178,8 +178,8 @@ def evaluate(model: str | Path, settings: Evaluation | None = None, **values: An
     images, rows, others = once_per_node(load)
     run = (settings.batch_size, settings.num_workers, settings.tta, reference)
     with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers), freed_memory_kept():
-        made = None if settings.reuse_predictions else predict(accelerator, network, rows, *run)
-        strange = predict(accelerator, network, others, *run) if others is not None else None
+        made = None if settings.reuse_predictions else predict(accelerator, model, rows, *run)
+        strange = predict(accelerator, model, others, *run) if others is not None else None
 
     def judge() -> tuple[dict[str, Any], Path]:
         output.mkdir(parents=True, exist_ok=True)
@@ -214,7 +214,7 @@ def evaluate(model: str | Path, settings: Evaluation | None = None, **values: An
         table = json.dumps({**previous, split: metrics}, indent=2, ensure_ascii=False)
         atomic_write_text(output / "metrics.json", table + "\n")
         learned = open_pictures(folder, len(reference.features)) if reference else []
-        page = write_report(output, rows, split, network, folder.config, learned, images.splits.get("train"))
+        page = write_report(output, rows, split, model, folder.config, learned, images.splits.get("train"))
         if (output / "config.json").exists():
             write_card(output)
         return metrics, page
