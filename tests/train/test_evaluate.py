@@ -159,10 +159,17 @@ def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: 
     # No threshold promises 95 % on eight validation pictures: the demo's own is served.
     assert (metrics["reject"]["threshold"], metrics["reject"]["chosen"]) == (0.5, False)
     assert metrics["reject"]["answered"] == round(8 * metrics["reject"]["coverage"])
-    assert metrics["learned_pictures"] is None
+    assert not metrics["learned_pictures"]
     config = json.loads((model_folder / "config.json").read_text())
     assert metrics["calibrated_from"]["temperature"] == config["calibration"]["temperature"]
     assert metrics["others"] is None
+
+
+def test_a_run_stands_for_its_model(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "run" / "model")
+    result = evaluate(tmp_path / "run", Evaluation(dataset=str(dataset_folder)), reuse_predictions=True)
+    assert result.output_dir == folder
+    assert result.metrics["pictures"] == 8
 
 
 def test_labels_in_another_order_are_renumbered(dataset_folder: Path) -> None:
@@ -185,12 +192,6 @@ class TestBadInput:
         rows.cast_column("label", datasets.ClassLabel(names=names)).to_parquet(folder / "test.parquet")
         message = refused("train", "evaluate", model_folder, f"dataset={folder}")
         assert "does not know (tango): it knows bharatanatyam, kathak" in message
-
-    def test_the_run_instead_of_its_model(
-        self, refused: Callable[..., str], run_folder: Path, dataset_folder: Path
-    ) -> None:
-        message = refused("train", "evaluate", run_folder, f"dataset={dataset_folder}")
-        assert f"did you mean {run_folder / 'model'}?" in message
 
     def test_predictions_of_other_pictures(
         self, refused: Callable[..., str], model_folder: Path, dataset_folder: Path, tmp_path: Path
