@@ -12,7 +12,7 @@ from train.cleaner.label_issues import LabelIssue, expected_issues, rank_label_i
 from train.cleaner.review import Review
 from train.data import LabelledImages, load_images
 from train.folds import Pool, pool
-from train.predictions import FOLDS, Predictions, PredictionsError, fit_to, read_predictions
+from train.predictions import FOLDS, NotJudgedError, Predictions, fit_to, read_predictions
 from train.recipe import Settings, cross_validate_command
 from train.run_folder import RunFolder
 
@@ -75,21 +75,17 @@ def find_doubts(folder: Path, settings: Cleaning) -> Doubts:
     recipe = run.recipe if run.recipe.exists() else None
     try:
         predictions = read_predictions(run.out_of_fold, FOLDS)
-    except PredictionsError as error:
-        fault = str(error) if run.out_of_fold.exists() else f"{folder} has no out-of-fold predictions"
-        command = cross_validate_command(recipe, settings.dataset, folder)
-        raise CleaningError(f"{fault}: make them with {command}") from None
+    except NotJudgedError:
+        command = cross_validate_command(recipe, folder, settings.dataset)
+        raise CleaningError(f"{folder} has no out-of-fold predictions: make them with {command}") from None
     images = load_images(
         settings.dataset, image_column=settings.image_column, label_column=settings.label_column, validation=0
     )
     log = DecisionLog(settings.corrections or run.corrections, images.label_names)
     check_known(log, images)
     pictures = pool(images)
-    predictions = in_order(
-        predictions,
-        pictures,
-        f"make them anew with {cross_validate_command(recipe, settings.dataset, Path('NEW_RUN'))}",
-    )
+    command = cross_validate_command(recipe, Path("NEW_RUN"), settings.dataset)
+    predictions = in_order(predictions, pictures, f"make them anew with {command}")
     issues = rank_label_issues(predictions)
     write_label_issues(run.label_issues, issues)
     return Doubts(pictures, predictions, issues, expected_issues(predictions), log)

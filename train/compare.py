@@ -10,11 +10,9 @@ from scipy.stats import binomtest
 from files.errors import UserError
 from files.paths import command_line
 from model_folder.facts import read_metrics
-from train.data import as_numbered, groups_of, load_images
-from train.folds import pool
 from train.intervals import bootstrap_interval, share_interval
-from train.predictions import FOLDS, Predictions, PredictionsError, fit_to, names_of, read_predictions
-from train.recipe import Settings
+from train.predictions import FOLDS, NotJudgedError, Predictions, fit_to, names_of, read_predictions
+from train.recipe import Settings, cross_validate_command
 
 _LEVEL = 0.05
 _FILE = "predictions.parquet"
@@ -151,7 +149,7 @@ def compare(first: Path, second: Path, settings: Comparison) -> str:
     if split == FOLDS:
         lines.append(f"Next, on the test split: {_command('evaluate', '--compare', first, second)}")
     elif difference.is_noise and (second / "recipe.yaml").exists():
-        command = _command("cross-validate", second / "recipe.yaml", f"output_dir={second}")
+        command = cross_validate_command(second / "recipe.yaml", second, settings.dataset)
         lines.append(f"Next, to compare on more pictures, with split=folds: {command}, and likewise {first}")
     elif not difference.is_noise and (better / "config.json").exists():
         lines.append(f"Next: {_command('push', better, 'USER/NAME')}")
@@ -162,7 +160,7 @@ def answers_of(run: Path, split: str) -> tuple[Path, Predictions]:
     """Returns where a run's answers to a split lie, the folder itself or its model folder, and these.
 
     Raises:
-        PredictionsError: It was not judged on this split; says what there is.
+        NotJudgedError: It was not judged on this split; says what there is.
     """
     command = "cross-validate" if split == FOLDS else "evaluate"
     fault = f"{run} has no {_FILE}: judge it first, with python -m train {command}"
@@ -170,9 +168,9 @@ def answers_of(run: Path, split: str) -> tuple[Path, Predictions]:
         if (folder / _FILE).is_file():
             try:
                 return folder, read_predictions(folder / _FILE, split)
-            except PredictionsError as error:
+            except NotJudgedError as error:
                 fault = str(error)
-    raise PredictionsError(fault)
+    raise NotJudgedError(fault)
 
 
 def _fingerprint(folder: Path, split: str) -> str | None:
@@ -188,6 +186,10 @@ def _with_groups(answers: Predictions, dataset: str, split: str, run: str) -> Pr
         ComparisonError: It knows no groups.
         PredictionsError: It has not these pictures.
     """
+    # Importing them takes longer than everything else.
+    from train.data import as_numbered, groups_of, load_images
+    from train.folds import pool
+
     images = load_images(dataset, validation=0)
     if split == FOLDS:
         pictures = pool(images)

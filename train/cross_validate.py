@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
+from tqdm import tqdm
 
 from files.atomic import BusyError, atomic_write_text, only_writer
 from files.errors import UserError, message_of
@@ -207,12 +208,11 @@ def cross_validate(settings: Recipe, **values: Any) -> CrossValidationResult:
                 continue
             worked = True
             seconds.append(time.monotonic() - start)
-            ahead = sum(not other.answers.exists() for other in tasks)
-            print(
-                f"{task.title}: {done.right.mean():.1%} of {len(done.labels)} pictures right, in {_span(seconds[-1])}"
-                + (f"; {ahead} to go, about {_span(ahead * float(np.mean(seconds)))}" if ahead else ""),
-                flush=True,
-            )
+            line = f"{task.title}: {done.right.mean():.1%} of {len(done.labels)} pictures right"
+            line += f", in {tqdm.format_interval(seconds[-1])}"
+            if ahead := sum(not other.answers.exists() for other in tasks):
+                line += f"; {ahead} to go, about {tqdm.format_interval(ahead * np.mean(seconds))}"
+            print(line, flush=True)
         if not worked:
             # Another process is at the last ones; should it be killed, they are taken over.
             time.sleep(_WAIT_SECONDS)
@@ -373,10 +373,3 @@ def _joined(files: list[Path], pictures: Pool) -> Predictions:
     answers = join([read_predictions(file, FOLDS) for file in files])
     group_of = dict(zip(pictures.sha256, pictures.groups, strict=True))
     return replace(answers, groups=[group_of[sha256] for sha256 in answers.sha256])
-
-
-def _span(seconds: float) -> str:
-    """Returns a time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -151,18 +151,18 @@ class EvaluationResult:
         return f"<pre>{html.escape(self.summary())}</pre>"
 
 
-def evaluate(model_id: str, settings: Evaluation | None = None, **values: Any) -> EvaluationResult:
+def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values: Any) -> EvaluationResult:
     """Judges a model on one split; writes predictions.parquet, and from that metrics.json, figures and a report.
 
     Args:
         model_id: A model folder, a run with one, or a Hub id.
         settings: What to judge it on.
-        values: The same by name, instead: `evaluate("runs/first", dataset="dances")`.
+        values: Settings by name, which win: `evaluate("runs/first", dataset="dances")`.
 
     Raises:
         UserError: Model, dataset or split can't be used, or don't fit each other.
     """
-    settings = settings or Evaluation(**values)
+    model_id, settings = str(model_id), Evaluation(**{**(settings.model_dump() if settings else {}), **values})
     if settings.output_dir is None and not Path(model_id).is_dir():
         raise OutputError(f"{model_id} is no folder here: say where the results go with output_dir=FOLDER")
     split = settings.split
@@ -247,10 +247,10 @@ def _described(
     groups = groups_of(rows) or [""] * len(rows)
     if made:
         check_numbers(made, f"{model_id} on {dataset}, {split}")
-        predictions = replace(made, splits=[split] * len(rows), groups=groups, weights={split: weights})
+        predictions = replace(made, splits=[split] * len(rows), groups=groups, weights=weights)
     else:
         there = read_predictions(file, split)
-        if there.weights.get(split, weights) != weights:
+        if there.weights not in ("", weights):
             raise PredictionsError(
                 f"{file} has answers on {split} that other weights than those of {model_id} gave: leave "
                 "reuse_predictions away, so that this model answers"

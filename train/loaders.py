@@ -356,7 +356,7 @@ class PictureBatches(EpochBatches):
         loader = make_loader(images, recipe.batch_size, recipe.num_workers, sampler, pin_memory, True)
         super().__init__(accelerator, loader)
         self.images, self.num_workers = images, recipe.num_workers
-        self.normalize = Normalize(data_config, recipe.channels_last).to(accelerator.device)
+        self.normalize = Normalize(data_config, recipe.channels_last is True).to(accelerator.device)
 
     def start(self, epoch_seed: int, done: int) -> None:
         """Makes the next iteration the epoch of this seed, without its first `done` batches."""

@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,14 +19,34 @@ from files.atomic import atomic_write
 from files.errors import UserError, first_line
 from model_folder.reference_features import Nearest
 
+if TYPE_CHECKING:
+    import datasets
+
 FOLDS = "folds"
 """Stands for a split where out-of-fold answers are asked for."""
-_NEEDED = ("sha256", "split", "label", "logits")
+_COLUMNS = {
+    "sha256": pa.string(),
+    "split": pa.string(),
+    "fold": pa.int64(),
+    "group": pa.string(),
+    "label": pa.string(),
+    "logits": pa.list_(pa.float32()),
+    "probs": pa.list_(pa.float64()),
+    "loss": pa.float64(),
+    "distances": pa.list_(pa.float32()),
+    "nearest": pa.list_(pa.int32()),
+}
+# Of earlier versions, which had neither folds nor groups in one file, or no neighbours.
+_DEFAULTS: dict[str, Any] = {"fold": 0, "group": "", "distances": [], "nearest": []}
 _AGAIN = "python -m train evaluate, or cross-validate, writes it anew"
 
 
 class PredictionsError(UserError):
     """Predictions that are no numbers, can't be read, or belong to other pictures or another model."""
+
+
+class NotJudgedError(PredictionsError):
+    """A model that has not answered what is asked for."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +58,11 @@ class Predictions:
         labels: True classes, int64 of shape (pictures,).
         logits: float32 of shape (pictures, classes).
         label_names: Class names, in the order of the columns.
-        nearest: The training pictures that look most like each; None for a model without reference features. Where
-            only some pictures have any, the others have rows of -1.
+        nearest: The training pictures that look most like each; None for a model without reference features.
         splits: The split of every picture.
         folds: Which fold held a picture out, counted from 1; 0 where one model answers for a whole split.
         groups: The group of near-duplicates of every picture; empty where it has none.
-        weights: By split, the SHA-256 of the weights that judged it, where that is known.
+        weights: The SHA-256 of the weights that answered; empty where nobody knows, or several did.
     """
 
     sha256: list[str]
@@ -55,7 +73,7 @@ class Predictions:
     splits: list[str] = field(default_factory=list)
     folds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     groups: list[str] = field(default_factory=list)
-    weights: dict[str, str] = field(default_factory=dict)
+    weights: str = ""
 
     def __post_init__(self) -> None:
         """Fills what was left out: no splits, no folds, no groups."""
@@ -105,47 +123,22 @@ class Predictions:
     def select(self, rows: np.ndarray) -> "Predictions":
         """Returns some rows: those of a bool mask of shape (pictures,), or of indices in their order."""
         index = np.arange(len(self.labels))[rows]
-        nearest = self.nearest
-        if nearest is not None:
-            has_any = (nearest.rows[index] >= 0).any(0)
-            kept = Nearest(nearest.distances[index][:, has_any], nearest.rows[index][:, has_any])
-            nearest = kept if has_any.any() else None
-        lists: dict[str, Any] = {
-            name: [getattr(self, name)[row] for row in index] for name in ("sha256", "splits", "groups")
-        }
-        arrays: dict[str, Any] = {name: getattr(self, name)[index] for name in ("labels", "logits", "folds")}
-        weights = {split: sha256 for split, sha256 in self.weights.items() if split in lists["splits"]}
-        return replace(self, **lists, **arrays, nearest=nearest, weights=weights)
+        near = self.nearest and Nearest(self.nearest.distances[index], self.nearest.rows[index])
+        lists: Any = {name: [getattr(self, name)[row] for row in index] for name in ("sha256", "splits", "groups")}
+        arrays: Any = {name: getattr(self, name)[index] for name in ("labels", "logits", "folds")}
+        return replace(self, **lists, **arrays, nearest=near)
 
 
 def join(parts: Sequence[Predictions]) -> Predictions:
-    """Returns the rows of several tables on the same classes."""
-    width = max(part.nearest.rows.shape[1] if part.nearest else 0 for part in parts)
-
-    def padded(part: Predictions) -> Nearest:
-        there = part.nearest or Nearest(*(np.empty((len(part.labels), 0)),) * 2)
-        room = ((0, 0), (0, width - there.rows.shape[1]))
-        return Nearest(*(np.pad(values, room, constant_values=-1) for values in (there.distances, there.rows)))
-
-    near = [padded(part) for part in parts]
-    lists: dict[str, Any] = {
-        name: [v for part in parts for v in getattr(part, name)] for name in ("sha256", "splits", "groups")
-    }
-    arrays: dict[str, Any] = {
+    """Returns the rows of several tables on the same classes, without their nearest training pictures."""
+    lists: Any = {name: [v for part in parts for v in getattr(part, name)] for name in ("sha256", "splits", "groups")}
+    arrays: Any = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "logits", "folds")
     }
-    return replace(
-        parts[0],
-        **lists,
-        **arrays,
-        nearest=Nearest(*(np.concatenate([getattr(n, name) for n in near]) for name in ("distances", "rows")))
-        if width
-        else None,
-        weights={split: sha256 for part in parts for split, sha256 in part.weights.items()},
-    )
+    return replace(parts[0], **lists, **arrays, nearest=None)
 
 
-def names_of(rows: datasets.Dataset) -> list[str]:
+def names_of(rows: "datasets.Dataset") -> list[str]:
     """Returns the sha256 of every picture, or empty strings where the dataset has none."""
     return list(rows["sha256"]) if "sha256" in rows.column_names else [""] * len(rows)
 
@@ -219,62 +212,53 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     Raises:
         PredictionsError: What is there is of a model with other classes, or is no such file.
     """
+    nearest = predictions.nearest or Nearest(*(np.empty((len(predictions.labels), 0)),) * 2)
+    columns = [
+        predictions.sha256, predictions.splits, predictions.folds, predictions.groups, predictions.label_texts,
+        _lists(predictions.logits), _lists(predictions.probs), predictions.losses, _lists(nearest.distances),
+        _lists(nearest.rows),
+    ]  # fmt: skip
+    table = pa.table(
+        [pa.array(column).cast(kind) for column, kind in zip(columns, _COLUMNS.values(), strict=True)],
+        schema=pa.schema(_COLUMNS),
+    )
+    brought = [FOLDS] if predictions.folds.any() else [*dict.fromkeys(predictions.splits)]
+    names, weights = predictions.label_names, dict.fromkeys(brought, predictions.weights)
     if path.exists():
-        there = read_predictions(path)
-        if there.label_names != predictions.label_names:
+        there, their_names, their_weights = _read_table(path)
+        if their_names != names:
             raise PredictionsError(
-                f"{path} has answers of a model with other classes ({', '.join(there.label_names)}): choose another "
+                f"{path} has answers of a model with other classes ({', '.join(their_names)}): choose another "
                 "output_dir"
             )
-        judged = there.folds == 0
-        stay = judged if predictions.folds.any() else ~(judged & np.isin(there.splits, predictions.splits))
-        predictions = join([there.select(stay), predictions])
-    nearest = predictions.nearest or Nearest(*(np.empty((len(predictions.labels), 0)),) * 2)
-    table = pa.table(
-        {
-            "sha256": pa.array(predictions.sha256, pa.string()),
-            "split": pa.array(predictions.splits, pa.string()),
-            "fold": pa.array(predictions.folds, pa.int64()),
-            "group": pa.array(predictions.groups, pa.string()),
-            "label": pa.array(predictions.label_texts, pa.string()),
-            "logits": _lists(predictions.logits.astype(np.float32)),
-            "probs": _lists(predictions.probs),
-            "loss": pa.array(predictions.losses),
-            "distances": _lists(nearest.distances.astype(np.float32), nearest.rows >= 0),
-            "nearest": _lists(nearest.rows.astype(np.int32), nearest.rows >= 0),
-        },
-        metadata={
-            name: json.dumps(getattr(predictions, name), ensure_ascii=False) for name in ("label_names", "weights")
-        },
-    )
+        stay = [split not in brought for split in _judged(there)]
+        table, weights = pa.concat_tables([there.filter(stay), table]), their_weights | weights
+    metadata = {"label_names": json.dumps(names, ensure_ascii=False), "weights": json.dumps(weights)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as draft:
-        pq.write_table(table, draft)
+        pq.write_table(table.combine_chunks().replace_schema_metadata(metadata), draft)
 
 
-def read_predictions(path: Path, split: str | None = None) -> Predictions:
+def read_predictions(path: Path, split: str) -> Predictions:
     """Reads what `write_predictions` wrote, or wrote before there were folds and groups in it.
 
     Args:
         path: The file.
-        split: Only one model's answers to this split, or, for "folds", the out-of-fold answers.
+        split: One model's answers to this split, or, for "folds", the out-of-fold answers.
 
     Raises:
-        PredictionsError: There is no such file, it is damaged, it has an unknown label or no numbers, or no such
-            answers.
+        NotJudgedError: There is no such file, or it has no such answers.
+        PredictionsError: It is damaged, or has an unknown label or no numbers.
     """
-    try:
-        table = pq.read_table(path).combine_chunks()
-    except FileNotFoundError:
-        raise PredictionsError(f"there is no {path}: {_AGAIN}") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise PredictionsError(f"{path} can't be read ({first_line(error)}): move it away, and {_AGAIN}") from None
-    metadata = table.schema.metadata or {}
-    if not {*_NEEDED} <= {*table.column_names} or b"label_names" not in metadata:
-        raise PredictionsError(
-            f"{path} has not the columns {', '.join(_NEEDED)} with label_names: move it away, and {_AGAIN}"
+    table, names, weights = _read_table(path)
+    judged = _judged(table)
+    table = table.filter([name == split for name in judged])
+    if not len(table):
+        command = "cross-validate" if split == FOLDS else "evaluate"
+        raise NotJudgedError(
+            f"{path} has no answers on {split}, only on {', '.join(dict.fromkeys(judged))}: python -m train {command} "
+            "makes them"
         )
-    names, count = json.loads(metadata[b"label_names"]), len(table)
     labels = pc.index_in(table["label"], value_set=pa.array(names, pa.string()))
     if labels.null_count:
         strangers = sorted(map(str, set(table["label"].to_pylist()) - {*names}))
@@ -282,56 +266,59 @@ def read_predictions(path: Path, split: str | None = None) -> Predictions:
             f"{path} has labels that its model does not know ({', '.join(strangers)}): it knows {', '.join(names)}; "
             f"{_AGAIN}"
         )
-    logits, sizes = _values(table, "logits", np.float32)
-    if (sizes != len(names)).any():
-        raise PredictionsError(f"{path} has not {len(names)} numbers for every picture: {_AGAIN}")
-
-    def column(name: str, default: object) -> list:
-        return table[name].to_pylist() if name in table.column_names else [default] * count
-
-    splits, folds = table["split"].to_pylist(), np.array(column("fold", 0), np.int64)
-    predictions = Predictions(
-        table["sha256"].to_pylist(), labels.to_numpy().astype(np.int64), logits.reshape(count, len(names)), names,
-        _neighbours(path, table, splits, folds), splits, folds, column("group", ""),
-        json.loads(metadata.get(b"weights", b"{}")),
-    )  # fmt: skip
-    check_numbers(predictions, str(path))
-    if split is None:
-        return predictions
-    rows = folds > 0 if split == FOLDS else (folds == 0) & (np.array(splits, object) == split)
-    if not rows.any():
-        judged = [*dict.fromkeys(FOLDS if fold else name for name, fold in zip(splits, folds, strict=True))]
-        command = "cross-validate" if split == FOLDS else "evaluate"
+    logits, distances, rows = (_matrix(path, table, name) for name in ("logits", "distances", "nearest"))
+    if logits.shape[1] != len(names) or distances.shape != rows.shape:
         raise PredictionsError(
-            f"{path} has no answers on {split}, only on {', '.join(judged)}: python -m train {command} makes them"
+            f"{path} has not {len(names)} logits and as many neighbours for every picture: {_AGAIN}"
         )
-    return predictions.select(rows)
+    predictions = Predictions(
+        table["sha256"].to_pylist(),
+        labels.to_numpy().astype(np.int64),
+        logits.astype(np.float32),
+        names,
+        Nearest(distances.astype(np.float32), rows.astype(np.int64)) if rows.size else None,
+        table["split"].to_pylist(),
+        table["fold"].to_numpy(),
+        table["group"].to_pylist(),
+        weights.get(split, ""),
+    )
+    check_numbers(predictions, f"{path}, {split}")
+    return predictions
 
 
-def _neighbours(path: Path, table: pa.Table, splits: list[str], folds: np.ndarray) -> Nearest | None:
-    """Returns the nearest training pictures of every row; all of one split have as many, and others may have none."""
-    if "nearest" not in table.column_names:
-        return None
-    (distances, sizes), (rows, as_many) = _values(table, "distances", np.float32), _values(table, "nearest", np.int64)
-    kinds = list(zip(splits, folds > 0, strict=True))
-    if (sizes != as_many).any() or len({*zip(kinds, sizes.tolist(), strict=True)}) > len({*kinds}):
-        raise PredictionsError(f"{path} has not as many neighbours for every picture: {_AGAIN}")
-    if not len(rows):
-        return None
-    there = np.arange(sizes.max()) < sizes[:, None]
-    near = Nearest(np.full(there.shape, -1, np.float32), np.full(there.shape, -1, np.int64))
-    near.distances[there], near.rows[there] = distances, rows
-    return near
+def _read_table(path: Path) -> tuple[pa.Table, list[str], dict[str, str]]:
+    """Returns a file's columns, its label names, and the weights by split."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise NotJudgedError(f"there is no {path}: {_AGAIN}") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise PredictionsError(f"{path} can't be read ({first_line(error)}): move it away, and {_AGAIN}") from None
+    metadata = table.schema.metadata or {}
+    for name in _DEFAULTS.keys() - {*table.column_names}:
+        table = table.append_column(name, pa.array([_DEFAULTS[name]] * len(table), _COLUMNS[name]))
+    if not _COLUMNS.keys() <= {*table.column_names} or b"label_names" not in metadata:
+        raise PredictionsError(
+            f"{path} has not the columns {', '.join(_COLUMNS)} with label_names: move it away, and {_AGAIN}"
+        )
+    table = table.select([*_COLUMNS]).cast(pa.schema(_COLUMNS)).combine_chunks()
+    return table, json.loads(metadata[b"label_names"]), json.loads(metadata.get(b"weights", b"{}"))
 
 
-def _lists(values: np.ndarray, there: np.ndarray | None = None) -> pa.Array:
-    """Returns a list per row, of shape (rows, any), without what is not there."""
-    there = np.ones(values.shape, bool) if there is None else there
-    offsets = np.concatenate([[0], there.sum(1).cumsum()]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, values[there])
+def _judged(table: pa.Table) -> list[str]:
+    """Returns what every row answers: its split, or "folds"."""
+    rows = zip(table["split"].to_pylist(), table["fold"].to_pylist(), strict=True)
+    return [FOLDS if fold else split for split, fold in rows]
 
 
-def _values(table: pa.Table, name: str, kind: type) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what the lists of a column hold, one after the other, and the length of each."""
+def _lists(values: np.ndarray) -> pa.Array:
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(offsets, values.ravel())
+
+
+def _matrix(path: Path, table: pa.Table, name: str) -> np.ndarray:
+    """Returns a column of lists, which are all of one length, of shape (rows, length)."""
     lists = table[name].combine_chunks()
-    return pc.list_flatten(lists).to_numpy().astype(kind), pc.list_value_length(lists).to_numpy().astype(np.int64)
+    if len(lengths := pc.list_value_length(lists).unique()) > 1:
+        raise PredictionsError(f"{path} has rows of {lengths.to_pylist()} {name}: {_AGAIN}")
+    return pc.list_flatten(lists).to_numpy().reshape(len(table), -1 if lengths[0].as_py() else 0)

@@ -367,8 +367,9 @@ def trained_starts(values: dict[str, Any]) -> list[str]:
     return starts
 
 
-def cross_validate_command(recipe: Path | None, dataset: str, output_dir: Path) -> str:
-    """Returns the command that cross-validates by a recipe, without what it does not take of it (`trained_starts`)."""
-    starts = trained_starts(read_yaml(recipe)) if recipe else []
-    words = [recipe or "RECIPE", f"dataset={dataset}", f"output_dir={output_dir}", *(f"{key}=none" for key in starts)]
-    return command_line("python", "-m", "train", "cross-validate", *words)
+def cross_validate_command(recipe: Path | None, output_dir: Path, dataset: str | None = None) -> str:
+    """Returns the command that cross-validates by a recipe, which starts from no trained model then."""
+    words = ["python", "-m", "train", "cross-validate", recipe or "RECIPE", f"output_dir={output_dir}"]
+    words += [f"dataset={dataset}"] if dataset else []
+    words += [f"{key}=none" for key in trained_starts(read_yaml(recipe))] if recipe else []
+    return command_line(*words)

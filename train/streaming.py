@@ -102,7 +102,7 @@ class StreamedBatches:
                 f"{length} pictures to stream are less than a batch (batch_size={recipe.batch_size}): lower it"
             )
         self.steps, self.device = length // recipe.batch_size, accelerator.device
-        self.normalize = Normalize(data_config, recipe.channels_last).to(self.device)
+        self.normalize = Normalize(data_config, recipe.channels_last is True).to(self.device)
         processes, process = accelerator.num_processes, accelerator.process_index
         shuffled = stream.shuffle(seed=recipe.seed, buffer_size=recipe.shuffle_buffer)
         share = split_dataset_by_node(shuffled, process, processes)

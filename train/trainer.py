@@ -198,7 +198,10 @@ class Trainer:
                 (resumed and run.hardware()) or choose_hardware(model, *wanted, share, recipe.image_size, state.device)
             )
         )
-        chosen = {"mixed_precision": self.hardware.mixed_precision, "channels_last": self.hardware.channels_last}
+        chosen: dict[str, Any] = {
+            "mixed_precision": self.hardware.mixed_precision,
+            "channels_last": self.hardware.channels_last,
+        }
         self.recipe = recipe = recipe.model_copy(update=chosen)
         self.accelerator = accelerator = make_accelerator(
             recipe.mixed_precision,

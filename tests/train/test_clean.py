@@ -2,6 +2,7 @@ import csv
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -10,6 +11,7 @@ import pytest
 from dataset_card.build import build
 from tests.conftest import write_doubts
 from train.data import load_images
+from train.predictions import FOLDS, read_predictions, write_predictions
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -46,7 +48,7 @@ def test_the_list_has_train_and_validation_and_nothing_of_test(cli: Run, dataset
 
 
 def test_what_was_deleted_is_still_known(cli: Run, photos: Path, tmp_path: Path) -> None:
-    doubted = write_doubts(_built(photos, tmp_path), tmp_path / "former")
+    doubted = write_doubts(_built(photos, tmp_path), tmp_path / "previous")
     corrections = tmp_path / "corrections.csv"
     corrections.write_text(f"sha256,action,label\n{doubted[0]},delete,\n")
     dances = _built(photos, tmp_path, corrections)
@@ -64,14 +66,20 @@ class TestBadInput:
     def test_a_run_without_out_of_fold_predictions(
         self, refused: Callable[..., str], dataset_folder: Path, tmp_path: Path
     ) -> None:
-        command = f"python -m train cross-validate RECIPE dataset={dataset_folder} output_dir={tmp_path}"
+        command = f"python -m train cross-validate RECIPE output_dir={tmp_path} dataset={dataset_folder}"
         assert refused(*_clean(tmp_path, dataset_folder)).endswith(
             f"has no out-of-fold predictions: make them with {command}"
         )
-        # What a run of `fit` was trained by is a recipe.
-        (tmp_path / "recipe.yaml").touch()
-        message = refused(*_clean(tmp_path, dataset_folder))
-        assert f"train cross-validate {tmp_path / 'recipe.yaml'} dataset=" in message
+        # What a run of `fit` was trained by is a recipe, but for the model that it began from.
+        (tmp_path / "recipe.yaml").write_text("init_from: runs/zero/model\n")
+        assert refused(*_clean(tmp_path, dataset_folder)).endswith(
+            f"train cross-validate {tmp_path / 'recipe.yaml'} output_dir={tmp_path} dataset={dataset_folder} "
+            "init_from=none"
+        )
+        write_doubts(dataset_folder, tmp_path / "other")
+        judged = read_predictions(tmp_path / "other" / "predictions.parquet", FOLDS)
+        write_predictions(tmp_path / "predictions.parquet", replace(judged, folds=0 * judged.folds))
+        assert "has no out-of-fold predictions: " in refused(*_clean(tmp_path, dataset_folder))
 
     def test_predictions_that_do_not_fit(
         self, refused: Callable[..., str], run: Path, dataset_folder: Path, photos: Path, tmp_path: Path
@@ -83,7 +91,10 @@ class TestBadInput:
         dances = shutil.copytree(dataset_folder, tmp_path / "dances")
         build(photos, dances, seed=8, corrections=corrections)
         message = refused(*_clean(run, dances))
-        assert "0 of its 55 pictures have none, 1 have another label there, 1 are gone): make them anew" in message
+        assert (
+            "(0 of 55 have no answer, 1 had another label, 1 answers are to pictures that are not there): make them "
+            f"anew with python -m train cross-validate RECIPE output_dir=NEW_RUN dataset={dances}"
+        ) in message
 
     def test_predictions_about_other_classes(
         self, refused: Callable[..., str], run: Path, dataset_folder: Path, tmp_path: Path

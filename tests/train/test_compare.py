@@ -77,7 +77,7 @@ def test_groups_come_from_the_predictions_or_from_the_dataset(
     assert "8 pictures; the intervals are over groups of near-duplicates." in compare(run_folder, other, Comparison())
     path = other / "predictions.parquet"
     # As an earlier version wrote it.
-    bare = replace(read_predictions(path), groups=[""] * 8)
+    bare = replace(read_predictions(path, "test"), groups=[""] * 8)
     path.unlink()
     write_predictions(path, bare)
     assert "8 pictures; the intervals are over pictures." in compare(other, other, Comparison())

@@ -113,7 +113,7 @@ def test_predictions_of_other_weights_are_not_taken_for_the_models(
     assert f"answers on test that other weights than those of {folder} gave: leave reuse_predictions away" in message
     # A file of an earlier version does not name them.
     path = folder / "predictions.parquet"
-    write_predictions(path, dataclasses.replace(read_predictions(path), weights={}))
+    write_predictions(path, read_predictions(path, "test"))
     table = pq.read_table(path)
     names = {b"label_names": table.schema.metadata[b"label_names"]}
     pq.write_table(table.replace_schema_metadata(names), path)
@@ -164,6 +164,13 @@ def test_every_number_says_what_it_rests_on(model_folder: Path, dataset_folder: 
     assert metrics["reject"]["reason"] == config["reject_threshold"]["reason"]
     assert metrics["calibrated_from"]["temperature"] == config["calibration"]["temperature"]
     assert metrics["others"] is None
+
+
+def test_a_run_stands_for_its_model(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "run" / "model")
+    result = evaluate(tmp_path / "run", Evaluation(dataset=str(dataset_folder)), reuse_predictions=True)
+    assert result.output_dir == folder
+    assert result.metrics["pictures"] == 8
 
 
 def test_labels_in_another_order_are_renumbered(dataset_folder: Path) -> None:

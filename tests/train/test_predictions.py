@@ -9,7 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from model_folder.reference_features import Nearest
-from train.predictions import FOLDS, Predictions, PredictionsError, fit_to, join, read_predictions, write_predictions
+from train.predictions import (
+    FOLDS,
+    NotJudgedError,
+    Predictions,
+    PredictionsError,
+    fit_to,
+    join,
+    read_predictions,
+    write_predictions,
+)
 
 NAMES = ["kathak", "odissi", "ಕಥಕ್"]
 
@@ -44,10 +53,10 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "new" / "predictions.parquet"
     test, validation = _predictions(), _predictions("validation", 3, 1)
     write_predictions(path, _predictions(pictures=4, seed=2))
-    write_predictions(path, dataclasses.replace(validation, weights={"validation": "ab"}))
-    write_predictions(path, dataclasses.replace(test, weights={"test": "cd"}))
-    _same(read_predictions(path, "test"), dataclasses.replace(test, weights={"test": "cd"}))
-    _same(read_predictions(path, "validation"), dataclasses.replace(validation, weights={"validation": "ab"}))
+    write_predictions(path, dataclasses.replace(validation, weights="ab"))
+    write_predictions(path, dataclasses.replace(test, weights="cd"))
+    _same(read_predictions(path, "test"), dataclasses.replace(test, weights="cd"))
+    _same(read_predictions(path, "validation"), dataclasses.replace(validation, weights="ab"))
     assert [file.name for file in path.parent.iterdir()] == ["predictions.parquet"]
 
 
@@ -74,8 +83,8 @@ def test_neighbours_are_read_beside_splits_that_have_none(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read.rows, rows)
     np.testing.assert_array_equal(read.distances, rows.astype(np.float32) / 25)
     _change(path, "nearest", [*rows[:4].tolist(), [1, 2], *[[]] * 3])
-    with pytest.raises(PredictionsError, match="has not as many neighbours for every picture"):
-        read_predictions(path)
+    with pytest.raises(PredictionsError, match=r"has rows of \[5, 2\] nearest: "):
+        read_predictions(path, "test")
 
 
 def test_others_find_columns_types_and_label_names(tmp_path: Path) -> None:
@@ -108,7 +117,8 @@ def test_files_of_earlier_versions_are_read_and_added_to(tmp_path: Path, lacking
     pq.write_table(table.replace_schema_metadata({"label_names": json.dumps(NAMES)}), path)
     _same(read_predictions(path, split), dataclasses.replace(expected, groups=[""] * 5))
     write_predictions(path, _predictions("validation", 3))
-    assert len(read_predictions(path).labels) == 8
+    assert len(read_predictions(path, "validation").labels) == 3
+    _same(read_predictions(path, split), dataclasses.replace(expected, groups=[""] * 5))
 
 
 def test_a_picture_without_a_group_is_one_of_its_own() -> None:
@@ -161,38 +171,38 @@ class TestBadInput:
         return tmp_path / "predictions.parquet"
 
     def test_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(PredictionsError, match=r"there is no .*none\.parquet: python -m train evaluate, or"):
-            read_predictions(tmp_path / "none.parquet")
+        with pytest.raises(NotJudgedError, match=r"there is no .*none\.parquet: python -m train evaluate, or"):
+            read_predictions(tmp_path / "none.parquet", "test")
 
     def test_no_parquet(self, path: Path) -> None:
         path.write_text("a,b")
         with pytest.raises(
             PredictionsError, match=r"can't be read .*: move it away, and python -m train evaluate, or"
         ):
-            read_predictions(path)
+            read_predictions(path, "test")
         with pytest.raises(PredictionsError, match="can't be read"):
             write_predictions(path, _predictions())
 
     def test_other_columns(self, path: Path) -> None:
-        pq.write_table(pq.read_table(path).drop_columns("logits"), path)
-        with pytest.raises(PredictionsError, match=r"has not the columns sha256, split, label, logits with label_nam"):
-            read_predictions(path)
+        pq.write_table(pq.read_table(path).drop_columns("loss"), path)
+        with pytest.raises(PredictionsError, match=r"has not the columns sha256, split, fold, .* with label_names"):
+            read_predictions(path, "test")
 
     def test_an_unknown_label(self, path: Path) -> None:
         _change(path, "label", ["tango"] * 5)
         with pytest.raises(PredictionsError, match=r"does not know \(tango\): it knows kathak, odissi, "):
-            read_predictions(path)
+            read_predictions(path, "test")
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_answers_that_are_no_numbers(self, path: Path, value: float) -> None:
         _change(path, "logits", [[0.0, 0.0, 0.0], [0.0, value, 0.0], *[[0.0, 0.0, 0.0]] * 2, [value, 0.0, 0.0]])
         with pytest.raises(PredictionsError, match=r"for 2 of 5 pictures, first for row 1, sha256 0+1: the model's"):
-            read_predictions(path)
+            read_predictions(path, "test")
 
     def test_too_few_numbers(self, path: Path) -> None:
         _change(path, "logits", [[0.0, 0.0]] * 5)
-        with pytest.raises(PredictionsError, match="has not 3 numbers for every picture"):
-            read_predictions(path)
+        with pytest.raises(PredictionsError, match="has not 3 logits and as many neighbours for every picture"):
+            read_predictions(path, "test")
 
     def test_a_model_with_other_classes(self, path: Path) -> None:
         before = path.read_bytes()
@@ -204,6 +214,6 @@ class TestBadInput:
     @pytest.mark.parametrize(("split", "command"), [("train", "evaluate"), (FOLDS, "cross-validate")])
     def test_a_split_that_was_not_judged(self, path: Path, split: str, command: str) -> None:
         with pytest.raises(
-            PredictionsError, match=f"has no answers on {split}, only on test: python -m train {command}"
+            NotJudgedError, match=f"has no answers on {split}, only on test: python -m train {command}"
         ):
             read_predictions(path, split)
