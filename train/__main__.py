@@ -146,9 +146,7 @@ def predict(
             print(f"{row.file}: {row.error}", file=sys.stderr)
         if str(out) != "-":
             print(f"{summarize(answers)}\n{out}: {len(answers)} rows")
-            print(
-                "Next: python app.py, with MODEL_ID set:", command_line("env", f"MODEL_ID={model}", "python", "app.py")
-            )
+            print(f"Next: MODEL_ID={command_line(model)} python app.py")
         if answers["label"].isna().all():
             sys.exit(1)
 

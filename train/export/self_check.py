@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,26 @@ class SelfCheckError(RuntimeError):
     """A loader reads the model folder differently: a fault of ours or of a library, never the user's."""
 
 
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Silences transformers within the block, and resets its settings and the variable that its pipeline sets."""
+    from transformers.utils import logging
+
+    verbosity, bar, variable = logging.get_verbosity(), logging.is_progress_bar_enabled(), "TOKENIZERS_PARALLELISM"
+    parallel = os.environ.get(variable)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
+        if parallel is None:
+            os.environ.pop(variable, None)
+
+
+@_quiet_transformers()
 def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], images: LabelledImages) -> float:
     """Loads a model folder in three ways and compares each with the model it was written from.
 
@@ -46,10 +68,6 @@ def check_loaders(folder: Path, model: nn.Module, data_config: dict[str, Any], i
         SelfCheckError: Other label names, or a probability off by more than 1e-5.
     """
     pictures = _some_pictures(images)
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     model = model.to("cpu").eval()
     expected = _probabilities(model, torch.stack([eval_transform(data_config)(picture) for picture in pictures]))
     worst = 0.0

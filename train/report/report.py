@@ -59,6 +59,9 @@ def write_report(
         The page: `report/index.html` for the test split, `report/SPLIT.html` for another one.
     """
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))[split]
+    if metrics.get("reject") and metrics["reject"]["threshold"] is None:
+        # Of a version that served no threshold.
+        metrics["reject"] = None
     predictions = read_predictions(folder / "predictions.parquet")[split]
     probs, labels, pictures = predictions.probs, predictions.labels.tolist(), Pictures(images)
     gallery, pairs = choose_gallery(predictions, MOST_IN_GALLERY), choose_pairs(predictions, _PAIRS)
@@ -165,13 +168,13 @@ def draw_charts(folder: Path, split: str, metrics: dict[str, Any], label_names: 
         "confusion_matrix": plots.plot_confusion_matrix(np.array(metrics["confusion_matrix"]), label_names, title),
         "per_class": plots.plot_per_class(metrics["per_class"], f"Each class ({split})"),
         "reliability": plots.plot_reliability(
-            _with_intervals(metrics["reliability"]),
+            with_intervals(metrics["reliability"]),
             (metrics.get("calibrated_from") or {}).get("reliability", []),
             f"Reliability ({split})",
         ),
         "risk_coverage": plots.plot_risk_coverage(
-            _with_intervals(metrics["risk_coverage"]),
-            threshold if threshold.get("answered") and threshold["threshold"] is not None else None,
+            with_intervals(metrics["risk_coverage"]),
+            threshold if threshold.get("answered") else None,
             f"Accuracy when it may abstain ({split})",
         ),
     }
@@ -181,7 +184,8 @@ def draw_charts(folder: Path, split: str, metrics: dict[str, Any], label_names: 
     return files
 
 
-def _with_intervals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_intervals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows with `accuracy` and `pictures`, and the interval of the accuracy."""
     return [
         {"accuracy_interval": wilson_interval(round(row["accuracy"] * row["pictures"]), row["pictures"]), **row}
         for row in rows
