@@ -102,7 +102,7 @@ def evaluate(
         settings = load_settings(Evaluation, None, words)
         metrics = run_evaluate(model, settings)
         _say(summary(metrics, settings.split))
-        run = Path(model) if (Path(model) / "recipe.yaml").is_file() else Path(model).parent
+        run = Path(model) if (Path(model) / "model").is_dir() else Path(model).parent
         if (run / "recipe.yaml").is_file() and not (run / "predictions.parquet").exists():
             _say_next("cross-validate", run / "recipe.yaml", f"dataset={settings.dataset}", f"output_dir={run}")
         else:
