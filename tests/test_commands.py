@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from train.__main__ import _loading
 
 COMMANDS = [
     ("dataset_card", "sample"),
@@ -17,8 +20,10 @@ COMMANDS = [
     ("train", "fit"),
     ("train", "cross-validate"),
     ("train", "evaluate"),
+    ("train", "predict"),
     ("train", "clean"),
     ("train", "static"),
+    ("train", "push"),
 ]
 
 
@@ -46,3 +51,24 @@ def test_the_parts_never_import_each_other_and_the_dataset_part_no_torch() -> No
         code = f"import {', '.join(names)}, sys; print(sorted({watched} & set(sys.modules)))"
         answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert answer.stdout.strip() == str(sorted({package, *may}))
+
+
+def test_a_command_ends_with_the_next(
+    cli: Callable[..., tuple[int, str, str]], dataset_folder: Path, run_folder: Path
+) -> None:
+    model, words = run_folder / "model", (f"dataset={dataset_folder}", "reuse_predictions=true")
+    code, out, err = cli("train", "evaluate", model, *words)
+    assert code == 0, err
+    again = f"{run_folder / 'recipe.yaml'} dataset={dataset_folder} output_dir={run_folder}"
+    assert out.endswith(f"Next: python -m train cross-validate {again}\n")
+
+
+def test_a_terminal_reads_what_takes_so_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with _loading():
+        time.sleep(1.2)
+    with _loading():
+        pass
+    assert capsys.readouterr().err == "loading PyTorch and datasets ...\n"

@@ -101,7 +101,7 @@ def evaluate(
             from train.evaluate import evaluate as run_evaluate
         settings = load_settings(Evaluation, None, words)
         _say(run_evaluate(model, settings).summary())
-        run = Path(model) if (Path(model) / "recipe.yaml").is_file() else Path(model).parent
+        run = Path(model) if (Path(model) / "model").is_dir() else Path(model).parent
         if (run / "recipe.yaml").is_file() and not (run / "predictions.parquet").exists():
             _say_next("cross-validate", run / "recipe.yaml", f"dataset={settings.dataset}", f"output_dir={run}")
         else:
@@ -145,9 +145,7 @@ def predict(
             print(f"{row.file}: {row.error}", file=sys.stderr)
         if str(out) != "-":
             print(f"{summarize(answers)}\n{out}: {len(answers)} rows")
-            print(
-                "Next: python app.py, with MODEL_ID set:", command_line("env", f"MODEL_ID={model}", "python", "app.py")
-            )
+            print(f"Next: MODEL_ID={command_line(model)} python app.py")
         if answers["label"].isna().all():
             sys.exit(1)
 

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from figures import Figure, mpl, subplots
 from train.history import Progress
@@ -39,6 +39,7 @@ _STYLE: Any = {
 # Comes with matplotlib, and so is the same everywhere.
 _FONT = mpl.font_manager.findfont(mpl.font_manager.FontProperties(family="DejaVu Sans"), fallback_to_default=False)
 _LONGEST_NAME = 28
+_PANEL, _PAPER = 340, "#f6f3ee"
 # Classes in one matrix whose cells can still hold numbers, and names that have room beside it.
 _MOST_NUMBERED, _MOST_NAMED = 40, 60
 
@@ -132,7 +133,7 @@ def plot_per_class(per_class: dict[str, dict[str, Any]], title: str) -> Figure:
     names = dict(zip(per_class, captions(list(per_class)), strict=True))
     rows = sorted(
         ((names[name], row) for name, row in per_class.items() if row["pictures"]),
-        key=lambda entry: (entry[1]["recall"], entry[0]),
+        key=lambda entry: (-entry[1]["recall"], entry[0]),
     )
     places, table = range(len(rows)), [row for _, row in rows]
     figure, axis = subplots(figsize=(5.4, 1.4 + 0.36 * len(rows)))
@@ -143,7 +144,7 @@ def plot_per_class(per_class: dict[str, dict[str, Any]], title: str) -> Figure:
     axis.plot(precisions, places, "D", mfc="white", mec=ORANGE, ms=5, clip_on=False, label="precision")
     axis.set_yticks(places, [f"{name}  ({row['pictures']})" for name, row in rows])
     axis.tick_params(axis="y", length=0)
-    axis.set(title=title, xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
+    axis.set(title=title, xlim=(0, 1.02), ylim=(len(rows) - 0.4, -0.6))
     _show_percent(axis.xaxis)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
@@ -209,7 +210,7 @@ def plot_risk_coverage(points: Sequence[dict[str, Any]], threshold: dict[str, An
     axis.set(title=title, xlabel="coverage: share answered, the surest first", ylabel="accuracy")
     axis.set(xlim=(0, 1.01), ylim=(max(0, low - 0.15), 1.02))
     _show_percent(axis.xaxis, axis.yaxis)
-    axis.legend(loc="lower left")
+    axis.legend()
     return figure
 
 
@@ -359,7 +360,7 @@ def plot_pictures(rows: Sequence[Sequence[Panel | None]], title: str) -> Figure:
     ):
         axis.axis("off")
         if panel:
-            axis.imshow(panel.image)
+            axis.imshow(ImageOps.pad(panel.image, (_PANEL, _PANEL), color=_PAPER))
             axis.set_title(panel.title, color=panel.color, fontsize=8, pad=4 + 9 * (1 + panel.notes.count("\n")))
             axis.text(0, 1.02, panel.notes, fontsize=7, va="bottom", transform=axis.transAxes)
     return figure

@@ -59,6 +59,9 @@ def write_report(
         The page: `report/index.html` for the test split, `report/SPLIT.html` for another one.
     """
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))[split]
+    if metrics.get("reject") and metrics["reject"]["threshold"] is None:
+        # Of a version that served no threshold.
+        metrics["reject"] = None
     predictions = read_predictions(folder / "predictions.parquet", split)
     probs, labels, pictures = predictions.probs, predictions.labels.tolist(), Pictures(images)
     gallery, pairs = choose_gallery(predictions, MOST_IN_GALLERY), choose_pairs(predictions, _PAIRS)
@@ -171,7 +174,7 @@ def draw_charts(folder: Path, split: str, metrics: dict[str, Any], label_names: 
         ),
         "risk_coverage": plots.plot_risk_coverage(
             with_intervals(metrics["risk_coverage"]),
-            threshold if threshold.get("answered") and threshold["threshold"] is not None else None,
+            threshold if threshold.get("answered") else None,
             f"Accuracy when it may abstain ({split})",
         ),
     }
