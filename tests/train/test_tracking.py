@@ -7,7 +7,7 @@ import pytest
 
 from train.fit import fit
 from train.recipe import Recipe, load_settings
-from train.trainer import TrackerError, check_tracker
+from train.setup import TrackerError, check_tracker
 
 DEBUG = Path(__file__).parents[3] / "recipes" / "debug.yaml"
 
