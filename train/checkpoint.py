@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 
@@ -47,11 +48,20 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """
     # By way of memory: where writing fails, torch's own writer hides the reason behind an error of its own.
     content = io.BytesIO()
-    torch.save(state, content)
+    torch.save(_plain(state), content)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as draft, draft.open("wb") as file:
         file.write(content.getbuffer())
         file.write(hashlib.sha256(content.getbuffer()).digest())
+
+
+def _plain(value: Any) -> Any:
+    """Turns numpy's numbers, wherever they lie, into Python's: `weights_only` would refuse them when a run goes on."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(entry) for entry in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def load(path: Path) -> dict[str, Any]:

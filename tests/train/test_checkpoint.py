@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,7 +44,8 @@ def _save(folder: Path, epoch: int, batches: int | None = None) -> Path:
 def test_training_goes_on_to_the_bit(tmp_path: Path) -> None:
     straight = _make()
     _train(*straight, steps=5)
-    records = [{"stage": 1, "loss": 0.1 + 0.2, "best": None}]
+    # Numbers of numpy come back as Python's.
+    records = [{"stage": 1, "loss": np.float64(0.1 + 0.2), "best": None}]
     states = [part.state_dict() for part in straight]
     save_checkpoint(tmp_path, "stage1-epoch001", {"parts": states, "records": records})
     _train(*straight, steps=10)
