@@ -102,8 +102,8 @@ def _as_it_is(batch: Any) -> Any:
 class ViewedImages(Dataset[torch.Tensor]):
     """Several views of each picture of a split: the plain one, its mirror image, then augmented ones."""
 
-    def __init__(self, plain: TransformedImages, train: TrainImages | None, count: int) -> None:
-        """Takes the split as in evaluation, as in training where augmented views are wanted, and how many views."""
+    def __init__(self, plain: TransformedImages, train: TrainImages, count: int) -> None:
+        """Takes the split as in evaluation, what augments the same pictures, and how many views are wanted."""
         self.plain, self.train, self.count = plain, train, count
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class ViewedImages(Dataset[torch.Tensor]):
         Raises:
             DatasetError: It can't be decoded.
         """
-        if self.train is None or self.count <= 2:
+        if self.count <= 2:
             plain = self.plain.pixels(index)
             return torch.stack([plain, plain.flip(1)][: self.count])
         # One decoded picture serves all of its views.
@@ -160,31 +160,23 @@ def cached_features(
         FeaturesError: The disk is full.
         Stopped: A signal has asked for it.
     """
-    train: TrainImages = train_batches.images
-    valid: TransformedImages = valid_batches.images
-    # The views of pictures of the size that is judged, in an epoch that no stage has.
+    train, valid = train_batches.images, valid_batches.images
+    # An epoch that no stage has.
+    train_batches.start(0, 0)
     train_batches.resize(recipe.image_size)
-    train_batches.images.epoch[0] = 0
+    plain_train = TransformedImages(train.rows, valid.transform)
+    digest = _digest(backbone.model)
     backbone.eval()
     features = []
-    for split, images in (
-        ("train", ViewedImages(TransformedImages(train.rows, valid.transform), train, recipe.feature_views)),
-        ("validation", ViewedImages(valid, None, 1)),
-    ):
-        file = folder / f"{split}-{_digest(backbone.model)}.npy"
+    for split, plain, count in (("train", plain_train, recipe.feature_views), ("validation", valid, 1)):
+        file, images = folder / f"{split}-{digest}.npy", ViewedImages(plain, train, count)
         if not from_main(file.exists):
-            pictures = max(1, recipe.batch_size // (images.count * accelerator.num_processes))
-            loader = make_loader(
-                images,
-                pictures * accelerator.num_processes,
-                recipe.num_workers,
-                pin_memory=accelerator.device.type == "cuda",
-            )
-            values = _compute(
-                accelerator, backbone, train_batches.normalize, stoppable(accelerator.prepare(loader), stop)
-            )
-            _write(file, (len(images), images.count, backbone.num_features), values, f"features of {split}")
-        features.append(Features(file, images.plain.labels))
+            processes, pin_memory = accelerator.num_processes, accelerator.device.type == "cuda"
+            pictures = max(1, recipe.batch_size // (count * processes)) * processes
+            loader = accelerator.prepare(make_loader(images, pictures, recipe.num_workers, None, pin_memory))
+            values = _compute(accelerator, backbone, train_batches.normalize, stoppable(loader, stop))
+            _write(file, (len(plain), count, backbone.num_features), values, f"features of {split}")
+        features.append(Features(file, plain.labels))
     return features[0], features[1]
 
 
