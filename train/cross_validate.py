@@ -297,7 +297,7 @@ def _run_fold(recipe: Recipe, pictures: Pool, task: _Task) -> Predictions | None
 def _answers_of(recipe: Recipe, pictures: Pool, task: _Task) -> Predictions:
     """Trains a model, or goes on with it, and returns its answers to the pictures that its fold held out."""
     held_out = task.fold.held_out
-    trained = fit_to_judge(recipe, pictures.learned_in(task.fold))
+    trained = fit_to_judge(recipe, pictures.learned_in(task.fold), quiet=True)
     rows, names = pictures.rows.select(held_out), pictures.images.label_names
     predictions = predict_alone(
         trained.model, trained.data_config, rows, names, "Predicting", recipe.batch_size, recipe.num_workers

@@ -1,4 +1,4 @@
-"""The cleaner's page: what it asks, what a click or a key does. It remembers nothing; the decisions' file does."""
+"""The cleaner's page: what a click or a key does. It keeps no state: decisions are in their file."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ import jinja2
 from files.errors import UserError
 from train.cleaner.decisions import Decision, DecisionLog
 from train.cleaner.label_issues import LabelIssue
-from train.cleaner.review import ANY, DECIDED, UNDECIDED, Filters, Progress, Review
+from train.cleaner.review import ANY, DECIDED, UNDECIDED, Filters, Review
 from train.data import DatasetError, read_image
 from train.folds import Pool
 from train.predictions import Predictions
@@ -40,7 +40,7 @@ class Rendering:
 
     def __init__(self, pool: Pool, predictions: Predictions, review: Review) -> None:
         """Takes the pictures, what models say of each, and their order."""
-        self.review, self.predictions = review, predictions
+        self.review, self.label_names, self.probs = review, predictions.label_names, predictions.probs
         self.rows = pool.rows
         self.facts = self.rows.remove_columns("image")
         # A page goes back and forth among few pictures.
@@ -54,7 +54,7 @@ class Rendering:
 
     def verdict(self, issue: LabelIssue, decision: Decision | None) -> str:
         """Returns what it is labelled, what models say, and what was decided."""
-        shares = dict(zip(self.predictions.label_names, self.predictions.probs[issue.index].tolist(), strict=True))
+        shares = dict(zip(self.label_names, self.probs[issue.index].tolist(), strict=True))
         bars = sorted(shares.items(), key=lambda bar: -bar[1])[:_MOST_BARS]
         if issue.label not in dict(bars):
             bars.append((issue.label, shares[issue.label]))
@@ -71,21 +71,6 @@ class Rendering:
         )
         row |= self.facts[issue.index]
         return _HTML.about(near=len(near), copies=copies, row=row)
-
-    @staticmethod
-    def progress(progress: Progress, message: str) -> str:
-        """Returns how far the review has come, and a sentence on what was just done."""
-        return _HTML.progress(progress=progress, done=sum(progress.decided.values()), message=message)
-
-    @staticmethod
-    def problem(message: str) -> str:
-        """Returns what stands in the place of the progress when something could not be done."""
-        return _HTML.problem(message)
-
-    @staticmethod
-    def all_done(path: str, dataset: str, run: str, filtered: bool) -> str:
-        """Returns what stands there when no picture is left."""
-        return _HTML.all_done(path=path, dataset=dataset, run=run, filtered=filtered)
 
     def _make_uri(self, index: int, side: int) -> str | None:
         try:
@@ -165,10 +150,13 @@ class Cleaner:
     def show(self, issue: LabelIssue | None, message: str, filters: Filters) -> list[Any]:
         """Returns the page's content, in the order of the outputs."""
         decisions = self.log.current()
-        progress = self.rendering.progress(self.review.progress(decisions), message)
+        done = self.review.progress(decisions)
+        progress = _HTML.progress(progress=done, done=sum(done.decided.values()), message=message)
         if issue is None:
-            done = self.rendering.all_done(str(self.log.path), self.dataset, str(self.run), filters != Filters())
-            return ["", progress, done, "", "", gr.Button("As suggested", interactive=False)]
+            end = _HTML.all_done(
+                path=str(self.log.path), dataset=self.dataset, run=str(self.run), filtered=filters != Filters()
+            )
+            return ["", progress, end, "", "", gr.Button("As suggested", interactive=False)]
         decision = decisions.get(issue.sha256)
         differs = issue.label != issue.suggested
         return [
@@ -272,7 +260,7 @@ def _guarded(act: Callable[..., Any]) -> Callable[..., Any]:
             message = str(error)
         except OSError as error:
             message = f"{error.strerror}: nothing was decided. Make room, then decide again."
-        return [gr.skip(), Rendering.problem(message), *[gr.skip()] * 4]
+        return [gr.skip(), _HTML.problem(message), *[gr.skip()] * 4]
 
     return acted
 
