@@ -35,12 +35,14 @@ def most_share(count: int, total: int, confidence: float) -> float:
     return float(beta.ppf(confidence, count + 1, total - count)) if count < total else 1.0
 
 
-def group_numbers(groups: Sequence[object] | None, pictures: int) -> np.ndarray:
+def group_numbers(groups: Sequence[object] | np.ndarray | None, pictures: int) -> np.ndarray:
     """Returns the number of every picture's group, 0 to groups - 1; where none are known, each picture is its own."""
-    return np.arange(pictures) if groups is None else np.unique(np.asarray(groups, str), return_inverse=True)[1]
+    if groups is None:
+        return np.arange(pictures)
+    return np.unique(groups if isinstance(groups, np.ndarray) else np.asarray(groups, str), return_inverse=True)[1]
 
 
-def effective_number(values: np.ndarray, groups: Sequence[object] | None) -> float:
+def effective_number(values: np.ndarray, groups: Sequence[object] | np.ndarray | None) -> float:
     """Returns how many independent pictures would tell the mean of some values as well as these do.
 
     That is the number of pictures over Kish's design effect (Kish 1965; for shares Rao and Scott 1992): the
@@ -68,7 +70,7 @@ def effective_number(values: np.ndarray, groups: Sequence[object] | None) -> flo
     return number * min(1.0, alone / clustered) * (t.ppf(0.975, number - 1) / t.ppf(0.975, count - 1)) ** 2
 
 
-def share_interval(right: np.ndarray, groups: Sequence[object] | None) -> tuple[float, float]:
+def share_interval(right: np.ndarray, groups: Sequence[object] | np.ndarray | None) -> tuple[float, float]:
     """Returns the 95 % interval of the share of right pictures: Wilson's, of the effective number of pictures.
 
     Of the ways to treat clustered shares this one covers best for few clusters and shares near 1 (Franco, Little,

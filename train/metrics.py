@@ -61,10 +61,10 @@ def compute_metrics(
             "seed": SEED,
             "accuracy_interval": tuple(np.clip(grouped_accuracy, 0, 1).tolist()),
         },
-        **_calibration(predictions.probs, logits, truth),
+        **_calibration(predictions.probs, logits, truth, groups),
         "ece_bins": {"kind": "equal width", "count": BINS},
         "calibrated_from": _before(predictions, temperature) if temperature is not None else None,
-        "risk_coverage": risk_coverage(logits, truth, threshold["score"] if threshold else SCORE),
+        "risk_coverage": risk_coverage(logits, truth, SCORE, groups),
         "reject": judge_threshold(logits, truth, threshold, groups) if threshold else None,
         "most_confused": most_confused(counts, names),
         "per_class": _per_class(truth, answer, names),
@@ -83,8 +83,10 @@ def _macro_f1(drawn: np.ndarray, classes: int) -> np.ndarray:
     return f1.sum(1) / (true > 0).sum(1)
 
 
-def _calibration(probs: np.ndarray, logits: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    bins = reliability(probs, truth)
+def _calibration(
+    probs: np.ndarray, logits: np.ndarray, truth: np.ndarray, groups: Sequence[object] | None = None
+) -> dict[str, Any]:
+    bins = reliability(probs, truth, groups)
     return {
         "nll": nll(logits.astype(np.float64), truth),
         "brier": brier(probs, truth),

@@ -186,7 +186,7 @@ def draw_charts(folder: Path, split: str, metrics: dict[str, Any], label_names: 
 
 def _with_intervals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {**row, "accuracy_interval": wilson_interval(round(row["accuracy"] * row["pictures"]), row["pictures"])}
+        {"accuracy_interval": wilson_interval(round(row["accuracy"] * row["pictures"]), row["pictures"]), **row}
         for row in rows
     ]
 
