@@ -141,22 +141,27 @@ def percent(share: float) -> str:
     return f"{round(100 * share, 1):g} %"
 
 
-def risk_coverage(logits: np.ndarray, labels: np.ndarray, score: str) -> list[dict[str, Any]]:
+def risk_coverage(
+    logits: np.ndarray, labels: np.ndarray, score: str, groups: Sequence[object] | None = None
+) -> list[dict[str, Any]]:
     """Returns how accuracy rises as fewer pictures are answered (El-Yaniv and Wiener 2010), at most 100 points.
 
     Returns:
-        `threshold`, `coverage` and `accuracy` (0 to 1) and `pictures`, from the surest answers to all of them.
+        `threshold`, `coverage`, `accuracy` and its 95 % `accuracy_interval` (0 to 1), and `pictures`, from the surest
+        answers to all of them.
     """
     values = SCORES[score](logits)
     order = np.argsort(-values, kind="stable")
-    values, right = values[order], np.cumsum(logits.argmax(1)[order] == labels[order])
+    values, right = values[order], (logits.argmax(1) == labels)[order]
+    group_of = group_numbers(groups, len(labels))[order]
     possible = np.flatnonzero(np.append(values[1:] < values[:-1], True))
     chosen = possible[np.unique(np.linspace(0, len(possible) - 1, _POINTS).astype(int))]
     return [
         {
             "threshold": float(values[last]),
             "coverage": (int(last) + 1) / len(values),
-            "accuracy": float(right[last] / (last + 1)),
+            "accuracy": float(right[: last + 1].mean()),
+            "accuracy_interval": share_interval(right[: last + 1], group_of[: last + 1]),
             "pictures": int(last) + 1,
         }
         for last in chosen

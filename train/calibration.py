@@ -5,6 +5,7 @@ into the classifier's weights, so that every library that loads them gives calib
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from model_folder.reference_features import KEY
 from train.abstention import choose_threshold
 from train.data import LabelledImages, groups_of
 from train.export.reference import Reference
+from train.intervals import group_numbers, share_interval
 from train.model import final_linears
 from train.ood import choose_ood
 from train.predict import predict_alone
@@ -172,18 +174,19 @@ def brier(probs: np.ndarray, labels: np.ndarray) -> float:
     return float(brier_score_loss(labels, probs, labels=list(range(probs.shape[1])), scale_by_half=False))
 
 
-def reliability(probs: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+def reliability(probs: np.ndarray, labels: np.ndarray, groups: Sequence[object] | None = None) -> list[dict[str, Any]]:
     """Compares how sure a model is with how often it is right, in ten equally wide bins of its highest probability.
 
     Args:
         probs: Of shape (pictures, classes).
         labels: True classes, of shape (pictures,).
+        groups: The group of near-duplicates of every picture; None where every picture is its own.
 
     Returns:
-        Bins with a picture in them: `low` (excluded, but for 0) and `high`, `pictures`, mean `confidence` and
-        `accuracy`, all 0 to 1 but the count.
+        Bins with a picture in them: `low` (excluded, but for 0) and `high`, `pictures`, mean `confidence`, `accuracy`
+        and its 95 % `accuracy_interval`, all 0 to 1 but the count.
     """
-    confidence, right = probs.max(1), probs.argmax(1) == labels
+    confidence, right, group_of = probs.max(1), probs.argmax(1) == labels, group_numbers(groups, len(labels))
     edges = np.linspace(0, 1, BINS + 1)
     bin_of = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, BINS - 1)
     return [
@@ -193,6 +196,7 @@ def reliability(probs: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
             "pictures": int((bin_of == number).sum()),
             "confidence": float(confidence[bin_of == number].mean()),
             "accuracy": float(right[bin_of == number].mean()),
+            "accuracy_interval": share_interval(right[bin_of == number], group_of[bin_of == number]),
         }
         for number in np.unique(bin_of)
     ]

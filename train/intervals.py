@@ -39,7 +39,9 @@ def most_share(count: int, total: int, confidence: float) -> float:
 
 def group_numbers(groups: Sequence[object] | np.ndarray | None, pictures: int) -> np.ndarray:
     """Returns the number of every picture's group, 0 to groups - 1; where none are known, each picture is its own."""
-    return np.arange(pictures) if groups is None else np.unique(np.asarray(groups, str), return_inverse=True)[1]
+    if groups is None:
+        return np.arange(pictures)
+    return np.unique(groups if isinstance(groups, np.ndarray) else np.asarray(groups, str), return_inverse=True)[1]
 
 
 def effective_number(values: np.ndarray, groups: Sequence[object] | np.ndarray | None) -> float:

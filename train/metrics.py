@@ -57,7 +57,7 @@ def compute_metrics(
         **_calibration(predictions),
         "ece_bins": {"kind": "equal width", "count": BINS},
         "calibrated_from": _before(predictions, temperature) if temperature is not None else None,
-        "risk_coverage": risk_coverage(logits, truth, served["score"]),
+        "risk_coverage": risk_coverage(logits, truth, served["score"], predictions.group_numbers),
         "reject": judge_threshold(logits, truth, served, predictions.group_numbers),
         "most_confused": most_confused(counts, names),
         "per_class": _per_class(predictions),
@@ -90,7 +90,7 @@ def macro_f1(counts: np.ndarray) -> np.ndarray:
 
 def _calibration(predictions: Predictions) -> dict[str, Any]:
     probs, truth = predictions.probs, predictions.labels
-    bins = reliability(probs, truth)
+    bins = reliability(probs, truth, predictions.group_numbers)
     return {
         "nll": nll(predictions.logits.astype(np.float64), truth),
         "brier": brier(probs, truth),

@@ -222,7 +222,8 @@ class Recipe(Settings):
             at this share of the way (0.5: half of it).
         patience: A stage ends early when validation has not improved for this many epochs, and the best of all its
             epochs may be kept; without, the last one may. Passes over cached features go on to the last.
-        target_accuracy: How often the model should be right where it does not abstain, 0 to 1; its threshold,
+        target_accuracy: How often the model should be right where it does not abstain, 0 to 1, with 90 % confidence
+            (for 95 % at least 45 validation pictures, the surest without a mistake); its threshold,
             `reject_threshold` in config.json, is chosen on validation.
         seed: One seed, one result: to the bit on one machine's processors; GPUs add up in an order that varies, so
             that there the last digits may differ.

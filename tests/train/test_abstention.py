@@ -147,6 +147,14 @@ def test_near_duplicates_widen_the_interval_of_the_answered() -> None:
     assert abstention_sentence(alone).endswith("; promised were 95 %, with 90% confidence")
 
 
+def test_near_duplicates_widen_the_intervals_of_the_curve() -> None:
+    logits, labels = _logits(np.linspace(9, 1, 60).tolist()), np.repeat([0, 1, 0], 20)
+    groups = [str(number // 10) for number in range(60)]
+    alone, grouped = (risk_coverage(logits, labels, "energy", given)[-1] for given in (None, groups))
+    assert alone["accuracy"] == grouped["accuracy"]
+    assert np.ptp(grouped["accuracy_interval"]) > 2 * np.ptp(alone["accuracy_interval"])
+
+
 @pytest.mark.parametrize("score", SCORES)
 def test_the_curve_ends_with_every_picture(score: str) -> None:
     rng = np.random.default_rng(0)

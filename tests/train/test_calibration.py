@@ -102,6 +102,12 @@ def test_a_bin_holds_its_upper_edge() -> None:
     assert expected_error(bins) == pytest.approx((0.5 + 0.2 + 0.81 + 0) / 4)
 
 
+def test_near_duplicates_widen_the_interval_of_a_bin() -> None:
+    probs, labels = np.full((40, 2), [0.9, 0.1]), np.repeat([0, 1], [30, 10])
+    ((alone,), (grouped,)) = (reliability(probs, labels, groups) for groups in (None, [n // 10 for n in range(40)]))
+    assert np.ptp(grouped["accuracy_interval"]) > 1.5 * np.ptp(alone["accuracy_interval"])
+
+
 def test_a_config_that_says_nonsense_is_refused() -> None:
     assert stated_temperature({}) is None
     assert stated_temperature({"calibration": {"temperature": 1.3}}) == 1.3
