@@ -137,6 +137,8 @@ def predict(
         photos = [word for word in words if word not in given]
         if not photos:
             raise UserError("there are no PHOTOS: python -m train predict MODEL PHOTOS --out answers.csv")
+        if out.is_dir():
+            raise UserError(f"--out {out} is a folder: name a file, .csv or .parquet")
         answers = run_predict(model, photos, **load_settings(Prediction, None, given).model_dump())
         if not _is_main():
             return

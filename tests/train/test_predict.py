@@ -141,3 +141,4 @@ def test_mistakes(refused: Callable[..., str], model_folder: Path, few: Path, tm
     assert "there are no PHOTOS" in refused("train", "predict", model_folder, "batch_size=4", *out)
     assert "did you mean num_workers?" in refused("train", "predict", model_folder, few, "num_worker=4", *out)
     assert not (tmp_path / "a.csv").exists()
+    assert f"--out {tmp_path} is a folder" in refused("train", "predict", model_folder, few, "--out", tmp_path)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import datasets
+import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from tests.conftest import ROOT, wait_for
 from train.evaluate import Evaluation, evaluate
 from train.fit import fit
+from train.predict import predict
 from train.recipe import Recipe, load_settings
 from train.trainer import Checkpoint
 
@@ -188,3 +190,15 @@ def test_a_launcher_that_starts_one_process_in_place_of_two_is_told_of(dataset_f
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr.count("this run has one process only: accelerate launch --cpu starts more through MPI") == 1
+
+
+def test_two_processes_predict_every_picture_once(model_folder: Path, photos: Path, tmp_path: Path) -> None:
+    few = shutil.copytree(photos / "kathak", tmp_path / "few")
+    (few / "broken.jpg").write_bytes(b"no picture")
+    process = _launch("predict", model_folder, few, "--out", tmp_path / "a.parquet", "batch_size=4", "num_workers=0")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert out.count("8 of 9 pictures answered") == 1
+    assert err.count("broken.jpg: not an image") == 1
+    expected = predict(model_folder, few, num_workers=0)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), expected, check_dtype=False, atol=1e-5)
