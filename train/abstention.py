@@ -142,7 +142,7 @@ def percent(share: float) -> str:
 
 
 def risk_coverage(
-    logits: np.ndarray, labels: np.ndarray, score: str, groups: Sequence[object] | None = None
+    logits: np.ndarray, labels: np.ndarray, score: str, groups: Sequence[object] | np.ndarray | None = None
 ) -> list[dict[str, Any]]:
     """Returns how accuracy rises as fewer pictures are answered (El-Yaniv and Wiener 2010), at most 100 points.
 

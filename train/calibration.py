@@ -174,7 +174,9 @@ def brier(probs: np.ndarray, labels: np.ndarray) -> float:
     return float(brier_score_loss(labels, probs, labels=list(range(probs.shape[1])), scale_by_half=False))
 
 
-def reliability(probs: np.ndarray, labels: np.ndarray, groups: Sequence[object] | None = None) -> list[dict[str, Any]]:
+def reliability(
+    probs: np.ndarray, labels: np.ndarray, groups: Sequence[object] | np.ndarray | None = None
+) -> list[dict[str, Any]]:
     """Compares how sure a model is with how often it is right, in ten equally wide bins of its highest probability.
 
     Args:
