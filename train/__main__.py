@@ -84,7 +84,7 @@ def evaluate(
 
     Example: python -m train evaluate runs/first/model dataset=dances
     """
-    from train.recipe import load_settings
+    from train.recipe import cross_validate_command, load_settings
 
     words = words or []
     with _stoppable(None):
@@ -103,7 +103,7 @@ def evaluate(
         _say(run_evaluate(model, settings).summary())
         run = Path(model) if (Path(model) / "model").is_dir() else Path(model).parent
         if (run / "recipe.yaml").is_file() and not (run / "predictions.parquet").exists():
-            _say_next("cross-validate", run / "recipe.yaml", f"dataset={settings.dataset}", f"output_dir={run}")
+            _say(f"Next: {cross_validate_command(run / 'recipe.yaml', run, settings.dataset)}")
         else:
             _say_next("push", model, "USER/NAME")
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from figures import Figure
 from tests.conftest import ROOT, wait_for
 from tests.train.conftest import interrupted_after
 from train.cross_validate import CrossValidation, CrossValidationError, cross_validate
@@ -269,6 +270,10 @@ def test_a_learning_curve_can_be_asked_for_later(
     ]  # fmt: skip
     assert "fold 1 of 2:" not in said
     assert "Learning curve: " in said
+    # A line per fold, the table, a sentence on each model, the curve, and the next command.
+    assert len(said.splitlines()) == 4 + 4 + 2 + 1 + 1, said
+    again = cross_validate(_settings(blind, run, "fractions=0.25,0.5"))
+    assert isinstance(again.plot_learning_curve(), Figure)
     figures = [place / "figures" / "learning_curve.png" for place in (run, run / "model")]
     assert figures[0].read_bytes() == figures[1].read_bytes()
     curve = json.loads((run / "cross_validation.json").read_text())["learning_curve"]

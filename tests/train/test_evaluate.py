@@ -13,6 +13,7 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
+from figures import Figure
 from model_folder.folder import LEARNED, picture_digest
 from model_folder.reference_features import Nearest, ReferenceFeatures
 from train.abstention import stated_threshold
@@ -130,6 +131,10 @@ def test_what_it_returns_is_at_hand_in_a_notebook(model_folder: Path, dataset_fo
     assert result.predictions.right.mean() == result.accuracy == result["accuracy"]
     assert result.report == folder / "report" / "validation.html"
     assert "validation accuracy" in result._repr_html_()
+    for plot in (
+        result.plot_confusion_matrix, result.plot_per_class, result.plot_reliability, result.plot_risk_coverage,
+    ):  # fmt: skip
+        assert isinstance(plot(), Figure)
     assert result.metrics.keys() == json.loads((folder / "metrics.json").read_text())["validation"].keys()
     assert result.summary().endswith(f"\nReport: {result.report.resolve().as_uri()}")
 
