@@ -273,13 +273,13 @@ def groups_of(rows: Dataset) -> list[str] | None:
 def picture_names(rows: Dataset) -> list[str]:
     """Returns the sha256 of every picture: of its file as it was collected or, where nobody tells, of what is here.
 
-    Of pictures that are streamed and have none, the names are empty. The list is kept: leave it as it is.
+    Of pictures that are streamed, or missing, and have none, the names are empty. The list is kept: leave it as it is.
     """
     names = list(rows["sha256"]) if "sha256" in rows.column_names else [None] * len(rows)
     if "image" in rows.column_names and None in names:
         images = rows.select_columns("image")
         return [
-            name or hashlib.sha256(image_bytes(row["image"])).hexdigest()
+            name or (hashlib.sha256(image_bytes(row["image"])).hexdigest() if row["image"] else "")
             for name, row in zip(names, images, strict=True)
         ]
     return [name or "" for name in names]

@@ -88,6 +88,7 @@ def test_pictures_are_named_by_their_column_or_their_bytes(photographs: Path, da
     assert picture_names(gaps)[1:] == named["sha256"][1:]
     assert picture_names(gaps)[0] == sha256(image_bytes(named[0]["image"])).hexdigest()
     assert picture_names(named.remove_columns(["image", "sha256"])) == [""] * len(named)
+    assert picture_names(Dataset.from_dict({"image": [None]})) == [""]
 
 
 def test_who_has_a_picture_finds_it_in_the_digest(dataset_folder: Path) -> None:

@@ -1,8 +1,11 @@
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from train.folds import FoldsError, make_folds, thin
+from train.data import load_images
+from train.folds import FoldsError, make_folds, pool, thin
 from train.splits import TooFewPicturesError
 
 NAMES = ["kathak", "odissi", "sattriya"]
@@ -82,3 +85,20 @@ def test_a_part_of_a_fold_is_a_share_of_every_class_and_within_the_larger_part()
         kept = {groups[index] for index in part.train}
         assert part.train == [index for index in fold.train if groups[index] in kept]
     assert len({labels[index] for index in thin(fold, 0.01, labels, groups, 8).train}) == 3
+
+
+def test_a_picture_without_a_group_is_alone_in_a_pool(dataset_folder: Path) -> None:
+    images = load_images(str(dataset_folder))
+    splits = {
+        name: rows.remove_columns("group").add_column("group", [None, "one", "one", *[None] * (len(rows) - 3)])
+        for name, rows in images.splits.items()
+    }
+    pictures = pool(replace(images, splits=splits))
+    count = len(pictures.rows)
+    assert len(set(pictures.groups)) == count - 3
+    folds = make_folds(pictures.labels, pictures.groups, images.label_names, 3, seed=8)
+    assert sorted(index for fold in folds for index in fold.held_out) == list(range(count))
+    bare = {name: rows.remove_columns("group") for name, rows in splits.items()}
+    assert pool(replace(images, splits=bare)).groups == pictures.sha256
+    alone = pool(replace(images, splits={"test": splits["test"]}))
+    assert set(alone.splits) == {"test"}
