@@ -134,7 +134,7 @@ def choose_hardware(
 
 
 # Pictures of the smallest step, how long a larger one may take, and the share of the time that counts as faster.
-_FEW, _STEP_SECONDS, _GAIN = 4, 0.5, 0.9
+_FEW, _STEP_SECONDS, _GAIN = 4, 0.3, 0.9
 
 
 def _step_seconds(model: nn.Module, images: torch.Tensor, steps: int, precision: str, channels_last: bool) -> float:
