@@ -1,4 +1,4 @@
-"""What a run ran on: enough to tell later why two runs differ."""
+"""The folder of a run: its files, who may write to it, what may be continued there, and what it ran on."""
 
 import dataclasses
 import json
@@ -34,9 +34,9 @@ _FREE = {
 }  # fmt: skip
 # The order of a stream follows from how many processes read it.
 _FREE_STREAMING = _FREE - {"num_workers"}
-# Until a stage has a checkpoint, how it will go may still be chosen: by what the learning-rate finder says, say.
+# Until a stage has a checkpoint, its settings may still be chosen, by a learning-rate finder's result for example.
 _STAGE_1 = {"freeze_epochs", "freeze_max_lr", "feature_l2"}
-_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes", "freeze_batchnorm", "wise_ft"}
+_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes", "freeze_batchnorm", "wise_ft", "gradient_checkpointing"}
 
 
 class RunFolderError(UserError):
@@ -71,7 +71,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps every other process off the folder within the block; a killed process keeps nobody off.
+        """Holds the folder's lock within the block; the lock of a killed process blocks nobody.
 
         Raises:
             RunFolderError: Another process is at work in it, or it is a file.
@@ -136,11 +136,12 @@ class RunFolder:
         """
         if self.recipe.exists() or not self.path.exists():
             return
-        # The learning-rate finder may have been here, or a cross-validation.
-        cross_validated = {self.folds, self.out_of_fold, self.cross_validation, self.label_issues, self.corrections}
-        looked_for = {self.lr_finder, self.lr_finder.with_suffix(""), self.figures}
-        found = {path for path in self.path.iterdir() if not is_leftover(path)}
-        if found - looked_for - cross_validated:
+        # What the learning-rate finder and cross-validation leave.
+        ours = {
+            self.lr_finder, self.lr_finder.with_suffix(""), self.figures,
+            self.folds, self.out_of_fold, self.cross_validation, self.label_issues, self.corrections,
+        }  # fmt: skip
+        if any(path not in ours and not is_leftover(path) for path in self.path.iterdir()):
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
 
     def check_same_model(self, architecture: str, label_names: list[str]) -> None:
@@ -181,18 +182,19 @@ class RunFolder:
             )
 
     def start(self, recipe: dict[str, Any], data: dict[str, Any]) -> None:
-        """Makes the folder and writes down what decides the run; the recipe, by which it is known, comes first."""
+        """Makes the folder and writes what decides the run; the recipe, which marks it as a run, comes first."""
         self.path.mkdir(parents=True, exist_ok=True)
         atomic_write_text(self.recipe, yaml.safe_dump(recipe, sort_keys=False))
         self.checkpoints.mkdir(exist_ok=True)
         atomic_write_text(self.data, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
     def hardware(self) -> Hardware | None:
-        """Returns what was chosen when the run began, which it keeps wherever it goes on; None for a new run."""
+        """Returns what was chosen when the run began, which it keeps wherever it continues; None for a new run."""
         if not self.system.exists():
             return None
         first = json.loads(self.system.read_text(encoding="utf-8"))[0]
-        return Hardware(**{field.name: first[field.name] for field in dataclasses.fields(Hardware)})
+        names = [field.name for field in dataclasses.fields(Hardware)]
+        return Hardware(**{name: first[name] for name in names}) if first.keys() >= set(names) else None
 
     def add_system(self, facts: dict[str, Any]) -> None:
         """Adds to `system.json`, a list with what the run ran on each time that it was started or continued.
@@ -203,7 +205,7 @@ class RunFolder:
         if before and (differing := [key for key in _COMPUTES if before[0].get(key) != facts[key]]):
             began, now = ({key: row.get(key) for key in differing} for row in (before[0], facts))
             logger.warning(
-                "this run began on %s and goes on on %s: last digits may differ", _listed(began), _listed(now)
+                "this run began with %s and continues with %s: last digits may differ", _listed(began), _listed(now)
             )
         atomic_write_text(self.system, json.dumps([*before, facts], indent=2) + "\n")
 

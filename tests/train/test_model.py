@@ -11,6 +11,7 @@ from torch import nn
 from model_folder.folder import ModelFolder
 from train.calibration import fold_temperature
 from train.hardware import OutOfMemoryError, plain_memory_errors
+from train.loaders import gives_features
 from train.model import (
     Classifier,
     FrozenBackbone,
@@ -19,6 +20,7 @@ from train.model import (
     WeightsError,
     build_model,
     checkpoint_gradients,
+    classifier_names,
     freeze_backbone,
     load_previous,
     model_data_config,
@@ -28,7 +30,7 @@ from train.model import (
     unfreeze,
     zero_classifier,
 )
-from train.optim import make_optimizer
+from train.optim import layer_groups, make_optimizer
 
 # BatchNorm before the linear layer, in one classifier or two.
 NORMED = ["iformer_t", "levit_128s", "repvit_m0_9"]
@@ -194,6 +196,14 @@ def test_the_temperature_divides_the_logits(architecture: str) -> None:
         logits = model(images)
         fold_temperature(model, 3.0)
         torch.testing.assert_close(model(images), logits / 3)
+
+
+@pytest.mark.parametrize("architecture", ["test_resnet", *NORMED])
+def test_features_and_layer_groups_are_had_of_every_classifier(architecture: str) -> None:
+    model = build_model(architecture, 8, 64, False, None, 0.0).eval()
+    assert gives_features(model, SIZE)
+    learning = {name for name, _ in model.named_parameters()}
+    assert {name for name, _ in layer_groups(model)[-1]} == classifier_names(model) & learning
 
 
 @pytest.mark.parametrize("architecture", ["test_resnet", *NORMED])

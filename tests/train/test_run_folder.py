@@ -83,7 +83,7 @@ def test_a_run_that_goes_on_keeps_what_was_chosen_and_tells_of_another_machine(
     run.add_system(facts)
     assert caplog.text == ""
     run.add_system({**facts, "device": "NVIDIA T4", "mixed_precision": "no"})
-    assert f"this run began on device={facts['device']} and goes on on device=NVIDIA T4" in caplog.text
+    assert f"this run began with device={facts['device']} and continues with device=NVIDIA T4" in caplog.text
     assert run.hardware() == chosen
 
 
