@@ -82,7 +82,7 @@ def test_the_map_is_bright_where_the_evidence_is(layout: str) -> None:
 def test_a_layer_that_is_no_map_is_said_and_leaves_no_hook() -> None:
     model = _model("test_resnet")
     model.feature_info = [{"module": "global_pool", "num_chs": 96, "reduction": 32}]
-    with pytest.raises(NoMapError, match=r"the last layer gives \(1, 96\), no map of 2 x 2 places"):
+    with pytest.raises(NoMapError, match=r"the last layer gives \(1, 96\), no map of 2 x 2 cells"):
         grad_cam(model, torch.randn(1, 3, 64, 64), torch.tensor([0]))
     assert not model.global_pool._forward_hooks
 
