@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 
 from files.atomic import atomic_write
 from files.errors import UserError
-from train.history import EpochTrace, Progress
+from train.history import EpochTrace, History
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Checkpoint:
         optimizer: The optimizer's state dict.
         scheduler: The scheduler's state dict.
         scaler: The state of fp16's loss scaler, empty without one.
-        progress: The epochs that are done.
+        history: The epochs that are done.
         trace: The epoch that is not done, up to an optimizer's update; None between epochs.
         ema: The moving average of the weights, empty without one.
         start: The weights that the stage began with, where those that are kept are averaged with them; else empty.
@@ -96,7 +96,7 @@ class Checkpoint:
     optimizer: dict[str, Any]
     scheduler: dict[str, Any]
     scaler: dict[str, Any]
-    progress: Progress
+    history: History
     trace: EpochTrace | None = None
     ema: dict[str, torch.Tensor] = field(default_factory=dict)
     start: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -106,12 +106,12 @@ class Checkpoint:
         """The file's name."""
         if self.trace:
             return checkpoint_name(self.trace.stage, self.trace.epoch, self.trace.batches)
-        last = self.progress.records[-1]
+        last = self.history.records[-1]
         return checkpoint_name(last.stage, last.epoch)
 
     def save(self, folder: Path) -> Path:
         """Writes it and removes all but the two newest."""
-        plain = {"progress": self.progress.to_json(), "trace": asdict(self.trace) if self.trace else None}
+        plain = {"history": self.history.to_json(), "trace": asdict(self.trace) if self.trace else None}
         return save_checkpoint(folder, self.name, {**vars(self), **plain})
 
     @classmethod
@@ -120,7 +120,7 @@ class Checkpoint:
         if (state := load_newest_checkpoint(folder)) is None:
             return None
         trace = EpochTrace(**state["trace"]) if state["trace"] else None
-        return cls(**{**state, "progress": Progress.from_json(state["progress"]), "trace": trace})
+        return cls(**{**state, "history": History.from_json(state["history"]), "trace": trace})
 
 
 def checkpoint_name(stage: int, epoch: int, batches: int | None = None) -> str:

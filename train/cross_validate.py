@@ -6,13 +6,14 @@ import os
 import shutil
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from accelerate import PartialState
 from pydantic import BeforeValidator, Field, model_validator
 from tqdm import tqdm
 
@@ -21,13 +22,16 @@ from files.errors import UserError, message_of
 from train.data import fingerprint, load_images
 from train.fit import fit_to_judge
 from train.folds import Fold, Pool, make_folds, pool, thin
+from train.hardware import choose_hardware
 from train.learning_curve import LearningCurve, learning_curve, verdict
 from train.metrics import Score, score_folds
 from train.predict import predict_alone
 from train.predictions import FOLDS, Predictions, join, read_predictions, write_predictions
+from train.processes import on_cpus
 from train.recipe import Recipe, as_list, trained_starts
 from train.report.plots import plot_learning_curve, save
 from train.run_folder import RunFolder
+from train.setup import first_model
 
 # May differ between folds without changing a result: what the dataset holds is compared, not where it lies.
 # A curve may be asked for later.
@@ -193,6 +197,7 @@ def cross_validate(settings: Recipe, **values: Any) -> CrossValidationResult:
     folds = make_folds(labels, groups, images.label_names, settings.folds, seed)
     run = RunFolder(settings.output_dir)
     _claim(run, settings.decisive(pictures))
+    settings = settings.model_copy(update=_pinned_hardware(settings, images.label_names, run))
     tasks = [
         _Task(number, settings.folds, fraction, thin(fold, fraction, labels, groups, seed), run)
         for fraction in settings.parts
@@ -307,6 +312,23 @@ def _answers_of(recipe: Recipe, pictures: Pool, task: _Task) -> Predictions:
         name: [getattr(pictures, name)[index] for index in held_out] for name in ("sha256", "splits", "groups")
     }
     return replace(predictions, **described, folds=np.full(len(held_out), task.number))
+
+
+def _pinned_hardware(settings: CrossValidation, label_names: list[str], run: RunFolder) -> dict[str, Any]:
+    """Returns precision and layout in memory, which are chosen once for all folds where the recipe says "auto"."""
+    note = run.folds / "hardware.json"
+    with only_writer(note, timeout=-1):
+        if not note.exists():
+            # As if resumed: its weights don't matter.
+            model, wanted = (
+                first_model(settings, label_names, True),
+                (settings.mixed_precision, settings.channels_last),
+            )
+            device = PartialState(cpu=on_cpus()).device
+            hardware = choose_hardware(model, *wanted, settings.batch_size, settings.image_size, device)
+            atomic_write_text(note, json.dumps(asdict(hardware), indent=2) + "\n")
+        chosen = json.loads(note.read_text(encoding="utf-8"))
+    return {key: chosen[key] for key in ("mixed_precision", "channels_last")}
 
 
 def _claim(run: RunFolder, decisive: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from train.calibration import calibrate
 from train.data import LabelledImages, fingerprint, learned_pictures_digest, load_images
 from train.export.model_folder import write_model_folder
 from train.hardware import freed_memory_kept, plain_memory_errors
-from train.history import Progress
+from train.history import History
 from train.lr_finder import LRFinderResult
 from train.processes import from_main, on_cpus, once_per_node
 from train.recipe import Recipe
@@ -40,12 +40,12 @@ class Trained:
     Attributes:
         model: Has the weights that are kept, calibrated, on the accelerator's device.
         data_config: How pictures are prepared for it, in timm's terms.
-        progress: How training went.
+        history: How training went.
     """
 
     model: Any
     data_config: dict[str, Any]
-    progress: Progress
+    history: History
 
 
 class FitResult(RunFolder):
@@ -55,7 +55,7 @@ class FitResult(RunFolder):
         history: The epochs of both stages, and which one was kept.
     """
 
-    def __init__(self, path: Path, history: Progress) -> None:
+    def __init__(self, path: Path, history: History) -> None:
         """Takes what training has left."""
         super().__init__(path)
         self.history = history

@@ -81,20 +81,20 @@ class EpochTrace:
 
 
 @dataclass
-class Progress:
+class History:
     """What has been done.
 
     Attributes:
         records: One per epoch.
         losses: One per step, over both stages; so are `rates` and `momenta`.
-        found: What was looked for where the recipe says "auto", by its key.
+        chosen: What was looked for where the recipe says "auto", by its key.
     """
 
     records: list[EpochRecord] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     momenta: list[float] = field(default_factory=list)
-    found: dict[str, float] = field(default_factory=dict)
+    chosen: dict[str, float] = field(default_factory=dict)
 
     def epochs_done(self, stage: int) -> int:
         """Returns how many epochs of a stage are complete."""
@@ -141,7 +141,7 @@ class Progress:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Progress":
+    def from_json(cls, values: dict[str, Any]) -> "History":
         """Restores what `to_json` gave."""
         return cls(**{**values, "records": [EpochRecord(**record) for record in values["records"]]})
 

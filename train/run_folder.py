@@ -22,7 +22,7 @@ from files.atomic import BusyError, atomic_write_text, is_leftover, only_writer
 from files.errors import UserError
 from train.checkpoint import DamagedError, load, refuse_earlier_version, save
 from train.hardware import Hardware
-from train.history import Progress
+from train.history import History
 
 logger = logging.getLogger(__name__)
 
@@ -222,9 +222,9 @@ class RunFolder:
         """Returns what `write_learned_before` noted; nothing where no model was gone on from."""
         return set(self.learned.read_text(encoding="utf-8").split()) if self.learned.exists() else set()
 
-    def write_metrics(self, progress: Progress) -> None:
+    def write_metrics(self, history: History) -> None:
         """Writes `metrics.jsonl`, a line per epoch done."""
-        lines = [json.dumps(record) + "\n" for record in progress.to_json()["records"]]
+        lines = [json.dumps(record) + "\n" for record in history.to_json()["records"]]
         atomic_write_text(self.metrics, "".join(lines))
 
     def save_best(self, model: dict[str, torch.Tensor]) -> None:

@@ -27,7 +27,7 @@ from train.checkpoint import Checkpoint
 from train.data import LabelledImages, groups_of
 from train.features import cached_features, choose_l2
 from train.hardware import choose_hardware
-from train.history import TABLE_HEAD, EpochRecord, EpochTrace, Progress
+from train.history import TABLE_HEAD, EpochRecord, EpochTrace, History
 from train.loaders import EpochBatches, PictureBatches, hash_seed, make_train_batches, make_valid_batches
 from train.lr_finder import LRFinderResult, preserved, range_test
 from train.model import (
@@ -190,7 +190,7 @@ class Trainer:
         state = PartialState()
         self.run, self.images = run, images
         self.resumed = resumed = from_main(lambda: Checkpoint.newest(run.checkpoints))
-        self.history = resumed.progress if resumed else Progress()
+        self.history = resumed.history if resumed else History()
         model = from_main(lambda: first_model(recipe, images.label_names, resumed is not None))
         share, wanted = recipe.batch_size // state.num_processes, (recipe.mixed_precision, recipe.channels_last)
         self.hardware = from_main(
@@ -210,6 +210,8 @@ class Trainer:
             # Ours steps once per update; a prepared scheduler would step once per process.
             step_scheduler_with_optimizer=False,
         )
+        if recipe.gradient_checkpointing:
+            checkpoint_gradients(model, recipe.freeze_batchnorm)
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         model = model.to(accelerator.device, memory_format=layout)
         if not resumed:
@@ -273,6 +275,8 @@ class Trainer:
         # safetensors takes tensors in their usual layout only.
         self.model.to(memory_format=torch.contiguous_format)
         self.model.load_state_dict(from_main(self.run.load_best))
+        if self.recipe.gradient_checkpointing:
+            self.model.set_grad_checkpointing(False)
 
     def run_stage(self, stage: Stage) -> None:
         """Runs what is left of a stage: epochs under a single one-cycle, saved after each and within long ones."""
@@ -478,8 +482,6 @@ class Trainer:
         else:
             unfreeze(model)
             learner = model
-            if recipe.gradient_checkpointing:
-                checkpoint_gradients(model, recipe.freeze_batchnorm)
         if not stage.views:
             batches.resize(stage.size(0))
             if recipe.cache_images:
@@ -491,7 +493,7 @@ class Trainer:
         )
         strength = recipe.feature_l2
         if strength == "auto":
-            rows, chosen = self.images.split("train"), self.history.found
+            rows, chosen = self.images.split("train"), self.history.chosen
             if "feature_l2" not in chosen:
                 groups = groups_of(rows) or [str(number) for number in range(len(rows))]
                 chosen["feature_l2"] = from_main(lambda: choose_l2(train, groups, recipe.seed))
@@ -524,7 +526,7 @@ class Trainer:
         """
         if stage.max_lr != "auto":
             return stage.max_lr
-        chosen = self.history.found
+        chosen = self.history.chosen
         if stage.rate_key not in chosen:
             result = self.find_lr(stage, setup)
             if result.suggestion is None:

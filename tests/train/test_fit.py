@@ -221,7 +221,7 @@ def test_a_signal_within_a_step_of_several_batches_waits_for_its_end(
     fit(_recipe(dataset_folder, tmp_path / "run", *ALL_AT_ONCE, "resume_from_checkpoint=true"))
     _assert_equal(tmp_path / "run", all_at_once)
     ends = [Checkpoint.newest(run / "checkpoints") for run in (tmp_path / "run", all_at_once)]
-    assert ends[0].progress.losses == ends[1].progress.losses
+    assert ends[0].history.losses == ends[1].history.losses
     assert all(torch.equal(tensor, ends[1].ema[name]) for name, tensor in ends[0].ema.items())
 
 
@@ -229,8 +229,8 @@ def test_accumulated_batches_are_one_step(all_at_once: Path) -> None:
     checkpoint = Checkpoint.newest(all_at_once / "checkpoints")
     assert checkpoint is not None
     # 48 pictures in batches of 8: of six batches, four make a step and the two that are left another.
-    assert len(checkpoint.progress.losses) == 2 * (1 + 3)
-    rates = checkpoint.progress.rates
+    assert len(checkpoint.history.losses) == 2 * (1 + 3)
+    rates = checkpoint.history.rates
     # Each cycle ends where it should, at its last step.
     assert rates[-1] == pytest.approx(1e-3 / 25 / 1e4)
     assert max(rates[2:]) == pytest.approx(1e-3)
@@ -240,7 +240,7 @@ def test_the_average_is_what_is_validated_and_kept(dataset_folder: Path, tmp_pat
     run = fit(_recipe(dataset_folder, tmp_path / "run", "freeze_epochs=0", "epochs=1", "ema_decay=0.9"))
     checkpoint = Checkpoint.newest(run.checkpoints)
     assert checkpoint is not None
-    [record] = checkpoint.progress.records
+    [record] = checkpoint.history.records
     assert checkpoint.ema.keys() == checkpoint.model.keys()
     assert not torch.equal(checkpoint.ema["fc.weight"], checkpoint.model["fc.weight"])
     for kept in (load(run.best), _weights(run.path)):
@@ -269,7 +269,7 @@ def test_half_way_from_what_stage_2_began_with_is_what_is_validated_and_kept(
             assert torch.allclose(weights, 0.75 * former[name] + 0.25 * checkpoint.model[name], atol=1e-7)
     words = {"dataset": str(dataset_folder), "split": "validation", "output_dir": tmp_path / "judged"}
     metrics = evaluate(str(run.model), Evaluation(**words, num_workers=0))
-    assert metrics["accuracy"] == checkpoint.progress.records[0].validation_accuracy
+    assert metrics["accuracy"] == checkpoint.history.records[0].validation_accuracy
 
 
 def test_until_stage_2_has_begun_it_may_still_be_chosen_to_go_half_way(dataset_folder: Path, tmp_path: Path) -> None:

@@ -69,9 +69,9 @@ def test_everything_is_as_it_was_afterwards() -> None:
     assert not any(module.training for module in model.modules())
 
 
-@pytest.mark.parametrize(("worst", "steps"), [(math.nan, 50), (1e3, 51)])
-def test_it_ends_when_the_loss_diverges(worst: float, steps: int) -> None:
+@pytest.mark.parametrize("worst", [math.nan, 1e3])
+def test_it_ends_when_the_loss_diverges(worst: float) -> None:
     losses = iter([2.0] * 49)
     result = range_test(lambda rate: next(losses, worst))
-    assert len(result.rates) == steps - (math.isnan(worst))
+    assert len(result.rates) == 50 - math.isnan(worst)
     assert result.suggestion is None

@@ -71,8 +71,8 @@ def test_two_processes_do_what_one_does(dataset_folder: Path, two: tuple[Path, s
         for key in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
             assert second[key] == pytest.approx(first[key], abs=1e-3), key
     ends = [Checkpoint.newest(folder / "checkpoints") for folder in (tmp_path / "one", two[0])]
-    assert ends[0].progress.rates == ends[1].progress.rates
-    assert ends[0].progress.losses == pytest.approx(ends[1].progress.losses, abs=1e-3)
+    assert ends[0].history.rates == ends[1].history.rates
+    assert ends[0].history.losses == pytest.approx(ends[1].history.losses, abs=1e-3)
 
 
 def test_one_of_them_prints(two: tuple[Path, str]) -> None:
@@ -161,7 +161,7 @@ def test_a_launcher_that_is_stopped_or_loses_a_process(dataset_folder: Path, tmp
     assert before is not None
 
     process = _launch(*words, "resume_from_checkpoint=true")
-    newest = len(before.progress.records) + 2
+    newest = len(before.history.records) + 2
     wait_for((run / "checkpoints" / f"stage2-epoch{newest:03d}.pt").exists, 120)
     workers = [child for child in psutil.Process(process.pid).children() if "LOCAL_RANK" in child.environ()]
     [second] = [worker for worker in workers if worker.environ()["LOCAL_RANK"] == "1"]
@@ -172,7 +172,7 @@ def test_a_launcher_that_is_stopped_or_loses_a_process(dataset_folder: Path, tmp
     assert "SIGKILL" in err
     after = Checkpoint.newest(run / "checkpoints")
     assert after is not None
-    assert after.progress.records[: len(before.progress.records)] == before.progress.records
+    assert after.history.records[: len(before.history.records)] == before.history.records
 
 
 def test_a_batch_that_can_not_be_shared(dataset_folder: Path, tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def test_averaged_weights_have_statistics_of_their_own(dataset_folder: Path, tmp
 def run_stage_of_best(run: RunFolder) -> int:
     checkpoint = Checkpoint.newest(run.checkpoints)
     assert checkpoint is not None
-    assert checkpoint.progress.best is not None
-    return checkpoint.progress.best.stage
+    assert checkpoint.history.best is not None
+    return checkpoint.history.best.stage
 
 
 def test_the_loss_scaler_goes_on_at_a_stage_boundary(
@@ -87,7 +87,7 @@ def test_losses_that_are_read_many_at_once_are_the_same(
 
     monkeypatch.setattr(Trainer, "__init__", patient)
     many = _checkpoint(fit(_recipe(dataset_folder, tmp_path / "many", "epochs=0")), "stage1-epoch001")
-    assert many.progress.losses == one.progress.losses
+    assert many.history.losses == one.history.losses
     words = ("epochs=0", "freeze_max_lr=1e38")
     with pytest.raises(DivergedError, match=r"the loss became nan \(stage 1, epoch 1/1, step 3,") as late:
         fit(_recipe(dataset_folder, tmp_path / "diverged", *words))

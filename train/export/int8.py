@@ -321,7 +321,7 @@ def write_int8(
     chosen = choose_rows(np.array(rows["label"]), _CALIBRATION_PICTURES).tolist()
     pixels = [transform(read_image(rows, index)).unsqueeze(0).numpy() for index in chosen]
     judged = images.split(SPLIT)
-    judged = judged.select(choose_rows(np.array(judged["label"]), _JUDGED_PICTURES))
+    judged = judged.select(np.sort(np.random.default_rng(8).permutation(len(judged))[:_JUDGED_PICTURES]))
     labels, groups, reference = np.array(judged["label"]), groups_of(judged), open_reference(folder)
     properties = {entry.key: json.loads(entry.value) for entry in onnx.load(folder.path / ONNX).metadata_props}
     before = answers_of(folder, ONNX, judged, reference)

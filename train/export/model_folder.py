@@ -34,7 +34,7 @@ from train.export.int8 import write_int8
 from train.export.onnx_graph import NoGraphError, write_onnx
 from train.export.reference import look_at_training_pictures, write_reference
 from train.export.self_check import check_loaders, check_onnx, check_reference
-from train.history import Progress
+from train.history import History
 from train.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def write_model_folder(
     model: nn.Module,
     data_config: dict[str, Any],
     images: LabelledImages,
-    progress: Progress,
+    history: History,
     target_accuracy: float,
     learned: Set[str] = frozenset(),
 ) -> Path:
@@ -59,7 +59,7 @@ def write_model_folder(
         model: A timm model with the weights to publish; its classifier is calibrated in place.
         data_config: How its pictures are prepared, in timm's terms.
         images: What it was trained on.
-        progress: How training went.
+        history: How training went.
         target_accuracy: How often it should be right where it does not abstain, 0 to 1.
         learned: Pictures, by `picture_digest`, that its first weights had learned from: `learned_pictures` of the
             folder that `init_from` names. The training pictures are added to them.
@@ -71,7 +71,7 @@ def write_model_folder(
         SelfCheckError: A loader reads it differently.
         PredictionsError: The model's answers are no numbers.
     """
-    best = progress.best
+    best = history.best
     assert best is not None, "a run without an epoch has no model"
     train = images.splits["train"]
     reference = look_at_training_pictures(model, data_config, images)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 
 from figures import Figure, mpl, subplots
-from train.history import Progress
+from train.history import History
 from train.learning_curve import LearningCurve
 from train.lr_finder import LRFinderResult
 
@@ -253,30 +253,30 @@ def _describe_target(target: torch.Tensor, names: list[str]) -> str:
 
 
 @_styled
-def plot_training(progress: Progress) -> Figure:
+def plot_training(history: History) -> Figure:
     """Plots a run: loss, accuracy, learning rate and momentum, over the epochs of both stages."""
-    records = progress.records
+    records = history.records
     # By epoch: passes over cached features have many more steps than the epochs over pictures that follow.
     steps = np.concatenate([done + np.arange(1, r.steps + 1) / r.steps for done, r in enumerate(records)])
     ends, stage1_epochs = np.arange(1, len(records) + 1), sum(record.stage == 1 for record in records)
     figure, (loss, accuracy, rate) = subplots(1, 3, figsize=(11, 3))
-    loss.plot(steps, progress.losses, color=BLUE, alpha=0.35, lw=0.8, label="training, per step")
+    loss.plot(steps, history.losses, color=BLUE, alpha=0.35, lw=0.8, label="training, per step")
     loss.plot(ends, [r.train_loss for r in records], color=BLUE, label="training, per epoch")
     loss.plot(ends, [r.validation_loss for r in records], color=ORANGE, label="validation")
     loss.set(title="Loss", xlabel="epoch", ylim=(0, None))
     accuracy.plot(ends, [r.train_accuracy for r in records], color=BLUE, label="training, augmented")
     accuracy.plot(ends, [r.validation_accuracy for r in records], color=ORANGE, label="validation")
-    if progress.best:
-        kept = ends[records.index(progress.best)]
-        accuracy.plot(kept, progress.best.validation_accuracy, "*", color=ORANGE, ms=11, label="kept")
+    if history.best:
+        kept = ends[records.index(history.best)]
+        accuracy.plot(kept, history.best.validation_accuracy, "*", color=ORANGE, ms=11, label="kept")
     accuracy.set(title="Accuracy", xlabel="epoch", ylim=(0, 1))
     _show_percent(accuracy.yaxis)
-    rate.plot(steps, progress.rates, color=BLUE, label="learning rate of the classifier")
+    rate.plot(steps, history.rates, color=BLUE, label="learning rate of the classifier")
     momentum = rate.twinx()
     momentum.spines["right"].set_visible(True)
-    momentum.plot(steps, progress.momenta, color=GREY, lw=0.8, ls="--", label="momentum (right)")
+    momentum.plot(steps, history.momenta, color=GREY, lw=0.8, ls="--", label="momentum (right)")
     # Room above the curves for the legend.
-    rate.set(title="One cycle", xlabel="epoch", ylim=(0, 1.35 * max(progress.rates)))
+    rate.set(title="One cycle", xlabel="epoch", ylim=(0, 1.35 * max(history.rates)))
     momentum.set(ylim=(0.8, 1.05))
     momentum.legend(handles=rate.lines + momentum.lines, fontsize=7, loc="upper center")
     for axis in (loss, accuracy):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from figures import Figure
-from train.history import EpochRecord, Progress
+from train.history import EpochRecord, History
 from train.lr_finder import LRFinderResult
 from train.optim import Objective
 from train.report.plots import (
@@ -113,7 +113,7 @@ def test_risk_and_coverage_with_the_models_threshold(count: int) -> None:
 
 @pytest.mark.parametrize("stages", [[1], [2], [1, 2]])
 def test_training(stages: list[int]) -> None:
-    progress = Progress()
+    progress = History()
     for stage in stages:
         for epoch in (1, 2):
             # Passes over cached features have other numbers of steps.

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from train.history import EpochRecord, Progress
+from train.history import EpochRecord, History
 
 
 def _record(stage: int, epoch: int, accuracy: float, loss: float) -> EpochRecord:
@@ -8,7 +8,7 @@ def _record(stage: int, epoch: int, accuracy: float, loss: float) -> EpochRecord
 
 
 def test_the_best_is_most_accurate_then_lowest_loss_then_earliest() -> None:
-    progress = Progress()
+    progress = History()
     assert progress.best is None
     for record in (_record(1, 1, 0.5, 1.0), _record(1, 2, 0.7, 0.9), _record(2, 1, 0.7, 0.8), _record(2, 2, 0.7, 0.8)):
         progress.add(record, [1.0], [0.1], [0.9])
@@ -17,7 +17,7 @@ def test_the_best_is_most_accurate_then_lowest_loss_then_earliest() -> None:
 
 
 def test_only_candidates_are_kept() -> None:
-    progress = Progress()
+    progress = History()
     records = [(1, 1, 0.9, False), (1, 2, 0.5, True), (2, 1, 0.8, False), (2, 2, 0.6, True)]
     for stage, epoch, accuracy, candidate in records:
         progress.add(replace(_record(stage, epoch, accuracy, 1.0), candidate=candidate), [1.0], [0.1], [0.9])
@@ -29,13 +29,13 @@ def test_only_candidates_are_kept() -> None:
 
 
 def test_json_and_back() -> None:
-    progress = Progress()
+    progress = History()
     progress.add(_record(1, 1, 0.5, 1.0), [1.0, 0.5], [0.1, 0.2], [0.9, 0.8])
-    assert Progress.from_json(progress.to_json()) == progress
+    assert History.from_json(progress.to_json()) == progress
 
 
 def test_a_stage_is_over_after_its_epochs_or_when_patience_ends() -> None:
-    progress = Progress()
+    progress = History()
     assert not progress.is_over(1, 5, patience=1)
     for epoch, accuracy in enumerate((0.5, 0.7, 0.6), 1):
         progress.add(_record(1, epoch, accuracy, 1.0), [1.0], [0.1], [0.9])
