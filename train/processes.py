@@ -47,7 +47,7 @@ def make_accelerator(mixed_precision: str, **settings: Any) -> Accelerator:
     return Accelerator(
         cpu=on_cpus(),
         mixed_precision=mixed_precision,
-        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        dataloader_config=DataLoaderConfiguration(split_batches=True, non_blocking=True),
         **settings,
     )
 

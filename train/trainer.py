@@ -486,6 +486,7 @@ class Trainer:
             batches.resize(stage.size(0))
             if recipe.cache_images:
                 batches.cache(self.stop)
+                self.valid_batches.cache(self.stop)
             return StageSetup(learner, batches, self.valid_batches, self.objective, recipe.weight_decay)
         assert isinstance(batches, PictureBatches), "the recipe has no views with a stream"
         train, valid = cached_features(
