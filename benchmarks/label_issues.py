@@ -51,7 +51,7 @@ def main(words: list[str] | None = None) -> None:
     if not (final / "model").exists():
         run("train", "fit", *settings, f"output_dir={final}", "resume_from_checkpoint=true")
 
-    pictures = pool(load_images(str(dances)))
+    pictures = pool(load_images(str(dances), validation=0))
     answers = read_predictions(options.work / "folds" / "predictions.parquet", FOLDS)
     unseen = in_order(answers, pictures, "choose another folder with --work")
     model, _ = load_model(str(final / "model"))

@@ -43,7 +43,7 @@ def main(words: list[str] | None = None) -> None:
     options = parse(words)
     options.work.mkdir(parents=True, exist_ok=True)
     dataset = pooled_dataset(options)
-    pictures = pool(load_images(str(dataset)))
+    pictures = pool(load_images(str(dataset), validation=0))
     names = pictures.images.label_names
     folds = make_folds(pictures.labels, pictures.groups, names, options.folds, options.seed)
     answers: dict[str, list[list[int]]] = {}

@@ -195,7 +195,7 @@ def test_a_bad_file_gets_one_friendly_sentence(client: Client, tmp_path: Path, c
     [
         ("", "set MODEL_ID to a model folder or a Hub id"),
         ("nobody/nothing", "MODEL_ID=nobody/nothing is no folder here, and the Hub does not give it"),
-        ("tests", "MODEL_ID=tests is no model folder (it has no config.json)"),
+        ("tests", "MODEL_ID=tests is no model folder: it has no config.json"),
     ],
 )
 def test_a_wrong_model_id_is_one_line(model_id: str, message: str) -> None:

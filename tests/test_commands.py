@@ -59,7 +59,7 @@ def test_a_command_ends_with_the_next(
     model, words = run_folder / "model", (f"dataset={dataset_folder}", "reuse_predictions=true")
     code, out, err = cli("train", "evaluate", model, *words)
     assert code == 0, err
-    again = f"{run_folder / 'recipe.yaml'} dataset={dataset_folder} output_dir={run_folder}"
+    again = f"{run_folder / 'recipe.yaml'} output_dir={run_folder} dataset={dataset_folder}"
     assert out.endswith(f"Next: python -m train cross-validate {again}\n")
 
 

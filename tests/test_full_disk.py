@@ -103,7 +103,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before_it(
     assert "the checkpoint before it is whole: make room there, then continue with resume_from_checkpoint=true" in last
     assert "Traceback" not in answer.stderr
     left = sorted(path.name for path in (run / "checkpoints").iterdir())
-    assert left == ["best.safetensors", "stage1-epoch001.safetensors"]
+    assert left == ["best.pt", "stage1-epoch001.pt"]
     subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
     answer = _run(*words, "resume_from_checkpoint=true")
     assert answer.returncode == 0, answer.stderr

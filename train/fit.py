@@ -187,8 +187,8 @@ def _train(recipe: Recipe, run: RunFolder, images: LabelledImages, quiet: bool =
     trainer = Trainer(recipe, run, images, quiet)
     accelerator, hardware = trainer.accelerator, trainer.hardware
     trainer.print(
-        f"{recipe.architecture} from {recipe.start}, {recipe.image_size} px, on {accelerator.device} in {hardware}"
-        f"{f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''}: "
+        f"{recipe.architecture} from {recipe.start}, {recipe.image_size} px, on {accelerator.device}"
+        f"{f' x {accelerator.num_processes}' if accelerator.num_processes > 1 else ''} in {hardware}: "
         f"{len(images.split('train'))} pictures to learn from, {len(images.split('validation'))} to validate, "
         f"{len(images.label_names)} classes"
     )

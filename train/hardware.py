@@ -15,7 +15,7 @@ from files.errors import UserError
 from model_folder.malloc import trim_malloc, tune_malloc
 
 # torch has no class of its own for main memory: this is what its allocator says.
-_NO_MAIN_MEMORY = "can't allocate memory"
+NO_MAIN_MEMORY = "can't allocate memory"
 _KILLED_LOADER = "DataLoader worker (pid"
 # The most that glibc allows.
 _LARGEST_TRIM, _LARGEST_MMAP = 2**31 - 1, 32 * 2**20
@@ -67,7 +67,7 @@ def plain_memory_errors(**settings: int) -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemoryError(f"the main memory is full {lower}") from error
     except RuntimeError as error:
-        if _NO_MAIN_MEMORY in str(error):
+        if NO_MAIN_MEMORY in str(error):
             raise OutOfMemoryError(f"the main memory is full {lower}") from error
         if _KILLED_LOADER in str(error):
             raise OutOfMemoryError(

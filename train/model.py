@@ -25,7 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from files.errors import UserError, first_line
 from hub.offline import offline_if_unreachable
 from model_folder.folder import WEIGHTS, ModelFolder, fault_of_labels
-from train.hardware import forked_rng
+from train.hardware import NO_MAIN_MEMORY, forked_rng
 
 # Whatever a module raises for an input, or an option, that it was not made for.
 _UNFIT = (
@@ -528,6 +528,8 @@ def _refused_sizes(model: Any, side: int) -> Iterator[None]:
     except (UserError, torch.OutOfMemoryError):
         raise
     except _UNFIT as error:
+        if NO_MAIN_MEMORY in str(error):
+            raise
         raise _unfit_size(model.pretrained_cfg["architecture"], side, error) from None
 
 

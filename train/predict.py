@@ -18,7 +18,6 @@ from torch.utils.data import Dataset
 
 from files.atomic import atomic_write
 from files.errors import UserError, first_line
-from files.progress import progress
 from model_folder.facts import read_threshold
 from model_folder.folder import ModelFolder, ModelFolderError, open_model_folder
 from model_folder.reference_features import ReferenceFeatures, open_reference, scores_of
@@ -29,6 +28,7 @@ from train.hardware import freed_memory_kept, plain_memory_errors
 from train.loaders import FromPixels, TransformedImages, WithFeatures, WithMirrorImage, make_loader, pixel_transform
 from train.predictions import Predictions, names_of
 from train.processes import SynchronisedBatches, check_processes, make_accelerator, once_per_node
+from train.progress import progress
 from train.recipe import Settings
 
 COLUMNS = {

@@ -226,7 +226,7 @@ def _facts(folder: ModelFolder) -> tuple[dict[str, Any], list[str]]:
     facts = {
         "dances": [asdict(dance) for dance in dances.values()],
         "confusions": confusions,
-        "threshold": read_threshold(config),
+        "threshold": asdict(read_threshold(config)),
         "crop": asdict(read_crop(config)),
         "drawings": about.drawings,
         "about": {**asdict(about), "test_key": about.test_key},

@@ -10,6 +10,7 @@ from benchmarks.fit import parse, sides, table
 from benchmarks.sides import export_images, run_side
 from tests.conftest import ROOT
 from train.data import image_bytes, load_images
+from train.hardware import Hardware
 
 
 def _side(stage1: float, epoch: float, rate: float, peak: float, accuracy: float) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 def test_our_side_and_the_bare_one_answer_with_what_the_table_needs(dataset_folder: Path, tmp_path: Path) -> None:
     words = [str(dataset_folder), "--size", "32", "--batch-size", "8", "--workers", "0", "--views", "1"]
     options = parse([*words, "--freeze-epochs", "1", "--passes", "2", "--architecture", "test_resnet"])
-    commands = sides(options, None, tmp_path)
+    commands = sides(options, Hardware("no", False), None, tmp_path)
     assert list(commands) == ["ours", "bare, same settings", "bare, torch's defaults", "cached"]
     done = {name: run_side(command, tmp_path / "log") for name, command in commands.items()}
     assert list(done["ours"]["stages"]) == ["1", "2"]

@@ -56,7 +56,7 @@ def _options(dataset: Path, work: Path, *words: str) -> argparse.Namespace:
 
 def test_all_pictures_are_pooled_and_our_side_is_a_cross_validation(dataset_folder: Path, tmp_path: Path) -> None:
     options = _options(dataset_folder, tmp_path, "--folds", "3", "--epochs", "1", "--batch-size", "8")
-    pooled = load_images(str(pooled_dataset(options)))
+    pooled = load_images(str(pooled_dataset(options)), validation=0)
     source = load_images(str(dataset_folder))
     assert len(pooled.split("train")) == sum(len(source.split(split)) for split in ("train", "validation", "test"))
     found = ours(options, pooled_dataset(options))
@@ -68,7 +68,7 @@ def test_stage_1_answers_as_logistic_regression_does(dataset_folder: Path, tmp_p
     settings = ["feature_views=2", "feature_l2=1", "freeze_epochs=200", "freeze_max_lr=1e-1"]
     options = _options(dataset_folder, tmp_path, "--folds", "2", "--epochs", "0", "--set", *settings)
     dataset = pooled_dataset(options)
-    pictures = pool(load_images(str(dataset)))
+    pictures = pool(load_images(str(dataset), validation=0))
     folds = make_folds(pictures.labels, pictures.groups, pictures.images.label_names, options.folds, options.seed)
     recipe = load_settings(Recipe, options.recipe, [*words_of(options, dataset), "output_dir=unused"])
     expected = np.concatenate(regression(recipe, pictures, folds))

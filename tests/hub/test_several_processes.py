@@ -8,11 +8,11 @@ from pathlib import Path
 import datasets
 import pyarrow.parquet as pq
 import pytest
-from safetensors.torch import load_file
 
 from tests.conftest import ROOT
 from tests.hub.conftest import push, run
 from tests.minihub.fixture import RunningHub
+from tests.train.conftest import load_flat
 
 LAUNCH = [
     "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no",
@@ -111,9 +111,9 @@ def test_a_resumed_stream_begins_its_epoch_again(sharded_folder: Path, tmp_path:
         if name == "straight":
             other = shutil.copytree(tmp_path / name, tmp_path / "resumed")
             shutil.rmtree(other / "model")
-            (other / "checkpoints" / "stage2-epoch002.safetensors").unlink()
-    files = [tmp_path / name / "checkpoints" / "stage2-epoch002.safetensors" for name in ("straight", "resumed")]
-    one, other = map(load_file, files)
+            (other / "checkpoints" / "stage2-epoch002.pt").unlink()
+    files = [tmp_path / name / "checkpoints" / "stage2-epoch002.pt" for name in ("straight", "resumed")]
+    one, other = map(load_flat, files)
     assert [name for name, tensor in one.items() if not tensor.equal(other[name])] == []
     records = [json.loads(line) for line in (tmp_path / "resumed" / "metrics.jsonl").read_text().splitlines()]
     assert [record["steps"] for record in records] == [2, 2]

@@ -28,7 +28,7 @@ from train.predictions import Predictions, read_predictions, write_predictions
 
 def test_metrics_and_predictions_agree(model_folder: Path) -> None:
     metrics = json.loads((model_folder / "metrics.json").read_text())["test"]
-    table = pq.read_table(model_folder / "predictions.parquet").to_pydict()
+    table = pq.read_table(model_folder / "predictions.parquet", filters=[("split", "=", "test")]).to_pydict()
     assert set(table) == {
         "sha256", "split", "fold", "group", "label", "logits", "probs", "loss", "distances", "nearest",
     }  # fmt: skip

@@ -266,7 +266,9 @@ def test_half_way_from_what_stage_2_began_with_is_what_is_validated_and_kept(
         if weights.is_floating_point():
             assert torch.equal(checkpoint.start[name], former[name])
             assert not torch.equal(checkpoint.model[name], former[name])
-            assert torch.allclose(weights, 0.75 * former[name] + 0.25 * checkpoint.model[name], atol=1e-7)
+            # Averaged weights have statistics of their own.
+            if "running" not in name:
+                assert torch.allclose(weights, 0.75 * former[name] + 0.25 * checkpoint.model[name], atol=1e-7)
     words = {"dataset": str(dataset_folder), "split": "validation", "output_dir": tmp_path / "judged"}
     metrics = evaluate(str(run.model), Evaluation(**words, num_workers=0))
     assert metrics["accuracy"] == checkpoint.history.records[0].validation_accuracy
@@ -413,7 +415,8 @@ def test_compiled_it_learns_the_same(plain_loss: float, dataset_folder: Path, tm
 def test_system_facts_lie_beside_the_weights(run_folder: Path) -> None:
     [facts] = json.loads((run_folder / "model" / "system.json").read_text())
     assert facts["packages"]["torch"] == torch.__version__.partition("+")[0]
-    assert (facts["device"], facts["processes"], facts["mixed_precision"]) == ("cpu", 1, "no")
+    assert facts["device"].startswith("cpu (")
+    assert (facts["processes"], facts["mixed_precision"], facts["channels_last"]) == (1, "no", False)
     assert facts["commit"] is None or len(facts["commit"].split()[0]) == 40
 
 
@@ -525,7 +528,7 @@ def test_the_frozen_stage_moves_only_the_classifier(dataset_folder: Path, tmp_pa
 def test_a_diverging_loss_says_what_to_lower(dataset_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         DivergedError,
-        match=r"loss became (nan|inf) \(stage 1, epoch 1/1, step \d, learning rates .* to .*\): lower max_lr",
+        match=r"loss became (nan|inf) \(stage 1, epoch 1/1, step \d, learning rate .*\): lower max_lr",
     ):
         fit(_recipe(dataset_folder, tmp_path / "run", "freeze_max_lr=1e30"))
 

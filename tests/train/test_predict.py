@@ -46,7 +46,7 @@ def test_answers_are_those_of_the_page(comparing_folder: Path, few: Path) -> Non
         assert (row.label, row.second) == (ranked[0][0], ranked[1][0])
         assert [row.probability, row.second_probability] == pytest.approx([ranked[0][1], ranked[1][1]], abs=1e-4)
         assert row.ood_distance == pytest.approx(answered.nearest.distances.mean(), abs=1e-3)
-        assert row.abstains == (row.probability < (page.threshold or 0.5))
+        assert row.abstains == (row.probability < page.threshold.value)
         assert row.ood == (answered.verdict.kind == "unlike")
 
 
@@ -65,7 +65,8 @@ def test_a_list_of_files_and_the_split_of_a_dataset(model_folder: Path, few: Pat
     listed = predict(model_folder, files, num_workers=0)
     assert listed["file"].tolist() == list(map(str, files))
     alone = predict(model_folder, few / "odd" / "1.jpg", num_workers=0)
-    pd.testing.assert_frame_equal(alone, listed[:1])
+    # One picture at a time and two together: sums in another order.
+    pd.testing.assert_frame_equal(alone, listed[:1], rtol=1e-3)
     answers = predict(model_folder, dataset_folder, split="validation", num_workers=0)
     rows = load_images(str(dataset_folder)).split("validation")
     assert answers["file"].tolist() == rows["sha256"]

@@ -77,7 +77,7 @@ def test_two_processes_do_what_one_does(dataset_folder: Path, two: tuple[Path, s
 
 def test_one_of_them_prints(two: tuple[Path, str]) -> None:
     lines = two[1].splitlines()
-    assert sum("on cpu:0 x 2: 48 pictures" in line for line in lines) == 1
+    assert sum("on cpu:0 x 2 in float32: 48 pictures" in line for line in lines) == 1
     assert sum(line.startswith("stage epoch") for line in lines) == 1
     assert sum("ready for timm, transformers and app.py (checked)" in line for line in lines) == 1
 

@@ -108,8 +108,8 @@ def test_each_view_is_looked_at_once_whatever_the_number_of_passes(
 
     monkeypatch.setattr(FrozenBackbone, "features", count)
     _fit(dataset_folder, tmp_path / "run", "epochs=0")
-    # The two are what the halves are tried on.
-    assert sum(seen) == 2 + 3 * 48 + 8
+    # In the trial, and before the views, the halves are tried on two pictures; a step of the trial has two, one eight.
+    assert sum(seen) == 2 + 2 + 8 + 2 + 3 * 48 + 8
 
 
 @pytest.mark.parametrize("last", ["stage1-epoch004", "stage1-epoch020"])

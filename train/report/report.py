@@ -11,10 +11,10 @@ import datasets
 import numpy as np
 
 from files.atomic import atomic_write_text
-from files.progress import progress
 from model_folder.reference_pictures import ReferencePicture
 from train.intervals import wilson_interval
 from train.predictions import Predictions, read_predictions
+from train.progress import progress
 from train.report import plots
 from train.report.grad_cam import Explanation, NoMapError, explain
 from train.report.page import find_neighbours, make_entry, render_page

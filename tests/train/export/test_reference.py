@@ -11,6 +11,7 @@ import pytest
 import timm
 from PIL import Image
 from sklearn.metrics.pairwise import cosine_distances
+from torch import nn
 
 from model_folder.reference_pictures import LIST
 from train.data import LabelledImages, load_images, read_image
@@ -88,8 +89,9 @@ def test_streams_and_odd_heads_go_without(
     stream = images.splits["train"].to_iterable_dataset()
     with caplog.at_level(logging.WARNING):
         assert look_at_training_pictures(model, data_config, dataclasses.replace(images, stream=stream)) is None
-        distilled = timm.create_model("deit_tiny_distilled_patch16_224", num_classes=8, img_size=64)
-        assert look_at_training_pictures(distilled, {**data_config, "input_size": (3, 64, 64)}, images) is None
+        odd = timm.create_model("test_resnet", num_classes=8)
+        odd.fc = nn.Sequential(nn.Linear(odd.num_features, 16), nn.GLU())
+        assert look_at_training_pictures(odd, data_config, images) is None
     assert "the training pictures are streamed: this model" in caplog.text
     assert "this architecture has no linear classifier" in caplog.text
 

@@ -105,7 +105,7 @@ def test_each_difference_of_model_onnx_is_noticed(
         state["fc.bias"] += 0.02 * state["fc.bias"].new_tensor(range(8))
         save_file(state, folder / "model.safetensors")
     elif fault == "mean":
-        preparation = {"mean": (0.2, 0.2, 0.2)}
+        preparation = {"mean": (0.9, 0.9, 0.9), "std": (0.05, 0.05, 0.05)}
     else:
         config = json.loads((folder / "config.json").read_text())
         config["label_names"].reverse()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from files.progress import progress
+from train.progress import progress
 
 
 def _slowly(count: int) -> Iterator[int]:
