@@ -309,9 +309,9 @@ def test_what_is_like_nothing_learned_is_told_as_app_py_tells_it(
     comparing_page: Page, comparing_folder: Path, photos: Path, tmp_path: Path
 ) -> None:
     colours = ("white", "blue", "red", "navy")
-    for colour in colours:
-        Image.new("RGB", (160, 200), colour).save(tmp_path / f"{colour}.png")
-    pictures = [*(tmp_path / f"{colour}.png" for colour in colours), *sorted(photos.glob("*/*.jpg"))[::3]]
+    for name in colours:
+        Image.new("RGB", (160, 200), name).save(tmp_path / f"{name}.png")
+    pictures = [*(tmp_path / f"{name}.png" for name in colours), *sorted(photos.glob("*/*.jpg"))[::3]]
     ood, clear = _nearest_agree(comparing_page, comparing_folder, pictures)
     assert 3 <= ood < len(pictures) / 2
     assert clear >= len(pictures) / 5
