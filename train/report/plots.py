@@ -15,8 +15,10 @@ from PIL import Image, ImageOps
 
 from figures import Figure, mpl, subplots
 from train.history import History
-from train.learning_curve import LearningCurve
 from train.lr_finder import LRFinderResult
+
+if TYPE_CHECKING:
+    from train.learning_curve import LearningCurve
 
 BLUE, ORANGE, GREY, INK = "#1f5f8b", "#d1603d", "#8a8580", "#2b2522"
 _STYLE: Any = {
@@ -308,7 +310,7 @@ def plot_lr_finder(result: LRFinderResult) -> Figure:
 
 
 @_styled
-def plot_learning_curve(curve: LearningCurve) -> Figure:
+def plot_learning_curve(curve: "LearningCurve") -> Figure:
     """Plots accuracy over pictures per class, and where the power law through the points leads, with its spread."""
     sizes = np.array([point.per_class for point in curve.points])
     accuracies = np.array([point.accuracy for point in curve.points])
