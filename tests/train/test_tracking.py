@@ -9,7 +9,7 @@ from train.fit import fit
 from train.recipe import Recipe, load_settings
 from train.setup import TrackerError, check_tracker
 
-DEBUG = Path(__file__).parents[3] / "recipes" / "debug.yaml"
+DEBUG = Path(__file__).parents[2] / "recipes" / "debug.yaml"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
