@@ -76,7 +76,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
 def measure(options: argparse.Namespace) -> Hardware:
     """Returns the fastest precision and layout here, in which our sides and the bare loop then run."""
     model = build_model(options.architecture, 8, options.size, False, None, 0.0)
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     return choose_hardware(model, options.precision, "auto", options.batch_size, options.size, device)
 
 
