@@ -156,12 +156,12 @@ class RandomView(v2.Transform):
         """Returns the view, a square of `side` pixels."""
         size, (left, top, right, _) = (self.side, self.side), params["box"]
         if params["corners"] == list(_CORNERS):
-            return inpt.resize(size, Image.Resampling.BICUBIC, params["box"])
+            return inpt.resize(size, Image.Resampling.BILINEAR, params["box"])
         half = (right - left) / 2
         points = [(left + half * (1 + x), top + half * (1 + y)) for x, y in params["corners"]]
         coefficients = _homography([(self.side * (1 + x) / 2, self.side * (1 + y) / 2) for x, y in _CORNERS], points)
         return inpt.transform(
-            size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC, fillcolor=self.fill
+            size, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR, fillcolor=self.fill
         )
 
 

@@ -401,9 +401,11 @@ class PictureBatches(EpochBatches):
             self.images.cache = PixelCache(list(bar))
         finally:
             pool.shutdown(cancel_futures=True)
-        if not isinstance(self.images, TrainImages):
-            # There is nothing left to do for worker processes.
-            self.loader = self.accelerator.prepare(make_loader(self.images, self.batch_size, 0))
+        if not isinstance(self.images, TrainImages) or self.accelerator.device.type == "cpu":
+            # There is nothing left to do for worker processes, or so little that it is done sooner here: they would
+            # take the model's cores, and as much memory again as it changes after they were forked.
+            sampler = self.sampler if isinstance(self.images, TrainImages) else None
+            self.loader = self.accelerator.prepare(make_loader(self.images, self.batch_size, 0, sampler))
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yields images, float32 of shape (batch, 3, height, width), and labels, int64 of shape (batch,).
