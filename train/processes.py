@@ -4,6 +4,7 @@ A fault, a stop and a due checkpoint concern all. What processes tell each other
 a group of its own that waits for as long as it takes: NCCL would end a run whose main process works for ten minutes.
 """
 
+import atexit
 import functools
 import logging
 import os
@@ -78,6 +79,10 @@ def _patient_group() -> Any:
 @functools.cache
 def _group_beside(_world: Any) -> Any:
     return torch.distributed.new_group(timeout=timedelta(days=7), backend="gloo")
+
+
+# A group that is left to the end of the interpreter aborts the process now and then: its threads are still running.
+atexit.register(_group_beside.cache_clear)
 
 
 def _gather(value: T) -> list[T]:

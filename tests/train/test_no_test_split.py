@@ -52,7 +52,7 @@ def test_every_report_says_that_there_is_none(
     assert metrics["accuracy"] == pytest.approx(config["validation"]["accuracy"])
     assert "has been built anew" not in caplog.text
     assert json.loads((model / "metrics.json").read_text())["validation"]["has_test"] is False
-    assert "The dataset has no test split, so that no figure here" in (model / "README.md").read_text()
+    assert "The dataset has no test split: no figure here" in (model / "README.md").read_text()
     page = (model / "report" / "validation.html").read_text()
     assert "<strong>There is no test split.</strong>" in page
     # The examples that the page offers are of validation then.
