@@ -216,17 +216,17 @@ def judge_threshold(
 
 def abstention_sentence(reject: dict[str, Any]) -> str:
     """Returns what `judge_threshold` found, in words."""
-    told = f"abstains below a probability of {reject['threshold']:.3f}: answers "
+    text = f"abstains below a probability of {reject['threshold']:.3f}: answers "
     if reject["answered"]:
         low, high = reject["accuracy_interval"]
-        told += (
+        text += (
             f"{reject['coverage']:.1%}, of which {reject['accuracy']:.1%} are right "
             f"(95 % interval {low:.1%} – {high:.1%})"
         )
     else:
-        told += "none of these pictures"
+        text += "none of these pictures"
     if reject["promised"]:
         return (
-            f"{told}; promised were {percent(reject['target_accuracy'])}, with {reject['confidence']:.0%} confidence"
+            f"{text}; promised were {percent(reject['target_accuracy'])}, with {reject['confidence']:.0%} confidence"
         )
-    return f"{told}; no accuracy was promised{': ' if reject['reason'] else ''}{reject['reason'] or ''}"
+    return f"{text}; no accuracy was promised{': ' if reject['reason'] else ''}{reject['reason'] or ''}"

@@ -218,11 +218,11 @@ def others_sentence(others: dict[str, Any]) -> str:
     for score, row in others["scores"].items():
         low, high = row["auroc_interval"]
         scores.append(f"{score.replace('_', ' ')} {row['auroc']:.2f} ({low:.2f} – {high:.2f})")
-    told = f"{others['pictures']} other pictures ({others['dataset']}): AUROC by {', by '.join(scores)}"
+    text = f"{others['pictures']} other pictures ({others['dataset']}): AUROC by {', by '.join(scores)}"
     if not any(row["auroc_interval"][0] > 0.5 for row in others["scores"].values()):
-        told += "; none separates them from the classes better than chance"
-    told += f"; abstains on {others['at_threshold']['abstained']:.1%} of them"
+        text += "; none separates them from the classes better than chance"
+    text += f"; abstains on {others['at_threshold']['abstained']:.1%} of them"
     if not others["ood"]:
-        return told
+        return text
     low, high = others["ood"]["refused_interval"]
-    return f"{told}; takes {others['ood']['refused']:.1%} of them for ood ({low:.1%} – {high:.1%})"
+    return f"{text}; takes {others['ood']['refused']:.1%} of them for ood ({low:.1%} – {high:.1%})"

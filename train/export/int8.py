@@ -200,7 +200,7 @@ class Answers:
 
     Attributes:
         probs: float32 of shape (pictures, classes).
-        distances: How unlike all training pictures each one is, of shape (pictures,); None where nobody can tell.
+        distances: Mean cosine distance to the nearest training features, of shape (pictures,); None without `ood`.
     """
 
     probs: np.ndarray
