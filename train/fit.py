@@ -148,7 +148,7 @@ def lr_find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
         # Features of its own: those of a run may be of another recipe.
         features = run.path / "lr_finder"
         from_main(lambda: shutil.rmtree(features, ignore_errors=True))
-        trainer.load_resumed()
+        trainer.load_start(stage)
         result = trainer.find_lr(stage, trainer.prepare_stage(stage, features))
         from_main(lambda: shutil.rmtree(features, ignore_errors=True))
         trainer.accelerator.end_training()

@@ -281,15 +281,9 @@ class Trainer:
     def run_stage(self, stage: Stage) -> None:
         """Runs what is left of a stage: epochs under a single one-cycle, saved after each and within long ones."""
         recipe, accelerator, history, model = self.recipe, self.accelerator, self.history, self.model
-        done = history.epochs_done(stage.number)
+        done, within = history.epochs_done(stage.number), self.load_start(stage)
         resumed, self.resumed = self.resumed, None
         trace = resumed.trace if resumed else None
-        within = resumed if done or trace else None
-        if within:
-            model.load_state_dict(within.model)
-        elif history.records:
-            # Not the last weights of the stage before: with an average or patience, others were judged and kept.
-            model.load_state_dict(from_main(self.run.load_best))
         if resumed and accelerator.scaler:
             accelerator.scaler.load_state_dict(resumed.scaler)
         setup = self.prepare_stage(stage)
@@ -457,10 +451,20 @@ class Trainer:
         if self.accelerator.device.type != "cpu":
             torch.get_device_module(self.accelerator.device).manual_seed(own)
 
-    def load_resumed(self) -> None:
-        """Gives the model the weights of the checkpoint that the run goes on from, if there is one."""
-        if self.resumed:
-            self.model.load_state_dict(self.resumed.model)
+    def load_start(self, stage: Stage) -> Checkpoint | None:
+        """Gives the model the weights that what is left of a stage begins with.
+
+        Returns:
+            The checkpoint to go on from within the stage; None at its beginning.
+        """
+        resumed = self.resumed
+        if resumed and (resumed.trace or self.history.epochs_done(stage.number)):
+            self.model.load_state_dict(resumed.model)
+            return resumed
+        if self.history.records:
+            # Not the last weights of the stage before: with an average or patience, others were judged and kept.
+            self.model.load_state_dict(from_main(self.run.load_best))
+        return None
 
     def prepare_stage(self, stage: Stage, folder: Path | None = None) -> StageSetup:
         """Freezes what is frozen and prepares what there is to learn from: pictures, or their features.
