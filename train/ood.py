@@ -2,7 +2,7 @@
 
 Probabilities do not tell that. The mean cosine distance to the nearest training features does (Sun et al. 2022,
 "Out-of-Distribution Detection with Deep Nearest Neighbors"): from a distance on that few validation pictures exceed, a
-picture is taken for ood. `evaluate others=FOLDER` measures how many pictures of something else that finds.
+picture is called out of distribution. `evaluate others=FOLDER` measures how many pictures of something else are.
 """
 
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ def choose_ood(
 def judge_distance(
     reference: ReferenceFeatures, nearest: Nearest, groups: Sequence[object] | np.ndarray | None = None
 ) -> dict[str, Any]:
-    """Returns how many pictures of a split are taken for ood, which are all false alarms.
+    """Returns how many pictures of a split are called out of distribution, which are all false alarms.
 
     Args:
         reference: The features of training pictures, and the distance that was chosen.
@@ -204,10 +204,12 @@ def _separation(known: np.ndarray, others: np.ndarray, groups: Sequence[object] 
 def distance_sentence(ood: dict[str, Any], pictures: int) -> str:
     """Returns what `judge_distance` found, in words."""
     if ood["threshold"] is None:
-        return "takes no picture for ood: fewer than 19 validation pictures, too few to choose a distance by"
+        return (
+            "calls no picture out of distribution: fewer than 19 validation pictures, too few to choose a distance by"
+        )
     low, high = ood["false_alarms_interval"]
     return (
-        f"takes {ood['refused']} of {pictures} for ood, at a distance above {ood['threshold']:.3f}: "
+        f"calls {ood['refused']} of {pictures} out of distribution, at a distance above {ood['threshold']:.3f}: "
         f"{ood['false_alarms']:.1%} false alarms (95 % interval {low:.1%} – {high:.1%})"
     )
 
@@ -225,4 +227,4 @@ def others_sentence(others: dict[str, Any]) -> str:
     if not others["ood"]:
         return text
     low, high = others["ood"]["refused_interval"]
-    return f"{text}; takes {others['ood']['refused']:.1%} of them for ood ({low:.1%} – {high:.1%})"
+    return f"{text}; calls {others['ood']['refused']:.1%} of them out of distribution ({low:.1%} – {high:.1%})"

@@ -326,10 +326,10 @@ class Recipe(Settings):
         return self
 
     @property
-    def start(self) -> Literal["a former model", "weights file", "hub weights", "random weights"]:
+    def start(self) -> Literal["a previous model", "weights file", "hub weights", "random weights"]:
         """Where the first weights come from."""
         if self.init_from is not None:
-            return "a former model"
+            return "a previous model"
         if self.weights is not None:
             return "weights file"
         return "hub weights" if self.pretrained else "random weights"

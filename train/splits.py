@@ -97,8 +97,7 @@ def find_columns(
         "ClassLabel|(large_)?string|u?int|bool", _kind(features.get(label_column))
     ):
         raise DatasetError(
-            f"label_column={label_column} is no column of class labels, text or whole numbers of {name}: it has "
-            f"{columns}"
+            f"label_column={label_column} is no column of class labels, text or integers of {name}: it has {columns}"
         )
     image = image_column or _only("image", images)
     label = label_column or _only("label", labels)

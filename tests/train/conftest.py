@@ -1,6 +1,7 @@
-"""What the tests of training share: a run that is interrupted, processes that are spawned."""
+"""What the tests of training share: a run that is interrupted, processes that are spawned, labels in groups."""
 
 import multiprocessing
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,3 +45,16 @@ def load_flat(path: Path) -> dict[str, Any]:
     parts = {part: state[part] for part in ("model", "ema", "start")}
     parts |= {f"optimizer.{index}": moments for index, moments in state["optimizer"]["state"].items()}
     return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+
+def grouped_pictures(per_class: int, largest: int = 4) -> tuple[list[int], list[str]]:
+    """Labels and groups of three classes in random order: `per_class` groups of each, of 1 to `largest` pictures."""
+    rng = random.Random(8)
+    pairs = [
+        (label, f"{label}-{group}")
+        for label in range(3)
+        for group in range(per_class)
+        for _ in range(rng.randint(1, largest))
+    ]
+    rng.shuffle(pairs)
+    return [label for label, _ in pairs], [group for _, group in pairs]

@@ -1,9 +1,9 @@
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.train.conftest import grouped_pictures
 from train.data import load_images
 from train.folds import FoldsError, make_folds, pool, thin
 from train.splits import TooFewPicturesError
@@ -11,22 +11,9 @@ from train.splits import TooFewPicturesError
 NAMES = ["kathak", "odissi", "sattriya"]
 
 
-def _pictures(groups: int, largest: int = 4) -> tuple[list[int], list[str]]:
-    """Pictures of three classes, `groups` groups of each, of 1 to `largest` pictures."""
-    chance = random.Random(8)
-    dealt = [
-        (label, f"{label}-{group}")
-        for label in range(3)
-        for group in range(groups)
-        for _ in range(chance.randint(1, largest))
-    ]
-    chance.shuffle(dealt)
-    return [label for label, _ in dealt], [group for _, group in dealt]
-
-
 @pytest.mark.parametrize(("groups", "folds"), [(30, 5), (12, 10), (3, 3), (4, 2)])
 def test_every_picture_is_held_out_once_and_no_group_parts(groups: int, folds: int) -> None:
-    labels, group_of = _pictures(groups)
+    labels, group_of = grouped_pictures(groups)
     dealt = make_folds(labels, group_of, NAMES, folds, seed=8)
     assert len(dealt) == folds
     assert sorted(index for fold in dealt for index in fold.held_out) == list(range(len(labels)))
@@ -39,26 +26,26 @@ def test_every_picture_is_held_out_once_and_no_group_parts(groups: int, folds: i
 
 
 def test_the_seed_decides() -> None:
-    labels, groups = _pictures(30)
+    labels, groups = grouped_pictures(30)
     assert make_folds(labels, groups, NAMES, 5, seed=8) == make_folds(labels, groups, NAMES, 5, seed=8)
     assert make_folds(labels, groups, NAMES, 5, seed=8) != make_folds(labels, groups, NAMES, 5, seed=9)
 
 
 def test_folds_are_stratified() -> None:
-    labels, groups = _pictures(40, largest=1)
+    labels, groups = grouped_pictures(40, largest=1)
     for fold in make_folds(labels, groups, NAMES, 5, seed=8):
         assert [sum(labels[index] == label for index in fold.held_out) for label in range(3)] == [8, 8, 8]
 
 
 def test_fewer_groups_than_folds() -> None:
-    labels, groups = _pictures(4)
+    labels, groups = grouped_pictures(4)
     labels, groups = [*labels, 0, 0], [*groups, "0-0", "0-1"]
     with pytest.raises(FoldsError, match=r"folds=5 needs at least 5 different pictures.* kathak has 4, odissi has 4"):
         make_folds(labels, groups, NAMES, 5, seed=8)
 
 
 def test_one_picture_of_a_class() -> None:
-    labels, groups = _pictures(9)
+    labels, groups = grouped_pictures(9)
     with pytest.raises(FoldsError, match=r"but tango has 1: add pictures, or lower folds"):
         make_folds([*labels, 3], [*groups, "3-0"], [*NAMES, "tango"], 3, seed=8)
 

@@ -1,4 +1,3 @@
-import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 
+from tests.train.conftest import grouped_pictures
 from train.data import load_images
 from train.splits import DatasetError, TooFewPicturesError, hold_out
 
@@ -62,7 +62,7 @@ def test_columns_are_found_by_their_type(tmp_path: Path) -> None:
         (
             {"image": _images(), "age": (Value("float32"), [1.0] * 4)},
             {"label_column": "age"},
-            r"label_column=age is no column of class labels, text or whole numbers of .*: it has image \(Image\), age",
+            r"label_column=age is no column of class labels, text or integers of .*: it has image \(Image\), age",
         ),
     ],
 )
@@ -150,22 +150,9 @@ def test_photographs_in_no_folder_of_a_class(tmp_path: Path, save_image: Callabl
         _splits(tmp_path, save_image, "1.jpg", "2.jpg")
 
 
-def _grouped(per_class: int, largest: int) -> tuple[list[int], list[str]]:
-    """Labels and groups of three classes, in random order."""
-    rng = random.Random(8)
-    pairs = [
-        (label, f"{label}-{group}")
-        for label in range(3)
-        for group in range(per_class)
-        for _ in range(rng.randint(1, largest))
-    ]
-    rng.shuffle(pairs)
-    return [label for label, _ in pairs], [group for _, group in pairs]
-
-
 @pytest.mark.parametrize(("per_class", "largest", "share"), [(40, 1, 0.15), (100, 5, 0.15), (2, 3, 0.5), (6, 4, 0.2)])
 def test_whole_groups_of_every_class_are_held_out(per_class: int, largest: int, share: float) -> None:
-    labels, groups = _grouped(per_class, largest)
+    labels, groups = grouped_pictures(per_class, largest)
     kept, held_out = hold_out(labels, groups, list("abc"), share, seed=8)
     assert sorted(kept + held_out) == list(range(len(labels)))
     assert not {groups[index] for index in kept} & {groups[index] for index in held_out}
