@@ -1,5 +1,6 @@
 """A model answers: for the rows of a dataset, or for photographs on disk. All pictures take one way through it."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from pictures import RefusedError
 from pictures.decoding import decode
 from train.data import image_bytes, load_images
 from train.hardware import freed_memory_kept, plain_memory_errors
-from train.loaders import FromPixels, TransformedImages, WithFeatures, WithMirrorImage, make_loader, pixel_transform
+from train.loaders import Normalize, TransformedImages, make_loader, pixel_transform
+from train.model import final_linears
 from train.predictions import Predictions, names_of
 from train.processes import SynchronisedBatches, check_processes, make_accelerator, once_per_node
 from train.progress import progress
@@ -365,3 +367,78 @@ def _predictions(
 ) -> Predictions:
     logits, features = np.split(outputs, [len(names)], axis=1)
     return Predictions(names_of(rows), labels, logits, names, reference.nearest(features) if reference else None)
+
+
+class FromPixels(nn.Module):
+    """A model of pixels, which it normalises to the same bits as `eval_transform`."""
+
+    def __init__(self, model: nn.Module, data_config: dict[str, Any]) -> None:
+        """Wraps a model, whose weights are put into the layout of what comes: colours innermost.
+
+        Args:
+            model: Takes float32 of shape (batch, 3, height, width).
+            data_config: `mean` and `std` are those of pixels from 0 to 1.
+        """
+        super().__init__()
+        self.model, self.normalize = model.to(memory_format=torch.channels_last), Normalize(data_config)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Returns the model's answer to uint8 pixels of shape (batch, height, width, 3)."""
+        return self.model(self.normalize(pixels))
+
+
+class WithFeatures(nn.Module):
+    """A model whose output is its logits and, behind them, the input of its classifier."""
+
+    def __init__(self, model: Any) -> None:
+        """Wraps a timm model for which `gives_features` holds."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns logits and features, of shape (batch, classes + features)."""
+        maps = self.model.forward_features(images)
+        return torch.cat([self.model.forward_head(maps), self.model.forward_head(maps, pre_logits=True)], 1)
+
+
+@torch.inference_mode()
+def gives_features(model: Any, input_size: Sequence[int]) -> bool:
+    """Tells whether a timm model's answer is what its head makes of one vector of features, by trying on noise.
+
+    Args:
+        model: In evaluation mode.
+        input_size: Channels, height and width of a picture.
+    """
+    noise = torch.rand(1, *input_size, generator=torch.Generator().manual_seed(0))
+    noise = noise.to(next(model.parameters()).device)
+    try:
+        both, logits = WithFeatures(model)(noise), model(noise)
+    # Whatever a module says of an input that is not made for it.
+    except (RuntimeError, IndexError, TypeError, AttributeError, NotImplementedError):
+        return False
+    width = logits.shape[1]
+    return (
+        both.ndim == 2
+        and any(linear.weight.shape[1] == both.shape[1] - width for linear in final_linears(model))
+        and torch.allclose(both[:, :width], logits, 1e-3, 1e-4)
+    )
+
+
+class WithMirrorImage(nn.Module):
+    """A model whose probabilities are the mean of those for a picture and for its mirror image."""
+
+    def __init__(self, model: nn.Module, num_classes: int) -> None:
+        """Wraps a model that gives logits of shape (batch, classes), and maybe features behind them."""
+        super().__init__()
+        self.model, self.num_classes = model, num_classes
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns logits of shape (batch, classes): their softmax is the mean of both views' probabilities.
+
+        The logarithm of the sum of their exponentials, which softmax does not see, is the mean of both, too. Features
+        behind them are those of the picture itself.
+        """
+        both = torch.stack([self.model(view).float() for view in (images, images.flip(-1))])
+        logits, features = both[..., : self.num_classes], both[0, :, self.num_classes :]
+        mean = logits.log_softmax(-1).logsumexp(0) - math.log(2)
+        return torch.cat([mean + logits.logsumexp(-1, keepdim=True).mean(0), features], 1)

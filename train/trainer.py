@@ -40,14 +40,20 @@ from train.model import (
     model_data_config,
     rescale,
     set_training_mode,
-    synchronise_batchnorm,
     takes_scale,
     try_model,
     unfreeze,
     zero_classifier,
 )
 from train.optim import Objective, make_one_cycle, make_optimizer, momentum_of, rareness
-from train.processes import SynchronisedBatches, agree, everywhere, from_main, make_accelerator
+from train.processes import (
+    SynchronisedBatches,
+    agree,
+    everywhere,
+    from_main,
+    make_accelerator,
+    synchronise_batchnorm,
+)
 from train.recipe import Recipe
 from train.report.plots import plot_lr_finder, save
 from train.run_folder import RunFolder

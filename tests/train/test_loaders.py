@@ -17,7 +17,6 @@ from train.data import DatasetError, LabelledImages, load_images, read_image
 from train.loaders import (
     BalancedSampler,
     EpochSampler,
-    FromPixels,
     PictureBatches,
     PixelCache,
     TransformedImages,
@@ -28,6 +27,7 @@ from train.loaders import (
     make_valid_batches,
     pixel_transform,
 )
+from train.predict import FromPixels
 from train.recipe import Recipe
 from train.stopping import Stopped, StopRequest
 

@@ -11,7 +11,6 @@ from torch import nn
 from model_folder.folder import ModelFolder
 from train.calibration import fold_temperature
 from train.hardware import OutOfMemoryError, plain_memory_errors
-from train.loaders import gives_features
 from train.model import (
     Classifier,
     FrozenBackbone,
@@ -31,6 +30,7 @@ from train.model import (
     zero_classifier,
 )
 from train.optim import layer_groups, make_optimizer
+from train.predict import gives_features
 
 # BatchNorm before the linear layer, in one classifier or two.
 NORMED = ["iformer_t", "levit_128s", "repvit_m0_9"]

@@ -11,7 +11,7 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 
 from tests.conftest import ROOT
-from train.model import synchronise_batchnorm
+from train.processes import synchronise_batchnorm
 
 
 def _launch(script: str, folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
@@ -70,8 +70,7 @@ HALF = """
 import sys, torch
 from accelerate.utils import gather
 from tests.train.test_processes import make, run
-from train.model import synchronise_batchnorm
-from train.processes import make_accelerator
+from train.processes import make_accelerator, synchronise_batchnorm
 accelerator = make_accelerator("no")
 layer, images = make(sys.argv[1])
 layer = synchronise_batchnorm(layer)

@@ -18,7 +18,8 @@ from model_folder.reference_features import MOST_PICTURES, ReferenceFeatures, un
 from model_folder.reference_pictures import LIST
 from train.data import LabelledImages
 from train.export import announce
-from train.loaders import FromPixels, WithFeatures, gives_features, pixel_transform
+from train.loaders import pixel_transform
+from train.predict import FromPixels, WithFeatures, gives_features
 from train.report.pictures import Pictures
 
 logger = logging.getLogger(__name__)
