@@ -106,7 +106,27 @@ def run_folder(dataset_folder: Path) -> Path:
     fit(load_settings(Recipe, ROOT / "recipes" / "debug.yaml", words))
     evaluate(str(folder / "model"), Evaluation(dataset=str(dataset_folder), num_workers=0))
     _leave_float(folder / "model")
+    _SHARED_RUNS[folder] = _files(folder)
     return folder
+
+
+_SHARED_RUNS: dict[Path, dict[str, tuple[int, int]]] = {}
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    stats = {path.relative_to(folder).as_posix(): path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+@pytest.fixture(autouse=True)
+def _shared_runs_are_left_as_they_were() -> Iterator[None]:
+    """Names the test that writes into a run that others read: what they find would depend on the order of the tests."""
+    yield
+    for folder, before in _SHARED_RUNS.items():
+        now = _files(folder)
+        changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+        _SHARED_RUNS[folder] = now
+        assert not changed, f"the shared {folder.name} was changed: {', '.join(sorted(changed))}"
 
 
 def _leave_float(model_folder: Path) -> None:
@@ -137,6 +157,7 @@ def comparing_folder(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     model = folder / "run" / "model"
     evaluate(str(model), Evaluation(dataset=str(folder / "dances"), num_workers=0))
     _leave_float(model)
+    _SHARED_RUNS[model] = _files(model)
     return model
 
 

@@ -30,7 +30,7 @@ def test_from_drawings_to_an_answering_page(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", *fit], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    wait_for(lambda: (run / "checkpoints" / "stage2-epoch001.safetensors").exists() or process.poll() is not None, 60)
+    wait_for(lambda: (run / "checkpoints" / "stage2-epoch001.pt").exists() or process.poll() is not None, 60)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said

@@ -232,10 +232,10 @@ class TestSpawnedProcesses:
             assert torch.equal(_epoch(alone, seed)[0], _epoch(batches, seed)[0])
         assert torch.equal(_all(_valid(images))[0], _all(_valid(images, num_workers=1))[0])
 
-    def test_evaluation(self, model_folder: Path, dataset_folder: Path, spawn: None) -> None:
+    def test_evaluation(self, model_folder: Path, dataset_folder: Path, tmp_path: Path, spawn: None) -> None:
         from train.evaluate import Evaluation, evaluate
 
-        settings = {"dataset": str(dataset_folder), "split": "validation"}
+        settings = {"dataset": str(dataset_folder), "split": "validation", "output_dir": tmp_path}
         spawned = evaluate(str(model_folder), Evaluation(**settings, num_workers=1))
         assert spawned == evaluate(str(model_folder), Evaluation(**settings, num_workers=0))
 
