@@ -120,7 +120,7 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.fixture(autouse=True)
 def _shared_runs_are_left_as_they_were() -> Iterator[None]:
-    """Names the test that writes into a run that others read: what they find would depend on the order of the tests."""
+    """Names a test that writes into a run which others read: what they find would depend on the order of tests."""
     yield
     for folder, before in _SHARED_RUNS.items():
         now = _files(folder)

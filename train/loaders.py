@@ -16,7 +16,6 @@ import numpy as np
 import psutil
 import torch
 from accelerate import Accelerator
-from PIL import Image
 from timm.data import create_transform
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -259,7 +258,7 @@ class TrainImages(TransformedImages):
         """
         epoch, side = self.epoch.tolist()
         seed = hash_seed(self.recipe.seed, epoch, index, view)
-        return apply_seeded(self.augment[side], Image.fromarray(pixels.numpy()), seed).permute(1, 2, 0)
+        return apply_seeded(self.augment[side], pixels, seed)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         """Returns a picture, augmented, uint8 of shape (side, side, 3), and its label.

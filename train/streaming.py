@@ -14,7 +14,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
 from datasets.distributed import split_dataset_by_node
-from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from files.errors import first_line
@@ -66,7 +65,7 @@ class StreamedImages(IterableDataset[tuple[torch.Tensor, int]]):
                 place += 1
                 where = "train" if row.get("sha256") else f"train, a row labelled {row['label']}"
                 pixels = self.shrink(decode_row(row, where, 2 * self.shrink.side))
-                yield apply_seeded(augment, Image.fromarray(pixels.numpy()), seed).permute(1, 2, 0), row["label"]
+                yield apply_seeded(augment, pixels, seed), row["label"]
             if place == first:
                 return
 

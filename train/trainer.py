@@ -123,8 +123,8 @@ class Stage:
         """Returns the side of an epoch's pictures in pixels; epochs are counted from 0."""
         return self.sizes[epoch * len(self.sizes) // self.epochs]
 
-    def is_saved(self, epoch: int) -> bool:
-        """Whether an epoch, counted from 1, is printed and saved: of cheap ones every fifth part of the stage."""
+    def is_printed(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 1, is printed: of passes over cached features every fifth part of them."""
         return not self.views or epoch == self.epochs or epoch % math.ceil(self.epochs / 5) == 0
 
 
@@ -271,7 +271,7 @@ class Trainer:
         with stop_requests(self.accelerator) as self.stop:
             for stage in stages(self.recipe):
                 for record in history.records:
-                    if record.stage == stage.number and stage.is_saved(record.epoch):
+                    if record.stage == stage.number and stage.is_printed(record.epoch):
                         self.print(record.table_row(best=history.best is record))
                 if not history.is_over(stage.number, stage.epochs, self.recipe.patience):
                     self.run_stage(stage)
@@ -285,7 +285,10 @@ class Trainer:
             self.model.set_grad_checkpointing(False)
 
     def run_stage(self, stage: Stage) -> None:
-        """Runs what is left of a stage: epochs under a single one-cycle, saved after each and within long ones."""
+        """Runs what is left of a stage: epochs under a single one-cycle, saved after each and within long ones.
+
+        Passes over cached features are saved after the last, and in between like long epochs.
+        """
         recipe, accelerator, history, model = self.recipe, self.accelerator, self.history, self.model
         done, within = history.epochs_done(stage.number), self.load_start(stage)
         resumed, self.resumed = self.resumed, None
@@ -645,9 +648,10 @@ class Trainer:
         self.log_epoch()
         over = history.is_over(stage.number, stage.epochs, self.recipe.patience)
         self.trace, self.unsaved = None, True
-        if over or stage.is_saved(trace.epoch):
-            if self.show:
-                bar.write(record.table_row(best=history.best is record))
+        if self.show and (over or stage.is_printed(trace.epoch)):
+            bar.write(record.table_row(best=history.best is record))
+        # A pass over cached features may take less time than writing the model does.
+        if over or not stage.views:
             self.save()
 
     def requested(self) -> int:

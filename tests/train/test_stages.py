@@ -116,8 +116,9 @@ def test_each_view_is_looked_at_once_whatever_the_number_of_passes(
 def test_a_resumed_run_ends_as_the_uninterrupted_one(
     cached_run: Path, dataset_folder: Path, tmp_path: Path, last: str
 ) -> None:
+    # Before the last of them, passes are saved when it is time only: here, before every step.
     with interrupted_after(last):
-        _fit(dataset_folder, tmp_path / "run")
+        _fit(dataset_folder, tmp_path / "run", "checkpoint_minutes=1e-9")
     _fit(dataset_folder, tmp_path / "run", "resume_from_checkpoint=true")
     _assert_equal(tmp_path / "run", cached_run)
     assert not (tmp_path / "run" / "features").exists()
@@ -272,10 +273,10 @@ def test_two_processes_of_which_one_is_killed_end_as_if_none_had_been(
 
 
 @pytest.mark.parametrize(
-    ("epochs", "kept"),
+    ("epochs", "printed"),
     [(1, [1]), (4, [1, 2, 3, 4]), (23, [5, 10, 15, 20, 23]), (100, [*range(20, 101, 20)])],
 )
-def test_five_of_many_passes_are_kept(epochs: int, kept: list[int]) -> None:
+def test_five_of_many_passes_are_printed(epochs: int, printed: list[int]) -> None:
     stage = Stage(1, epochs, 1e-2, 1.0, True, (64,), views=2)
-    assert [epoch for epoch in range(1, epochs + 1) if stage.is_saved(epoch)] == kept
-    assert all(Stage(1, epochs, 1e-2, 1.0, True, (64,)).is_saved(epoch) for epoch in range(1, epochs + 1))
+    assert [epoch for epoch in range(1, epochs + 1) if stage.is_printed(epoch)] == printed
+    assert all(Stage(1, epochs, 1e-2, 1.0, True, (64,)).is_printed(epoch) for epoch in range(1, epochs + 1))
