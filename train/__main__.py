@@ -77,6 +77,10 @@ def evaluate(
     compare: Annotated[
         bool, typer.Option("--compare", help="Compare two runs that were judged: evaluate --compare RUN_A RUN_B")
     ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Also judge every source, author, event, license or size alone."),
+    ] = None,
 ) -> None:
     """Judges MODEL on a split: accuracy with its interval, per class, calibration, confusion matrix.
 
@@ -86,7 +90,7 @@ def evaluate(
     """
     from train.recipe import cross_validate_command, load_settings
 
-    words = words or []
+    words = [*(words or []), *([f"by={by}"] if by else [])]
     with _stoppable(None):
         if compare:
             if not words or "=" in words[0]:

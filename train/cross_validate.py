@@ -14,14 +14,15 @@ from typing import Annotated, Any
 
 import numpy as np
 from accelerate import PartialState
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 from tqdm import tqdm
 
 from files.atomic import BusyError, atomic_write_text, only_writer
 from files.errors import UserError, message_of
+from train.compare import Difference, paired_difference
 from train.data import fingerprint, load_images
 from train.fit import fit_to_judge
-from train.folds import Fold, Pool, make_folds, pool, thin
+from train.folds import Fold, Pool, pool, thin
 from train.hardware import choose_hardware
 from train.learning_curve import LearningCurve, learning_curve, verdict
 from train.metrics import Score, score_folds
@@ -43,6 +44,15 @@ _FEWEST_POINTS = 3
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
+def _folds(value: Any) -> int | str:
+    text = str(value)
+    if not text.removeprefix("-").isdigit() and isinstance(value, str):
+        return text
+    if isinstance(value, bool) or not text.isdigit() or int(text) < 2:
+        raise ValueError("should be 2 or more, or a column of the dataset such as source")
+    return int(text)
+
+
 class FoldError(UserError):
     """Something is wrong with a fold."""
 
@@ -57,12 +67,13 @@ class CrossValidation(Recipe):
     It starts from weights that have learned none of the pictures: `init_from` and the weights of a run are refused.
 
     Attributes:
-        folds: How many models are trained, each on all folds but one.
+        folds: How many models are trained, each on all folds but one. Or a column of the dataset, such as `source`:
+            then a model per value of it, each judged on the pictures that have this value, and trained on the others.
         fractions: Also train on parts of what a fold learns from, above 0 and below 1, for a learning curve; 1 is
             always there. Empty: no curve.
     """
 
-    folds: int = Field(5, ge=2)
+    folds: Annotated[int | str, PlainValidator(_folds)] = 5
     fractions: Annotated[tuple[Fraction, ...], BeforeValidator(as_list)] = ()
 
     @model_validator(mode="after")
@@ -104,11 +115,15 @@ class CrossValidationResult:
         scores: Of each fold and, last, of all pictures, by what was judged: "kept", the models that were kept, and,
             with two stages, "stage 1".
         curve: The learning curve, where `fractions` asked for one.
+        gain: How much more often the models that were kept are right than those of stage 1, with two stages.
+        column: By what folds were made; empty where they were drawn.
     """
 
     output_dir: Path
     scores: dict[str, list[Score]]
     curve: LearningCurve | None = None
+    gain: Difference | None = None
+    column: str = ""
 
     @property
     def accuracy(self) -> float:
@@ -137,19 +152,36 @@ class CrossValidationResult:
 
     def summary(self) -> str:
         """Returns the scores as a table and a sentence each, and what the learning curve says."""
+        folds = [str(score.fold or "all") for score in self.scores["kept"]]
+        width = max(map(len, [*folds, self.column or "fold"])) + 2
         lines = [
-            f"{'fold':8}{'pictures':>8}" + "".join(f"{f'{n}: accuracy':>20}{'macro F1':>10}" for n in self.scores)
+            f"{self.column or 'fold':{width}}{'pictures':>8}"
+            + "".join(f"{f'{n}: accuracy':>20}{'macro F1':>10}" for n in self.scores)
         ]
-        for rows in zip(*self.scores.values(), strict=True):
+        for fold, *rows in zip(folds, *self.scores.values(), strict=True):
             cells = "".join(f"{row.accuracy:>20.1%}{row.macro_f1:>10.3f}" for row in rows)
-            lines.append(f"{rows[0].fold or 'all':<8}{rows[0].pictures:>8}{cells}")
+            lines.append(f"{fold:{width}}{rows[0].pictures:>8}{cells}")
         for name, scores in self.scores.items():
             total = scores[-1]
             (low, high), (f1_low, f1_high) = total.accuracy_interval, total.macro_f1_interval
+            unseen = f"that learned from another {self.column} only" if self.column else "that never saw it"
             lines.append(
-                f"{name}: {total.accuracy:.1%} of {total.pictures} pictures right, each judged by a model that never "
-                f"saw it (95 % interval over groups {low:.1%} – {high:.1%}), macro F1 {total.macro_f1:.3f} "
+                f"{name}: {total.accuracy:.1%} of {total.pictures} pictures right, each judged by a model {unseen} "
+                f"(95 % interval over groups {low:.1%} – {high:.1%}), macro F1 {total.macro_f1:.3f} "
                 f"({f1_low:.3f} – {f1_high:.3f})"
+                + (f"; mean of the {len(scores) - 1}: {_mean(scores):.1%}" if self.column else "")
+            )
+        if self.gain:
+            low, high = self.gain.interval
+            lines.append(
+                f"stage 2: {100 * self.gain.value:+.1f} points over stage 1 (95 % interval over {self.gain.over} "
+                f"{100 * low:+.1f} – {100 * high:+.1f})"
+                + (
+                    f"; mean of the {len(folds) - 1}: "
+                    f"{100 * (_mean(self.scores['kept']) - _mean(self.scores['stage 1'])):+.1f}"
+                    if self.column
+                    else ""
+                )
             )
         if self.curve:
             figure = RunFolder(self.output_dir).figures / "learning_curve.png"
@@ -166,6 +198,11 @@ class CrossValidationResult:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.summary())}</pre>"
+
+
+def _mean(scores: list[Score]) -> float:
+    """Returns the mean accuracy of folds, each counted once however many pictures it has."""
+    return sum(score.accuracy for score in scores[:-1]) / (len(scores) - 1)
 
 
 def cross_validate(settings: Recipe, **values: Any) -> CrossValidationResult:
@@ -194,12 +231,12 @@ def cross_validate(settings: Recipe, **values: Any) -> CrossValidationResult:
     )
     pictures = pool(images)
     labels, groups, seed = pictures.labels, pictures.groups, settings.seed
-    folds = make_folds(labels, groups, images.label_names, settings.folds, seed)
+    folds = pictures.folds(settings.folds, seed)
     run = RunFolder(settings.output_dir)
     _claim(run, settings.decisive(pictures))
     settings = settings.model_copy(update=_pinned_hardware(settings, images.label_names, run))
     tasks = [
-        _Task(number, settings.folds, fraction, thin(fold, fraction, labels, groups, seed), run)
+        _Task(number, len(folds), fraction, thin(fold, fraction, labels, groups, seed), run)
         for fraction in settings.parts
         for number, fold in enumerate(folds, 1)
     ]
@@ -247,7 +284,8 @@ class _Task:
     def title(self) -> str:
         """Names it, for people."""
         part = "" if self.fraction == 1 else f", {self.fraction:.0%} of the pictures"
-        return f"fold {self.number} of {self.folds}{part}"
+        without = f", without {self.fold.value}" if self.fold.value else ""
+        return f"fold {self.number} of {self.folds}{without}{part}"
 
     @property
     def place(self) -> Path:
@@ -360,13 +398,19 @@ def _write_results(
     judged["kept"] = [task.answers for task in whole]
     answers = {name: _joined(files, pictures) for name, files in judged.items()}
     write_predictions(run.out_of_fold, answers["kept"])
-    scores = {name: score_folds(predictions) for name, predictions in answers.items()}
+    values = [task.fold.value for task in whole if task.fold.value]
+    scores = {name: score_folds(predictions, values) for name, predictions in answers.items()}
+    gain = None
+    if settings.two_stages:
+        groups = answers["kept"].group_numbers
+        gain = paired_difference(answers["stage 1"].right, answers["kept"].right, groups)
     facts = {
         "dataset": pictures.images.title,
         "dataset_id": pictures.images.repo_id,
         **settings.decisive(pictures),
         "date": datetime.now(UTC).date().isoformat(),
         "scores": {name: [score.to_json() for score in rows] for name, rows in scores.items()},
+        "gain": asdict(gain) if gain else None,
     }
     curve = None
     if settings.fractions:
@@ -376,7 +420,7 @@ def _write_results(
         for folder in (run.figures, *([run.model / "figures"] if run.model.exists() else [])):
             save(plot_learning_curve(curve), folder / "learning_curve.png")
     atomic_write_text(run.cross_validation, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    return CrossValidationResult(settings.output_dir, scores, curve)
+    return CrossValidationResult(settings.output_dir, scores, curve, gain, str(settings.folds) if values else "")
 
 
 def _curve(tasks: list[_Task], pictures: Pool) -> LearningCurve:

@@ -5,6 +5,7 @@ page does. What a dataset does not tell of its pictures (names, groups, a valida
 """
 
 import hashlib
+import io
 import logging
 import re
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ from train.splits import (
 )
 
 DRAWINGS_TAG = "drawings"
+# Bounds of the classes of sizes: shorter sides in pixels.
+_SIZES = (224, 448, 896)
 # What `datasets` says of a split whose files have no row.
 _NO_DATA = re.compile(r'Instruction "(\w+)" corresponds to no data')
 logger = logging.getLogger(__name__)
@@ -267,6 +270,35 @@ def groups_of(rows: Dataset) -> list[str] | None:
     if "group" not in rows.column_names:
         return None
     return [f"alone {number}" if group is None else str(group) for number, group in enumerate(rows["group"])]
+
+
+def values_of(rows: Dataset, column: str) -> list[str]:
+    """Returns what every picture has in a column, as text; "" where that is nothing.
+
+    Args:
+        rows: Of `LabelledImages`.
+        column: Its name; "size" stands for a class of sizes, by the shorter side in pixels.
+
+    Raises:
+        DatasetError: There is no such column; says which there are.
+    """
+    if column in rows.column_names and column != "image":
+        feature = rows.features[column]
+        names = feature.names if isinstance(feature, datasets.ClassLabel) else None
+        return ["" if value is None else str(names[value] if names else value) for value in rows[column]]
+    if column == "size":
+        return [_size_class(image_bytes(row["image"])) for row in rows.select_columns("image")]
+    known = ", ".join(name for name in [*rows.column_names, "size"] if name != "image")
+    raise DatasetError(f"there is no column {column}: choose one of {known}")
+
+
+def _size_class(file: bytes) -> str:
+    try:
+        with Image.open(io.BytesIO(file)) as image:
+            shorter = min(image.size)
+    except OSError:
+        return ""
+    return next((f"below {bound} px" for bound in _SIZES if shorter < bound), f"{_SIZES[-1]} px and more")
 
 
 @lru_cache(maxsize=4)

@@ -22,10 +22,10 @@ from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
 from train.abstention import abstention_sentence, stated_threshold
 from train.calibration import stated_temperature
-from train.data import LabelledImages, fingerprint, groups_of, load_to_judge, split_for_model
+from train.data import LabelledImages, fingerprint, groups_of, load_to_judge, split_for_model, values_of
 from train.export.card import write_card
 from train.hardware import freed_memory_kept, plain_memory_errors
-from train.metrics import compute_metrics
+from train.metrics import compute_metrics, score_by
 from train.ood import distance_sentence, judge_distance, judge_others, load_others, others_sentence, title_of
 from train.predict import load_model, predict_split
 from train.predictions import (
@@ -57,6 +57,8 @@ class Evaluation(Settings):
         label_column: Name of its label column; by default `label`, or the only one of class labels.
         others: Pictures that are none of the model's classes: a folder of photographs, a dataset folder or a Hub
             id. The model should rather say that it does not know them.
+        by: Also judge every group of pictures that have the same value in this column, such as source, author, event
+            or license; "size" stands for classes of sizes.
         reuse_predictions: Judge the predictions.parquet that is there, made by the same weights, without running the
             model again.
         batch_size: Pictures per step, over all processes.
@@ -70,6 +72,7 @@ class Evaluation(Settings):
     image_column: str | None = None
     label_column: str | None = None
     others: str | None = None
+    by: str | None = None
     reuse_predictions: bool = False
     batch_size: int = Field(16, ge=1)
     num_workers: int = Field(2, ge=0)
@@ -186,6 +189,7 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
         return images, rows, load_others(settings.others, split) if settings.others else None
 
     images, rows, others = once_per_node(load)
+    parts = values_of(rows, settings.by) if settings.by else []
     run = (settings.batch_size, settings.num_workers, settings.tta, reference)
     with plain_memory_errors(batch_size=settings.batch_size, num_workers=settings.num_workers), freed_memory_kept():
         made = None if settings.reuse_predictions else predict_split(accelerator, model, rows, *run)
@@ -210,6 +214,7 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
             if reference and predictions.nearest
             else None,
             "others": None,
+            "by": score_by(predictions, settings.by, parts) if settings.by else None,
             "tta": tta,
             "learned_pictures": count_learned(predictions.sha256, learned_pictures(folder)),
             "has_test": "test" in images.splits,
@@ -289,6 +294,8 @@ def summary(metrics: dict[str, Any], split: str) -> str:
         f"(95 % interval {accuracy_low:.1%} – {accuracy_high:.1%}){top5}, macro F1 {metrics['macro_f1']:.3f} "
         f"({low:.3f} – {high:.3f}); intervals over {metrics['bootstrap']['over']}"
     )
+    if metrics.get("by"):
+        lines += _table_by(metrics["by"])
     if metrics.get("learned_pictures"):
         lines.append(
             f"{metrics['learned_pictures']} of these {metrics['pictures']} pictures are among those that the model "
@@ -311,3 +318,17 @@ def summary(metrics: dict[str, Any], split: str) -> str:
     if metrics["others"]:
         lines.append(others_sentence(metrics["others"]))
     return "\n".join(lines)
+
+
+def _table_by(by: dict[str, Any]) -> list[str]:
+    """Returns the accuracies of groups of pictures as a table, and a sentence about the worst."""
+    shown = {value or "(none)": row for value, row in by["values"].items()}
+    width = max(map(len, [*shown, by["column"]]))
+    lines = [f"{by['column']:{width}}  pictures  accuracy  95 % interval"]
+    for value, row in shown.items():
+        low, high = row["accuracy_interval"]
+        lines.append(f"{value:{width}}  {row['pictures']:8}  {row['accuracy']:8.1%}  {low:.1%} – {high:.1%}")
+    if by["worst"] is not None:
+        low, high = by["values"][by["worst"]]["accuracy_interval"]
+        lines.append(f"worst {by['column']}: {by['worst'] or '(none)'}, at most {high:.1%} (end of its 95 % interval)")
+    return lines

@@ -28,7 +28,7 @@ from train.recipe import Recipe
 from train.report.plots import plot_train_batch, plot_training, save
 from train.run_folder import RunFolder, system_facts
 from train.setup import SetupError, check_machine
-from train.trainer import Stage, Trainer, stages
+from train.trainer import Stage, Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -143,8 +143,8 @@ def lr_find(recipe: Recipe) -> tuple[Stage, LRFinderResult]:
         set_seed(recipe.seed)
         trainer = Trainer(recipe, run, images)
         history = trainer.history
-        left = [stage for stage in stages(recipe) if not history.is_over(stage.number, stage.epochs, recipe.patience)]
-        stage = left[0] if left else stages(recipe)[-1]
+        left = [stage for stage in trainer.stages if not history.is_over(stage.number, stage.epochs, recipe.patience)]
+        stage = left[0] if left else trainer.stages[-1]
         # Features of its own: those of a run may be of another recipe.
         features = run.path / "lr_finder"
         from_main(lambda: shutil.rmtree(features, ignore_errors=True))

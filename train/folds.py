@@ -1,4 +1,7 @@
-"""Train and validation as one pool: what may be learned from and cleaned. Test has no part in it."""
+"""Train and validation as one pool: what may be learned from and cleaned. Test has no part in it.
+
+It is split into folds at random, or by a column such as the source of the pictures.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,16 +11,17 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from files.errors import UserError
-from train.data import LabelledImages, groups_of, picture_names
-from train.splits import hold_out
+from train.data import LabelledImages, groups_of, picture_names, values_of
+from train.splits import TooFewPicturesError, hold_out
 
 POOLED = ("train", "validation")
 # Of what a fold does not hold out.
 _VALIDATION = 1 / 6
+_MOST_VALUES = 20
 
 
 class FoldsError(UserError):
-    """Too few pictures for as many folds."""
+    """Too few pictures for as many folds, or a column that makes no folds."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,13 @@ class Fold:
         train: To learn from.
         validation: To choose the best epoch by.
         held_out: To be judged on.
+        value: What these have in the column that folds are made by; empty where folds are drawn.
     """
 
     train: list[int]
     validation: list[int]
     held_out: list[int]
+    value: str = ""
 
 
 def make_folds(
@@ -63,6 +69,54 @@ def make_folds(
     for rest, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(label, label, group):
         train, validation = hold_out(label[rest], group[rest], label_names, _VALIDATION, seed)
         made.append(Fold(rest[train].tolist(), rest[validation].tolist(), held_out.tolist()))
+    return made
+
+
+def make_folds_by(
+    column: str,
+    values: Sequence[str],
+    labels: Sequence[int],
+    groups: Sequence[str],
+    label_names: Sequence[str],
+    seed: int,
+) -> list[Fold]:
+    """Makes a fold of every value of a column: it is learned from all other values, and judged on this one.
+
+    Pictures whose group reaches into what a fold holds out are left out of what it learns from.
+
+    Args:
+        column: Its name, for errors.
+        values: The value of every picture.
+        labels: The class of every picture, its number.
+        groups: The group of every picture.
+        label_names: Class names, in the order of their numbers.
+        seed: Of the draw of validation from what is learned from.
+
+    Raises:
+        FoldsError: There are fewer than two values or too many, pictures without one, or a value without which a
+            class is left with too few pictures.
+    """
+    label, group, value = np.asarray(labels), np.asarray(groups), np.asarray(values)
+    found = sorted(set(values))
+    if blank := values.count(""):
+        raise FoldsError(
+            f"folds={column}: {blank} of {len(values)} pictures have no {column}: fill it in, or remove them"
+        )
+    if not 2 <= len(found) <= _MOST_VALUES:
+        some = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+        raise FoldsError(
+            f"folds={column} trains a model per {column}, and there are {len(found)} ({some}): give a column with 2 "
+            f"to {_MOST_VALUES} values, or a number of folds"
+        )
+    made = []
+    for name in found:
+        held_out = np.flatnonzero(value == name)
+        rest = np.flatnonzero((value != name) & ~np.isin(group, group[held_out]))
+        try:
+            train, validation = hold_out(label[rest].tolist(), group[rest].tolist(), label_names, _VALIDATION, seed)
+        except TooFewPicturesError as error:
+            raise FoldsError(f"folds={column}, without {name}: {error}") from None
+        made.append(Fold(rest[train].tolist(), rest[validation].tolist(), held_out.tolist(), name))
     return made
 
 
@@ -110,6 +164,13 @@ class Pool:
     def labels(self) -> list[int]:
         """The class of every row."""
         return list(self.rows["label"])
+
+    def folds(self, folds: int | str, seed: int) -> list[Fold]:
+        """Returns as many folds, drawn (`make_folds`), or one per value of a column (`make_folds_by`)."""
+        names = self.images.label_names
+        if isinstance(folds, int):
+            return make_folds(self.labels, self.groups, names, folds, seed)
+        return make_folds_by(folds, values_of(self.rows, folds), self.labels, self.groups, names, seed)
 
     def learned_in(self, fold: Fold) -> LabelledImages:
         """Returns what a fold learns from and is validated by, as a dataset that holds nothing else."""

@@ -29,7 +29,8 @@ def wilson_interval(right: float, total: float) -> tuple[float, float]:
     share = right / total
     middle, spread = share + _Z**2 / (2 * total), _Z * np.sqrt(share * (1 - share) / total + (_Z / total) ** 2 / 4)
     low, high = ((middle + sign * spread) / (1 + _Z**2 / total) for sign in (-1, 1))
-    return max(0.0, float(low)), min(1.0, float(high))
+    # At the ends rounding would leave a bit beyond the share itself.
+    return (max(0.0, float(low)) if right else 0.0), (min(1.0, float(high)) if right < total else 1.0)
 
 
 def most_share(count: int, total: int, confidence: float) -> float:

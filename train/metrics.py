@@ -1,5 +1,6 @@
 """How good answers are: the metrics of a split, and the scores of folds. Intervals count groups, not pictures."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -149,7 +150,7 @@ class Score:
     """Accuracy and macro F1, 0 to 1, with 95 % intervals over groups: near-duplicates are not two witnesses.
 
     Attributes:
-        fold: Counted from 1; None for all pictures.
+        fold: Counted from 1, or what its pictures have in common; None for all pictures.
         pictures: How many.
         accuracy: Share of right answers.
         accuracy_interval: Wilson's, of the effective sample size (`share_interval`).
@@ -158,7 +159,7 @@ class Score:
             where the accuracy's does.
     """
 
-    fold: int | None
+    fold: int | str | None
     pictures: int
     accuracy: float
     accuracy_interval: tuple[float, float]
@@ -170,7 +171,7 @@ class Score:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
-def score_of(predictions: Predictions, fold: int | None = None) -> Score:
+def score_of(predictions: Predictions, fold: int | str | None = None) -> Score:
     """Scores answers, of which there is at least one."""
     counts, right, groups = count_classes(predictions), predictions.right, predictions.group_numbers
     accuracy_interval = share_interval(right, groups)
@@ -181,9 +182,45 @@ def score_of(predictions: Predictions, fold: int | None = None) -> Score:
     return Score(fold, len(right), int(right.sum()) / len(right), accuracy_interval, f1, (low, high))
 
 
-def score_folds(predictions: Predictions) -> list[Score]:
-    """Scores every fold of out-of-fold answers, and then all pictures together."""
+def score_folds(predictions: Predictions, values: Sequence[str] = ()) -> list[Score]:
+    """Scores every fold of out-of-fold answers, and then all pictures together.
+
+    Args:
+        predictions: The answers.
+        values: What the pictures of each fold have in common, where they were not drawn.
+    """
     folds = sorted(set(predictions.folds.tolist()))
     return [
-        *(score_of(predictions.select(predictions.folds == fold), fold) for fold in folds), score_of(predictions)
-    ]  # fmt: skip
+        *(
+            score_of(predictions.select(predictions.folds == fold), values[fold - 1] if values else fold)
+            for fold in folds
+        ),
+        score_of(predictions),
+    ]
+
+
+def score_by(predictions: Predictions, column: str, values: Sequence[str]) -> dict[str, Any]:
+    """Scores groups of pictures, so that a model that is good on the whole can't hide where it is not.
+
+    Args:
+        predictions: The answers.
+        column: What the groups are made by.
+        values: The value of every picture there.
+
+    Returns:
+        `column`; `values`, by value `pictures`, `accuracy` and `accuracy_interval`, the most pictures first; `worst`,
+        the value whose interval ends lowest, None where there is only one: a group of three may have no right answer
+        by chance.
+    """
+    value = np.asarray(values)
+    rows: dict[str, dict[str, Any]] = {}
+    for name, pictures in Counter(values).most_common():
+        part = value == name
+        right, groups = predictions.right[part], predictions.group_numbers[part]
+        rows[name] = {
+            "pictures": pictures,
+            "accuracy": float(right.mean()),
+            "accuracy_interval": share_interval(right, groups),
+        }
+    worst = min(rows, key=lambda name: rows[name]["accuracy_interval"][1]) if len(rows) > 1 else None
+    return {"column": column, "values": rows, "worst": worst}

@@ -203,7 +203,8 @@ class Recipe(Settings):
             divided by its spread: half of it, times the squared norm, is added to the loss of all views together
             (the inverse of scikit-learn's C). `weight_decay` does not act then. "auto" chooses it by grouped folds of
             the training pictures.
-        epochs: Epochs of stage 2, in which everything learns.
+        epochs: Epochs of stage 2, in which everything learns; 0 leaves it out.
+        min_steps: Steps of the optimizer that stage 2 has at least: of few pictures it gets more epochs than `epochs`.
         freeze_batchnorm: BatchNorm keeps the statistics of the first weights in stage 2, too; of few pictures it would
             learn worse ones.
         optimizer: A timm name: "adamw", "sgd", "lamb", "adafactor", "muon" ... Passes over cached features keep Adam.
@@ -281,6 +282,7 @@ class Recipe(Settings):
     feature_views: int = Field(0, ge=0, le=64)
     feature_l2: Rate = "auto"
     epochs: int = Field(8, ge=0)
+    min_steps: int = Field(0, ge=0)
     freeze_batchnorm: bool = False
     optimizer: Annotated[str, AfterValidator(_optimizer)] = "adamw"
     max_lr: Rate = 1e-3

@@ -36,7 +36,9 @@ _FREE = {
 _FREE_STREAMING = _FREE - {"num_workers"}
 # Until a stage has a checkpoint, its settings may still be chosen, by a learning-rate finder's result for example.
 _STAGE_1 = {"freeze_epochs", "freeze_max_lr", "feature_l2"}
-_STAGE_2 = {"epochs", "max_lr", "lr_mult", "image_sizes", "freeze_batchnorm", "wise_ft", "gradient_checkpointing"}
+_STAGE_2 = {
+    "epochs", "min_steps", "max_lr", "lr_mult", "image_sizes", "freeze_batchnorm", "wise_ft", "gradient_checkpointing",
+}  # fmt: skip
 
 
 class RunFolderError(UserError):

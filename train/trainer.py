@@ -128,12 +128,13 @@ class Stage:
         return not self.views or epoch == self.epochs or epoch % math.ceil(self.epochs / 5) == 0
 
 
-def stages(recipe: Recipe) -> list[Stage]:
-    """Returns the stages of a recipe that have epochs."""
+def stages(recipe: Recipe, steps_per_epoch: int) -> list[Stage]:
+    """Returns the stages of a recipe that have epochs; stage 2 as many as its steps take."""
     own, patient = (recipe.image_size,), recipe.patience is not None
+    epochs = max(recipe.epochs, math.ceil(recipe.min_steps / steps_per_epoch)) if recipe.epochs else 0
     both = [
         Stage(1, recipe.freeze_epochs, recipe.freeze_max_lr, 1.0, True, own, recipe.feature_views, patient),
-        Stage(2, recipe.epochs, recipe.max_lr, recipe.lr_mult, False, recipe.image_sizes or own, patient=patient),
+        Stage(2, epochs, recipe.max_lr, recipe.lr_mult, False, recipe.image_sizes or own, patient=patient),
     ]
     return [stage for stage in both if stage.epochs]
 
@@ -174,6 +175,7 @@ class Trainer:
         model: On the accelerator's device; its weights change in place.
         data_config: How pictures are prepared for it, in timm's terms.
         objective: Gives the loss.
+        stages: What there is to do, done or not.
         train_batches: Augmented pictures, shared out among the processes, in an order of its own for every epoch.
         valid_batches: Shared out among the processes.
         history: The epochs that are done, and what was chosen where the recipe says "auto".
@@ -235,6 +237,8 @@ class Trainer:
         self.objective = Objective(classes, recipe.label_smoothing, recipe.mixup, recipe.cutmix, weights)
         self.train_batches = make_train_batches(recipe, accelerator, images, self.data_config)
         self.valid_batches = make_valid_batches(recipe, accelerator, images, self.data_config)
+        steps_per_epoch = math.ceil(len(self.train_batches) / recipe.gradient_accumulation_steps)
+        self.stages = stages(recipe, steps_per_epoch)
         self.stop = StopRequest()
         self.show = accelerator.is_main_process and not quiet
         alone_on_cpu = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
@@ -269,7 +273,7 @@ class Trainer:
         history = self.history
         self.print(TABLE_HEAD)
         with stop_requests(self.accelerator) as self.stop:
-            for stage in stages(self.recipe):
+            for stage in self.stages:
                 for record in history.records:
                     if record.stage == stage.number and stage.is_printed(record.epoch):
                         self.print(record.table_row(best=history.best is record))

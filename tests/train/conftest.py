@@ -2,11 +2,14 @@
 
 import multiprocessing
 import random
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from train import checkpoint as checkpoints
@@ -28,6 +31,25 @@ def interrupted_after(checkpoint: str) -> Iterator[None]:
         patch.setattr(checkpoints, "save_checkpoint", stop_after)
         with pytest.raises(KeyboardInterrupt):
             yield
+
+
+def with_sources(dataset: Path, folder: Path, sources: Sequence[str]) -> Path:
+    """Copies a dataset folder; the pictures of each class come from these sources in turn, near-duplicates from one.
+
+    Args:
+        dataset: The folder.
+        folder: A name of its own: `datasets` takes those of one name and card for one.
+        sources: What there are.
+    """
+    shutil.copytree(dataset, folder)
+    for shard in (folder / "data").iterdir():
+        table = pq.read_table(shard)
+        pairs = list(zip(table["label"].to_pylist(), table["group"].to_pylist(), strict=True))
+        places = {pair: place for place, pair in enumerate(sorted(set(pairs)))}
+        values = [sources[places[pair] % len(sources)] for pair in pairs]
+        place = table.column_names.index("source")
+        pq.write_table(table.set_column(place, "source", pa.array(values)), shard)
+    return folder
 
 
 @pytest.fixture

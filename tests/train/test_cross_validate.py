@@ -14,7 +14,7 @@ import yaml
 
 from figures import Figure
 from tests.conftest import ROOT, wait_for
-from tests.train.conftest import interrupted_after
+from tests.train.conftest import interrupted_after, with_sources
 from train.cross_validate import CrossValidation, CrossValidationError, cross_validate
 from train.data import load_images
 from train.predictions import FOLDS, read_predictions
@@ -51,6 +51,34 @@ def straight(blind: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = cross_validate(_settings(blind, run))
     run.with_name("summary.txt").write_text(result.summary())
     return run
+
+
+def test_a_source_is_left_out_at_a_time(dataset_folder: Path, tmp_path: Path) -> None:
+    dances = with_sources(dataset_folder, tmp_path / "from_two_sources", ["commons", "flickr"])
+    result = cross_validate(_settings(dances, tmp_path / "run", "folds=source"))
+    pictures = load_images(str(dances))
+    source_of = {
+        sha256: source
+        for name in ("train", "validation")
+        for sha256, source in zip(pictures.splits[name]["sha256"], pictures.splits[name]["source"], strict=True)
+    }
+    answers = result.predictions
+    assert [["commons", "flickr"][fold - 1] for fold in answers.folds] == [source_of[name] for name in answers.sha256]
+    kept, first = result.scores["kept"], result.scores["stage 1"]
+    assert [score.fold for score in kept] == ["commons", "flickr", None]
+    mean, mean_before = (sum(score.accuracy for score in scores[:2]) / 2 for scores in (kept, first))
+    text = result.summary()
+    assert re.search(r"^source +pictures +stage 1: accuracy", text, re.M)
+    assert re.search(rf"^flickr +{kept[1].pictures} ", text, re.M)
+    assert "each judged by a model that learned from another source only (95 % interval over groups" in text
+    assert f"; mean of the 2: {mean:.1%}\n" in text
+    assert result.gain is not None
+    assert result.gain.value == pytest.approx(kept[-1].accuracy - first[-1].accuracy)
+    assert f"stage 2: {100 * result.gain.value:+.1f} points over stage 1 (95 % interval over groups" in text
+    assert text.endswith(f"; mean of the 2: {100 * (mean - mean_before):+.1f}")
+    facts = json.loads((tmp_path / "run" / "cross_validation.json").read_text())
+    assert facts["folds"] == "source"
+    assert [row.get("fold") for row in facts["scores"]["kept"]] == ["commons", "flickr", None]
 
 
 def test_every_picture_but_those_of_test_is_answered_once(straight: Path, blind: Path) -> None:
@@ -99,7 +127,7 @@ def test_the_table_and_the_file_say_the_same(straight: Path) -> None:
     assert total["pictures"] == len(right) == 56
     assert total["accuracy"] == pytest.approx(right.mean())
     assert total["accuracy_interval"][0] < right.mean() < total["accuracy_interval"][1]
-    assert f"kept: {right.mean():.1%} of 56 pictures right" in lines[-1]
+    assert f"kept: {right.mean():.1%} of 56 pictures right" in lines[-2]
 
 
 def test_what_it_returns_is_at_hand_in_a_notebook(straight: Path, blind: Path) -> None:
@@ -195,6 +223,12 @@ class TestBadInput:
         message = self._refused(refused, tmp_path / "empty", tmp_path / "run")
         assert re.search('"train" corresponds to no data|no picture in train', message)
 
+    def test_folds_by_what_is_not_there(self, blind: Path, refused: Callable[..., str], tmp_path: Path) -> None:
+        words = ["train", "cross-validate", "recipes/debug.yaml", f"dataset={blind}", f"output_dir={tmp_path / 'run'}"]
+        assert "there is no column mood: choose one of label, sha256, group" in refused(*words, "folds=mood")
+        assert "folds=1: should be 2 or more, or a column of the dataset such as source" in refused(*words, "folds=1")
+        assert not (tmp_path / "run").exists()
+
     def test_another_cross_validation(
         self, refused: Callable[..., str], straight: Path, blind: Path, tmp_path: Path
     ) -> None:
@@ -270,8 +304,8 @@ def test_a_learning_curve_can_be_asked_for_later(
     ]  # fmt: skip
     assert "fold 1 of 2:" not in said
     assert "Learning curve: " in said
-    # A line per fold, the table, a sentence on each model, the curve, and the next command.
-    assert len(said.splitlines()) == 4 + 4 + 2 + 1 + 1, said
+    # A line per fold, the table, a sentence on each model and on the gain, the curve, and the next command.
+    assert len(said.splitlines()) == 4 + 4 + 3 + 1 + 1, said
     again = cross_validate(_settings(blind, run, "fractions=0.25,0.5"))
     assert isinstance(again.plot_learning_curve(), Figure)
     figures = [place / "figures" / "learning_curve.png" for place in (run, run / "model")]

@@ -16,14 +16,16 @@ from safetensors.torch import load_file, save_file
 from figures import Figure
 from model_folder.folder import LEARNED, picture_digest
 from model_folder.reference_features import Nearest, ReferenceFeatures
+from tests.train.conftest import with_sources
 from train.abstention import stated_threshold
-from train.data import EmptySplitError, as_numbered, fingerprint, load_images, read_image, split_for_model
+from train.data import EmptySplitError, as_numbered, fingerprint, load_images, read_image, split_for_model, values_of
 from train.evaluate import Evaluation, count_learned, evaluate, summary
 from train.loaders import eval_transform
-from train.metrics import compute_metrics
+from train.metrics import compute_metrics, score_by
 from train.ood import judge_distance, judge_others
 from train.predict import load_model
 from train.predictions import Predictions, read_predictions, write_predictions
+from train.splits import DatasetError
 
 
 def test_metrics_and_predictions_agree(model_folder: Path) -> None:
@@ -63,6 +65,48 @@ def test_the_mirror_image_counts_as_much_as_the_picture(
     energy = torch.tensor(table["logits"]).logsumexp(1)
     np.testing.assert_allclose(energy.numpy(), both.logsumexp(2).mean(0).numpy(), atol=1e-4)
     assert json.loads((model_folder / "metrics.json").read_text())["test"]["tta"] is False
+
+
+def test_every_source_is_judged_and_the_worst_is_named(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    dances, out = with_sources(dataset_folder, tmp_path / "from_three_sources", ["commons", "flickr", ""]), tmp_path / "out"
+    words = (model_folder, f"dataset={dances}", f"output_dir={out}", "num_workers=0", "--by", "source")
+    code, text, err = cli("train", "evaluate", *words)
+    assert code == 0, err
+    by = json.loads((out / "metrics.json").read_text())["test"]["by"]
+    predictions = read_predictions(out / "predictions.parquet", "test")
+    rows = load_images(str(dances)).split("test")
+    assert by["column"] == "source"
+    assert by["values"].keys() == {"commons", "flickr", ""}
+    for value, row in by["values"].items():
+        right = predictions.right[[source == value for source in rows["source"]]]
+        assert (row["pictures"], row["accuracy"]) == (len(right), right.mean())
+        low, high = row["accuracy_interval"]
+        assert low <= row["accuracy"] <= high
+        assert f"{value or '(none)':7}  {len(right):8}  {right.mean():8.1%}  {low:.1%} – {high:.1%}\n" in text
+    worst = min(by["values"], key=lambda value: by["values"][value]["accuracy_interval"][1])
+    assert f"worst source: {worst or '(none)'}, at most" in text
+
+
+def test_a_few_wrong_pictures_are_not_the_worst_group() -> None:
+    right = np.array([False] * 2 + [True] * 48 + [False] * 50)
+    logits = np.stack([right, ~right], axis=1).astype(np.float32)
+    predictions = Predictions([""] * 100, np.zeros(100, int), logits, ["kathak", "odissi"])
+    by = score_by(predictions, "source", ["rare"] * 2 + ["frequent"] * 98)
+    assert by["values"]["rare"]["accuracy"] == 0
+    assert by["worst"] == "frequent"
+    assert score_by(predictions, "source", ["one"] * 100)["worst"] is None
+
+
+def test_pictures_are_told_apart_by_size(tmp_path: Path, save_image: Callable[..., Path]) -> None:
+    for number, side in enumerate((100, 300, 500, 1000)):
+        save_image(f"photos/{('kathak', 'odissi')[number % 2]}/{number}.png", size=(side, side + 50))
+    rows = load_images(str(tmp_path / "photos"), validation=0).split("train")
+    assert values_of(rows, "size") == ["below 224 px", "below 896 px", "below 448 px", "896 px and more"]
+    assert values_of(rows, "label") == ["kathak"] * 2 + ["odissi"] * 2
+    with pytest.raises(DatasetError, match="there is no column author: choose one of label, size"):
+        values_of(rows, "author")
 
 
 def test_another_split_is_added(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ import pytest
 
 from tests.train.conftest import grouped_pictures
 from train.data import load_images
-from train.folds import FoldsError, make_folds, pool, thin
+from train.folds import FoldsError, make_folds, make_folds_by, pool, thin
 from train.splits import TooFewPicturesError
 
 NAMES = ["kathak", "odissi", "sattriya"]
+LABELS, GROUPS = [0, 1, 2] * 20, [f"g{number // 2}" for number in range(60)]
+SOURCES = ["commons"] * 20 + ["flickr"] * 31 + ["bing"] * 9
 
 
 @pytest.mark.parametrize(("groups", "folds"), [(30, 5), (12, 10), (3, 3), (4, 2)])
@@ -53,6 +55,44 @@ def test_one_picture_of_a_class() -> None:
 def test_a_class_that_can_not_be_learned_and_validated_too() -> None:
     with pytest.raises(TooFewPicturesError, match="kathak has too few different pictures to learn from"):
         make_folds([0, 0, 1, 1], list("abcd"), ["kathak", "odissi"], 2, seed=8)
+
+
+class TestFoldsByColumn:
+    """One source is left out at a time."""
+
+    def test_each_value_is_held_out_once_and_no_group_parts(self) -> None:
+        folds = make_folds_by("source", SOURCES, LABELS, GROUPS, NAMES, seed=8)
+        assert [fold.value for fold in folds] == ["bing", "commons", "flickr"]
+        for fold in folds:
+            learned = [*fold.train, *fold.validation]
+            assert {SOURCES[index] for index in fold.held_out} == {fold.value}
+            assert fold.held_out == [index for index, source in enumerate(SOURCES) if source == fold.value]
+            assert {LABELS[index] for index in fold.train} == {0, 1, 2}
+            kept, held_out = ({GROUPS[index] for index in part} for part in (learned, fold.held_out))
+            assert not kept & held_out
+            # A picture of another source that is like one of these is left out, and nothing else.
+            others = {index for index, source in enumerate(SOURCES) if source != fold.value}
+            assert others - {*learned} == {index for index in others if GROUPS[index] in held_out}
+        assert sum(len(fold.train) + len(fold.validation) for fold in folds) == 2 * 60 - 2
+
+    def test_pictures_without_a_value(self) -> None:
+        with pytest.raises(FoldsError, match=r"folds=source: 2 of 60 pictures have no source: fill it in, or remove"):
+            make_folds_by("source", ["", "", *SOURCES[2:]], LABELS, GROUPS, NAMES, seed=8)
+
+    @pytest.mark.parametrize(
+        ("values", "found"),
+        [(["commons"] * 60, r"1 \(commons\)"), ([f"a{n}" for n in range(60)], r"60 \(a0, a1, a10, ")],
+    )
+    def test_too_few_or_too_many_values(self, values: list[str], found: str) -> None:
+        with pytest.raises(
+            FoldsError, match=rf"trains a model per author, and there are {found}.*with 2 to 20 values"
+        ):
+            make_folds_by("author", values, LABELS, GROUPS, NAMES, seed=8)
+
+    def test_a_class_of_one_source(self) -> None:
+        labels = [0 if source == "bing" else 1 for source in SOURCES]
+        with pytest.raises(FoldsError, match=r"folds=source, without bing: kathak has too few different pictures"):
+            make_folds_by("source", SOURCES, labels, GROUPS, NAMES[:2], seed=8)
 
 
 def test_a_part_of_a_fold_is_a_share_of_every_class_and_within_the_larger_part() -> None:
