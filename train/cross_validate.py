@@ -19,8 +19,10 @@ from tqdm import tqdm
 
 from files.atomic import BusyError, atomic_write_text, only_writer
 from files.errors import UserError, message_of
+from model_folder.facts import read_metrics
 from train.compare import Difference, paired_difference
 from train.data import fingerprint, load_images
+from train.export.card import write_card
 from train.fit import fit_to_judge
 from train.folds import Fold, Pool, pool, thin
 from train.hardware import choose_hardware
@@ -29,7 +31,7 @@ from train.metrics import Score, score_folds
 from train.predict import predict_alone
 from train.predictions import FOLDS, Predictions, join, read_predictions, write_predictions
 from train.processes import on_cpus
-from train.recipe import Recipe, as_list, trained_starts
+from train.recipe import Recipe, as_list, read_yaml, trained_starts
 from train.report.plots import plot_learning_curve, save
 from train.run_folder import RunFolder
 from train.setup import first_model
@@ -39,6 +41,8 @@ from train.setup import first_model
 _FREE = {
     "output_dir", "dataset", "num_workers", "checkpoint_minutes", "tracker", "resume_from_checkpoint", "fractions",
 }  # fmt: skip
+# Where a recipe starts from, and on what machine, may differ from the model's that it is to tell about.
+_NOT_THE_MODELS = {"pretrained", "weights", "init_from", "mixed_precision", "channels_last", "seed"}
 _WAIT_SECONDS = 1.0
 _FEWEST_POINTS = 3
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -95,6 +99,11 @@ class CrossValidation(Recipe):
         """The fractions that are trained on, the whole first."""
         return [1.0, *sorted(set(self.fractions) - {1.0}, reverse=True)]
 
+    @property
+    def column(self) -> str:
+        """By what folds are made; empty where they are drawn."""
+        return "" if isinstance(self.folds, int) else self.folds
+
     def of_fold(self, folder: Path) -> Recipe:
         """Returns the recipe by which a fold is trained in its folder, whether or not it was begun before."""
         own = {"folds", "fractions"}
@@ -111,7 +120,8 @@ class CrossValidationResult:
     """What `cross_validate` found.
 
     Attributes:
-        output_dir: Where predictions.parquet and cross_validation.json lie.
+        output_dir: Where predictions.parquet and cross_validation.json lie, with `-COLUMN` in their names where folds
+            were made by a column.
         scores: Of each fold and, last, of all pictures, by what was judged: "kept", the models that were kept, and,
             with two stages, "stage 1".
         curve: The learning curve, where `fractions` asked for one.
@@ -138,7 +148,7 @@ class CrossValidationResult:
     @cached_property
     def predictions(self) -> Predictions:
         """The out-of-fold answers, read from predictions.parquet."""
-        return read_predictions(RunFolder(self.output_dir).out_of_fold, FOLDS)
+        return read_predictions(RunFolder(self.output_dir, self.column).out_of_fold, FOLDS)
 
     def plot_learning_curve(self) -> Any:
         """Returns a matplotlib figure.
@@ -232,7 +242,7 @@ def cross_validate(settings: Recipe, **values: Any) -> CrossValidationResult:
     pictures = pool(images)
     labels, groups, seed = pictures.labels, pictures.groups, settings.seed
     folds = pictures.folds(settings.folds, seed)
-    run = RunFolder(settings.output_dir)
+    run = RunFolder(settings.output_dir, settings.column)
     _claim(run, settings.decisive(pictures))
     settings = settings.model_copy(update=_pinned_hardware(settings, images.label_names, run))
     tasks = [
@@ -420,7 +430,24 @@ def _write_results(
         for folder in (run.figures, *([run.model / "figures"] if run.model.exists() else [])):
             save(plot_learning_curve(curve), folder / "learning_curve.png")
     atomic_write_text(run.cross_validation, json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    return CrossValidationResult(settings.output_dir, scores, curve, gain, str(settings.folds) if values else "")
+    if settings.column:
+        _tell_model(run.model, settings, facts)
+    return CrossValidationResult(settings.output_dir, scores, curve, gain, settings.column)
+
+
+def _tell_model(model: Path, settings: CrossValidation, facts: dict[str, Any]) -> None:
+    """Puts what models by the same recipe are worth on pictures from elsewhere into a run's model and its card."""
+    if not (model / "recipe.yaml").is_file():
+        return
+    recipe = read_yaml(model / "recipe.yaml")
+    same = settings.model_dump(mode="json", include=set(Recipe.model_fields) - _FREE - _NOT_THE_MODELS)
+    if any(recipe.get(key) != value for key, value in same.items()):
+        return
+    told = {"column": settings.column, **{key: facts[key] for key in ("dataset", "date", "scores")}}
+    with only_writer(model / "metrics.json", timeout=-1):
+        metrics = json.dumps({**read_metrics(model), FOLDS: told}, indent=2, ensure_ascii=False)
+        atomic_write_text(model / "metrics.json", metrics + "\n")
+        write_card(model)
 
 
 def _curve(tasks: list[_Task], pictures: Pool) -> LearningCurve:

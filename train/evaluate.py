@@ -24,6 +24,7 @@ from train.abstention import abstention_sentence, stated_threshold
 from train.calibration import stated_temperature
 from train.data import LabelledImages, fingerprint, groups_of, load_to_judge, split_for_model, values_of
 from train.export.card import write_card
+from train.export.model_folder import count_sources
 from train.hardware import freed_memory_kept, plain_memory_errors
 from train.metrics import compute_metrics, score_by
 from train.ood import distance_sentence, judge_distance, judge_others, load_others, others_sentence, title_of
@@ -216,6 +217,7 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
             "others": None,
             "by": score_by(predictions, settings.by, parts) if settings.by else None,
             "tta": tta,
+            "elsewhere": comes_from_elsewhere(rows, folder.config),
             "learned_pictures": count_learned(predictions.sha256, learned_pictures(folder)),
             "has_test": "test" in images.splits,
             "dataset": images.title,
@@ -266,6 +268,17 @@ def _described(
             return predictions
     write_predictions(file, predictions)
     return predictions
+
+
+def comes_from_elsewhere(rows: datasets.Dataset, config: dict[str, Any]) -> bool | None:
+    """Tells whether no picture is from a source that the model has learned from; None where nobody knows.
+
+    Args:
+        rows: The pictures.
+        config: The model's config.json.
+    """
+    learned, sources = config.get("training_data", {}).get("sources"), count_sources(rows)
+    return None if learned is None or sources is None else not learned.keys() & sources.keys()
 
 
 def count_learned(sha256: list[str], learned: set[str]) -> int | None:

@@ -48,8 +48,14 @@ class RunFolderError(UserError):
 class RunFolder:
     """Paths and small files of one run."""
 
-    def __init__(self, path: Path) -> None:
-        """Names the parts of the run folder `path`; nothing is created."""
+    def __init__(self, path: Path, column: str = "") -> None:
+        """Names the parts of the run folder `path`; nothing is created.
+
+        Args:
+            path: The folder.
+            column: By what the folds of its cross-validation are made; empty for those that are drawn. A run may have
+                both.
+        """
         self.path = path
         self.recipe = path / "recipe.yaml"
         self.data = path / "data.json"
@@ -64,9 +70,10 @@ class RunFolder:
         self.figures = path / "figures"
         self.model = path / "model"
         # Of `train cross-validate`.
-        self.folds = path / "folds"
-        self.out_of_fold = path / "predictions.parquet"
-        self.cross_validation = path / "cross_validation.json"
+        by = f"-{column}" if column else ""
+        self.folds = path / f"folds{by}"
+        self.out_of_fold = path / f"predictions{by}.parquet"
+        self.cross_validation = path / f"cross_validation{by}.json"
         # Of `train clean`.
         self.label_issues = path / "label_issues.csv"
         self.corrections = path / "corrections.csv"
@@ -140,8 +147,8 @@ class RunFolder:
             return
         # What the learning-rate finder and cross-validation leave.
         ours = {
-            self.lr_finder, self.lr_finder.with_suffix(""), self.figures,
-            self.folds, self.out_of_fold, self.cross_validation, self.label_issues, self.corrections,
+            self.lr_finder, self.lr_finder.with_suffix(""), self.figures, self.label_issues, self.corrections,
+            *(file for part in (self.folds, self.out_of_fold, self.cross_validation) for file in _by_column(part)),
         }  # fmt: skip
         if any(path not in ours and not is_leftover(path) for path in self.path.iterdir()):
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")
@@ -293,3 +300,8 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{head} with changes" if changes else head
+
+
+def _by_column(file: Path) -> list[Path]:
+    """Returns a file of a cross-validation and those of cross-validations by columns."""
+    return [file, *file.parent.glob(f"{file.stem}-*{file.suffix}")]

@@ -26,7 +26,7 @@ _SPLITS = {
 }  # fmt: skip
 _MOST_CLASSES = 10_000
 # Beside the label, all that training and its model card need of a row whose picture is streamed.
-_SMALL_COLUMNS = ("sha256", "license")
+_SMALL_COLUMNS = ("sha256", "license", "source")
 _READERS = 8
 
 

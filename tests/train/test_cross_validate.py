@@ -53,9 +53,16 @@ def straight(blind: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_a_source_is_left_out_at_a_time(dataset_folder: Path, tmp_path: Path) -> None:
+def test_a_source_is_left_out_at_a_time(dataset_folder: Path, model_folder: Path, tmp_path: Path) -> None:
     dances = with_sources(dataset_folder, tmp_path / "from_two_sources", ["commons", "flickr"])
-    result = cross_validate(_settings(dances, tmp_path / "run", "folds=source"))
+    settings, model = _settings(dances, tmp_path / "run", "folds=source"), tmp_path / "run" / "model"
+    # The run has a model by the same recipe, and folds that were drawn.
+    shutil.copytree(model_folder, model)
+    for file in (model.parent / "recipe.yaml", model / "recipe.yaml"):
+        file.write_text(yaml.safe_dump(settings.model_dump(mode="json", include=set(Recipe.model_fields))))
+    (model.parent / "folds").mkdir()
+    (model.parent / "folds" / "settings.json").write_text("{}")
+    result = cross_validate(settings)
     pictures = load_images(str(dances))
     source_of = {
         sha256: source
@@ -76,9 +83,15 @@ def test_a_source_is_left_out_at_a_time(dataset_folder: Path, tmp_path: Path) ->
     assert result.gain.value == pytest.approx(kept[-1].accuracy - first[-1].accuracy)
     assert f"stage 2: {100 * result.gain.value:+.1f} points over stage 1 (95 % interval over groups" in text
     assert text.endswith(f"; mean of the 2: {100 * (mean - mean_before):+.1f}")
-    facts = json.loads((tmp_path / "run" / "cross_validation.json").read_text())
+    facts = json.loads((tmp_path / "run" / "cross_validation-source.json").read_text())
     assert facts["folds"] == "source"
     assert [row.get("fold") for row in facts["scores"]["kept"]] == ["commons", "flickr", None]
+    card = (model / "README.md").read_text()
+    assert f"**On pictures of another source than those it has learned from, {kept[-1].accuracy:.1%} are" in card
+    # Of a model by another recipe it tells nothing.
+    shutil.copytree(model_folder, model, dirs_exist_ok=True)
+    assert cross_validate(settings).scores == result.scores
+    assert "another source" not in (model / "README.md").read_text()
 
 
 def test_every_picture_but_those_of_test_is_answered_once(straight: Path, blind: Path) -> None:

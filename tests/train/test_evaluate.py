@@ -19,7 +19,7 @@ from model_folder.reference_features import Nearest, ReferenceFeatures
 from tests.train.conftest import with_sources
 from train.abstention import stated_threshold
 from train.data import EmptySplitError, as_numbered, fingerprint, load_images, read_image, split_for_model, values_of
-from train.evaluate import Evaluation, count_learned, evaluate, summary
+from train.evaluate import Evaluation, comes_from_elsewhere, count_learned, evaluate, summary
 from train.loaders import eval_transform
 from train.metrics import compute_metrics, score_by
 from train.ood import judge_distance, judge_others
@@ -70,7 +70,10 @@ def test_the_mirror_image_counts_as_much_as_the_picture(
 def test_every_source_is_judged_and_the_worst_is_named(
     model_folder: Path, dataset_folder: Path, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
 ) -> None:
-    dances, out = with_sources(dataset_folder, tmp_path / "from_three_sources", ["commons", "flickr", ""]), tmp_path / "out"
+    dances, out = (
+        with_sources(dataset_folder, tmp_path / "from_three_sources", ["commons", "flickr", ""]),
+        tmp_path / "out",
+    )
     words = (model_folder, f"dataset={dances}", f"output_dir={out}", "num_workers=0", "--by", "source")
     code, text, err = cli("train", "evaluate", *words)
     assert code == 0, err
@@ -85,8 +88,18 @@ def test_every_source_is_judged_and_the_worst_is_named(
         low, high = row["accuracy_interval"]
         assert low <= row["accuracy"] <= high
         assert f"{value or '(none)':7}  {len(right):8}  {right.mean():8.1%}  {low:.1%} – {high:.1%}\n" in text
+    assert json.loads((out / "metrics.json").read_text())["test"]["elsewhere"] is None
     worst = min(by["values"], key=lambda value: by["values"][value]["accuracy_interval"][1])
     assert f"worst source: {worst or '(none)'}, at most" in text
+
+
+def test_it_is_told_whether_pictures_come_from_elsewhere() -> None:
+    rows = datasets.Dataset.from_dict({"source": ["flickr", "bing"]})
+    for learned, expected in (({"commons": 9}, True), ({"commons": 9, "bing": 1}, False), (None, None)):
+        assert comes_from_elsewhere(rows, {"training_data": {"sources": learned}}) is expected
+    assert comes_from_elsewhere(rows, {}) is None
+    unknown = datasets.Dataset.from_dict({"source": ["flickr", ""]})
+    assert comes_from_elsewhere(unknown, {"training_data": {"sources": {"commons": 9}}}) is None
 
 
 def test_a_few_wrong_pictures_are_not_the_worst_group() -> None:

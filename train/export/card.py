@@ -30,7 +30,8 @@ def render_card(
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    data, test = config["training_data"], read_metrics(folder).get("test")
+    data, metrics = config["training_data"], read_metrics(folder)
+    test = metrics.get("test")
     data["id"] = data["id"] or dataset_id
     name = card_name(config)
     base_model = _base_model(recipe)
@@ -67,12 +68,53 @@ def render_card(
         recipe=recipe,
         base_model=base_model,
         test=test,
+        headline=headline(metrics, data["drawings"]),
         validation=config["validation"],
         examples=examples,
         learned=len((folder / LEARNED).read_text().split()) if (folder / LEARNED).is_file() else 0,
         figures=sorted(path.name for path in (folder / "figures").glob("*.png")),
     )
     return str(card)
+
+
+def headline(metrics: dict[str, Any], drawings: bool = False) -> str:
+    """Returns what a stranger should expect of a model on pictures of their own, and what that rests on.
+
+    Args:
+        metrics: metrics.json; empty for a model that was never judged.
+        drawings: Whether it has learned from drawings, of which there is only one source.
+    """
+    folds, test = metrics.get("folds"), metrics.get("test")
+    if folds:
+        *parts, total = folds["scores"]["kept"]
+        low, high = total["accuracy_interval"]
+        worst, best = (choose(parts, key=lambda part: part["accuracy"]) for choose in (min, max))
+        column = folds["column"]
+        return (
+            f"**On pictures of another {column} than those it has learned from, {total['accuracy']:.1%} are named "
+            f"rightly** (95 % interval {low:.1%} – {high:.1%}, {total['pictures']} pictures of “{folds['dataset']}”, "
+            f"{folds['date']}): a model per {column} was trained by this recipe on all the others and judged on this "
+            f"one, from {worst['accuracy']:.1%} ({worst['fold']}) to {best['accuracy']:.1%} ({best['fold']})."
+        )
+    if test and test.get("elsewhere"):
+        low, high = test["accuracy_interval"]
+        return (
+            f"**On pictures from elsewhere, {test['accuracy']:.1%} are named rightly** (95 % interval {low:.1%} – "
+            f"{high:.1%}, {test['pictures']} pictures): none of the test pictures is from a source that the model has "
+            "learned from."
+        )
+    if test and not drawings:
+        return (
+            "**These figures are for pictures like those it has learned from.** "
+            + (
+                "Both come from the same sources"
+                if test.get("elsewhere") is False
+                else "Nobody has noted their sources"
+            )
+            + ", and of pictures from elsewhere it will name fewer rightly: "
+            "`python -m train cross-validate … folds=source` measures how many."
+        )
+    return ""
 
 
 def write_card(folder: Path) -> None:

@@ -83,6 +83,7 @@ def write_model_folder(
             "name": images.title,
             "id": images.repo_id,
             "licenses": count_licenses(train),
+            "sources": count_sources(train),
             "drawings": images.drawings,
             "pictures": len(train),
             # Of a streamed dataset, only two splits were opened.
@@ -155,6 +156,13 @@ def count_licenses(rows: datasets.Dataset) -> dict[str, int]:
     if "license" not in rows.column_names:
         return {"unknown": len(rows)}
     return dict(Counter(license_id or "unknown" for license_id in rows["license"]).most_common())
+
+
+def count_sources(rows: datasets.Dataset) -> dict[str, int] | None:
+    """Returns how many pictures come from each source, the most frequent first; None where one is not known."""
+    if "source" not in rows.column_names or not all(rows["source"]):
+        return None
+    return dict(Counter(rows["source"]).most_common())
 
 
 def drop_model_args(config: Path) -> None:
