@@ -10,6 +10,7 @@ from dataset_card.checks.licences import check_licences
 from dataset_card.checks.opening import open_dataset
 from dataset_card.checks.pictures import check_pictures, check_privacy
 from dataset_card.checks.rows import inspect_rows
+from dataset_card.checks.shortcuts import check_shortcuts
 from dataset_card.checks.structure import check_balance, check_structure
 
 CHECKS = {
@@ -17,6 +18,7 @@ CHECKS = {
     "pictures": check_pictures,
     "balance": check_balance,
     "leaks": check_leaks,
+    "shortcuts": check_shortcuts,
     "privacy": check_privacy,
     "licences": check_licences,
     "card": check_card,

@@ -15,6 +15,7 @@ import xxhash
 from tqdm import tqdm
 
 from dataset_card.curate.duplicates import HASH_BYTES, image_hashes
+from dataset_card.shortcuts import marks_of
 from files.atomic import atomic_write
 from files.errors import UserError
 from pictures import RefusedError
@@ -25,9 +26,9 @@ MAX_FILE_BYTES = 200_000_000
 """A larger file is refused before it is read."""
 
 # Of a version with other columns, or another decoder, nothing is taken.
-_VERSION = f"1 hash {HASH_BYTES} Pillow {PIL.__version__}"
+_VERSION = f"2 hash {HASH_BYTES} Pillow {PIL.__version__}"
 _KEY = ["file", "size", "mtime", "ctime"]
-_FACTS = ["sha256", "pixels", "hashes", "width", "height", "format", "plain", "reason", "detail"]
+_FACTS = ["sha256", "pixels", "hashes", "marks", "width", "height", "format", "plain", "reason", "detail"]
 # Nanoseconds. A file this young may change once more without a change of its times, which FAT counts in two seconds.
 _UNSETTLED = 2_000_000_000
 _SECONDS_BETWEEN_SAVES = 20
@@ -43,10 +44,11 @@ def inspect_image(content: bytes) -> dict[str, Any]:
 
     Returns:
         `sha256` of the file, in hex: the picture's name in every later step; `pixels`, 16 bytes, equal for pictures
-        whose upright RGB pixels are equal (XXH3); `hashes`, see `curate.duplicates.image_hashes`; `width` and
-        `height` in pixels, upright; `format` and `mode` as Pillow calls them; `turned`, whether an orientation tag
-        asks viewers to turn it; `metadata`, the names of what it carries besides the picture, None for a container
-        that is not looked into; `plain`, whether its bytes may be published as they are.
+        whose upright RGB pixels are equal (XXH3); `hashes`, see `curate.duplicates.image_hashes`; `marks`,
+        see `shortcuts.marks_of`; `width` and `height` in pixels, upright; `format` and `mode` as Pillow calls them;
+        `turned`, whether an orientation tag asks viewers to turn it; `metadata`, the names of what it carries besides
+        the picture, None for a container that is not looked into; `plain`, whether its bytes may be published as they
+        are.
 
     Raises:
         RefusedError: Not an image, damaged, or too large.
@@ -67,6 +69,7 @@ def inspect_image(content: bytes) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "pixels": pixels.digest(),
         "hashes": image_hashes(image),
+        "marks": marks_of(image, content),
         "width": image.width,
         "height": image.height,
         "format": decoded.format,
@@ -95,7 +98,9 @@ def scan(photos: Path, files: pd.DataFrame, cache: Path, num_proc: int) -> pd.Da
     rows = files.to_dict("records")
     jobs = []
     for number, row in enumerate(rows):
-        row.update(dict.fromkeys(_KEY[1:], 0), sha256="", pixels=b"", hashes=b"", width=0, height=0, format="")
+        row.update(
+            dict.fromkeys(_KEY[1:], 0), sha256="", pixels=b"", hashes=b"", marks=b"", width=0, height=0, format=""
+        )
         row["plain"] = False
         if row["reason"]:
             continue

@@ -18,7 +18,16 @@ from pictures import RefusedError
 # Enough to keep every core busy, few enough that their bytes do not matter.
 _ROWS_AT_ONCE = 64
 _TEXTS = ("sha256", "group", "license", "author", "source_url")
-_FACTS = {"pixels": b"", "hashes": b"", "width": 0, "height": 0, "mode": "", "turned": False, "metadata": ()}
+_FACTS = {
+    "pixels": b"",
+    "hashes": b"",
+    "width": 0,
+    "height": 0,
+    "mode": "",
+    "turned": False,
+    "metadata": (),
+    "marks": b"",
+}
 
 
 def inspect_rows(dataset: OpenDataset) -> pd.DataFrame:
@@ -31,8 +40,8 @@ def inspect_rows(dataset: OpenDataset) -> pd.DataFrame:
         - `label`: name of its class, None where that is missing or wrong, and `label_fault`: what is wrong with it;
         - `sha256`, `group`, `license`, `author`, `source_url`: what the columns of these names hold, else empty;
         - `reason` and `detail`: why the picture can't be decoded; empty when it can;
-        - `pixels`, `hashes`, `width`, `height`, `mode`, `turned`, `metadata`: see `scan.inspect_image`; empty for a
-          picture that can't be decoded.
+        - `pixels`, `hashes`, `width`, `height`, `mode`, `turned`, `metadata`, `marks`: see `scan.inspect_image`; empty
+          for a picture that can't be decoded.
 
     Raises:
         UserError: The data can't be read.

@@ -16,6 +16,7 @@ from dataset_card.curate import Curated
 from dataset_card.dances import DANCES
 from dataset_card.licenses import License, license_of
 from dataset_card.provenance import DRAWING
+from dataset_card.shortcuts import MEANINGS, find_shortcuts
 from dataset_card.write.figures import MOST_CLASSES, captions
 from dataset_card.write.parquet import Encoding, dataset_features
 
@@ -102,6 +103,9 @@ def write_card(folder: Path, name: str, curated: Curated, encoding: Encoding, se
         authors=_authors(rows["author"]),
         sources=Counter(plain(source) or "not stated" for source in rows["source"]).most_common(),
         sizes=_sizes(rows),
+        shortcuts=[] if drawings else find_shortcuts(*(rows[name].tolist() for name in ("marks", "label", "group"))),
+        meanings=MEANINGS,
+        plain=plain,
         reasons=Counter(curated.rejected["reason"]).most_common(),
         grouped=group_sizes(rows),
         resaved=sum(not encoding.keeps_bytes(row) for row in rows.itertuples()),
