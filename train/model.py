@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
@@ -71,7 +72,7 @@ def build_model(
         num_classes: Outputs of the classifier.
         image_size: Side of the pictures in pixels, for architectures that must know it.
         pretrained: Take timm's weights from the Hub (or its cache).
-        weights: A safetensors file with the backbone's weights in timm's names; wins over `pretrained`.
+        weights: A file with the backbone's weights, see `load_backbone`; wins over `pretrained`.
         drop_rate: Dropout before the classifier, 0 to 1.
         preparation: `mean`, `std` and the like, where they are not those of the architecture.
         drop_path_rate: Stochastic depth (Huang et al. 2016) at the last block, 0 to 1.
@@ -121,15 +122,23 @@ def build_model(
 def load_backbone(model: nn.Module, architecture: str, weights: Path) -> None:
     """Loads a backbone from a file; the classifier stays as it is.
 
+    Args:
+        model: The model.
+        architecture: Its timm name, for errors.
+        weights: Safetensors in timm's names. Or a PyTorch file, of which nothing but tensors is read: in timm's names,
+            or in others, where it has the same tensors as the model, in the same order.
+
     Raises:
         WeightsError: No such file, damaged, or weights missing, unexpected or of another shape.
     """
     try:
-        state = load_file(weights)
+        state = _read_weights(weights, model)
     except OSError as error:
         raise WeightsError(f"weights={weights} can't be read: {first_line(error)}") from None
-    except SafetensorError as error:
-        raise WeightsError(f"weights={weights} is no safetensors file ({first_line(error)})") from None
+    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise WeightsError(
+            f"weights={weights} is no safetensors or PyTorch file of tensors ({first_line(error)})"
+        ) from None
     classifier = classifier_names(model)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if name not in classifier}
     given = {name: tensor for name, tensor in state.items() if name not in classifier}
@@ -148,6 +157,22 @@ def load_backbone(model: nn.Module, architecture: str, weights: Path) -> None:
         raise WeightsError(f"weights={weights} does not fit {architecture} ({listed}): choose its architecture")
     floats = {n: t.float() if t.is_floating_point() else t for n, t in given.items()}
     model.load_state_dict(floats, strict=False)
+
+
+def _read_weights(file: Path, model: nn.Module) -> dict[str, torch.Tensor]:
+    """Reads a file of tensors; another implementation's names become the model's, where all else is the same."""
+    if file.suffix not in (".pth", ".pt"):
+        return load_file(file)
+    state, own = torch.load(file, map_location="cpu", weights_only=True), model.state_dict()
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise ValueError("it holds something other than named tensors")
+    classifier = classifier_names(model)
+    same = len(state) == len(own) and all(
+        theirs.rpartition(".")[2] == ours.rpartition(".")[2]
+        and (ours in classifier or state[theirs].shape == own[ours].shape)
+        for theirs, ours in zip(state, own, strict=True)
+    )
+    return dict(zip(own, state.values(), strict=True)) if same else state
 
 
 def check_previous(previous: ModelFolder, architecture: str, label_names: Sequence[str]) -> None:

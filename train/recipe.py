@@ -167,7 +167,9 @@ class Recipe(Settings):
             none, 0 to 0.5: drawn by `seed` and by whole groups of near-duplicates.
         architecture: A timm model name.
         pretrained: Start from timm's weights on the Hub.
-        weights: Start from this safetensors file, in timm's names, whatever `pretrained` says.
+        weights: Start from this file, whatever `pretrained` says: safetensors in timm's names, or a PyTorch file
+            (.pth, .pt) in these, or in others if it has the same tensors in the same order.
+        weights_origin: Where `weights` come from, and their licence, in words for the model card.
         init_from: Start from this model folder or Hub id, classifier included, whatever `pretrained` says. Its
             classes are matched by name; it must know all of the dataset's.
         drop_rate: Dropout before the classifier, 0 to 1.
@@ -258,6 +260,7 @@ class Recipe(Settings):
     architecture: str = "resnet34"
     pretrained: bool = True
     weights: Path | None = None
+    weights_origin: str | None = None
     init_from: str | None = None
     drop_rate: float = Field(0.0, ge=0, lt=1)
     drop_path_rate: float = Field(0.0, ge=0, lt=1)

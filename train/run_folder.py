@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 # May differ between the start of a run and its continuation without changing its result. What the dataset holds
 # is compared, not where it lies; the first weights are in the checkpoint.
 _FREE = {
-    "output_dir", "num_workers", "dataset", "weights", "init_from", "checkpoint_minutes", "tracker", "target_accuracy",
-    "cache_images",
+    "output_dir", "num_workers", "dataset", "weights", "weights_origin", "init_from", "checkpoint_minutes", "tracker",
+    "target_accuracy", "cache_images",
 }  # fmt: skip
 # The order of a stream follows from how many processes read it.
 _FREE_STREAMING = _FREE - {"num_workers"}

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,37 @@ def test_weights_of_another_architecture_are_named(weights: Path) -> None:
         build_model("resnet18", 8, 64, False, weights, 0.0)
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "can't be read"), (b"pickle", "is no safetensors file")])
-def test_files_without_weights(tmp_path: Path, content: bytes | None, message: str) -> None:
-    path = tmp_path / "w.safetensors"
+def test_another_implementations_names_are_matched_by_order(tmp_path: Path) -> None:
+    state, path = timm.create_model("test_resnet", num_classes=5).state_dict(), tmp_path / "weights.pth"
+    renamed = {f"_blocks.{number}.{name.rpartition('.')[2]}": t for number, (name, t) in enumerate(state.items())}
+    torch.save(renamed, path)
+    model = build_model("test_resnet", 8, 64, False, path, 0.0)
+    own = model.state_dict()
+    assert all(torch.equal(own[name], state[name]) for name in state if not name.startswith("fc."))
+    torch.save(state, path)
+    own = build_model("test_resnet", 8, 64, False, path, 0.0).state_dict()
+    assert all(torch.equal(own[name], state[name]) for name in state if not name.startswith("fc."))
+    # Scale and shift have one shape: only their names tell them apart.
+    swapped = {
+        name.replace("weight", "?").replace("bias", "weight").replace("?", "bias"): renamed[name] for name in renamed
+    }
+    torch.save(swapped, path)
+    with pytest.raises(WeightsError, match=r"does not fit test_resnet \(missing: "):
+        build_model("test_resnet", 8, 64, False, path, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("w.safetensors", None, "can't be read"),
+        ("w.safetensors", b"pickle", "is no safetensors or PyTorch file of tensors"),
+        ("w.pth", None, "can't be read"),
+        ("w.pth", b"pickle", "is no safetensors or PyTorch file of tensors"),
+        ("w.pth", pickle.dumps(Path, 2), "is no safetensors or PyTorch file of tensors"),
+    ],
+)
+def test_files_without_weights(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=message):
