@@ -91,6 +91,9 @@ def test_every_source_is_judged_and_the_worst_is_named(
     assert json.loads((out / "metrics.json").read_text())["test"]["elsewhere"] is None
     worst = min(by["values"], key=lambda value: by["values"][value]["accuracy_interval"][1])
     assert f"worst source: {worst or '(none)'}, at most" in text
+    page = (out / "report" / "index.html").read_text()
+    assert '<h2 id="by-title">Each source</h2>' in page
+    assert f"The worst is <strong>{worst or 'none stated'}</strong>" in page
 
 
 def test_it_is_told_whether_pictures_come_from_elsewhere() -> None:
