@@ -54,6 +54,7 @@ $(DATASET)/README.md: $(DEMO)/photos/provenance.jsonl
 # A run that was stopped goes on; one that began before its recipe or its data changed begins anew.
 $(DEMO)/run/model/config.json: $(DATASET)/README.md $(DEMO_RECIPE) $(DEMO_NEEDS)
 	@for new in $(DATASET)/README.md $(DEMO_RECIPE); do [ $(DEMO)/run/data.json -nt $$new ] || rm -rf $(DEMO)/run; done
+	@[ -e $(DEMO)/run/lr_finder.json ] || $(BIN)/python -m train lr-find $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO)/run $(DEMO_WEIGHTS)
 	$(BIN)/python -m train fit $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO)/run resume_from_checkpoint=true $(DEMO_WEIGHTS)
 
 $(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json

@@ -62,7 +62,7 @@ def main(words: list[str] | None = None) -> None:
 def parse(words: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "sample.yaml")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "recipes" / "scratch.yaml")
     parser.add_argument("--set", nargs="*", default=_QUICK, metavar="KEY=VALUE", help="more settings of the recipe")
     parser.add_argument("--per-class", type=int, default=200, help="drawings of each dance")
     parser.add_argument("--share", type=float, default=0.05, help="of labels that are made wrong")

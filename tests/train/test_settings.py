@@ -118,7 +118,7 @@ def test_settings_that_do_not_go_together(tmp_path: Path) -> None:
 
 def test_every_recipe_of_the_project_loads() -> None:
     files = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
-    assert len(files) == 4
+    assert len(files) == 5
     for file in files:
         recipe = load_settings(Recipe, file, NEEDED)
         assert load_settings(Recipe, None, [f"{k}={v}" for k, v in recipe.model_dump(mode="json").items()]) == recipe
