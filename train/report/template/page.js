@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const AT_ONCE = 48;
-  const { labels, pictures, neighbours } = JSON.parse(document.getElementById("data").textContent);
+  const { labels, pictures, neighbours, map } = JSON.parse(document.getElementById("data").textContent);
   const gallery = document.getElementById("gallery");
   const title = document.getElementById("gallery-title");
   const note = document.getElementById("gallery-note");
@@ -127,6 +127,89 @@
       if (next) return next.focus();
     }
   });
+
+  if (map) drawMap();
+
+  function drawMap() {
+    const SIDE = 1000;
+    // Okabe and Ito 2008: told apart by colour-blind people, too.
+    const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#8c6d46"];
+    const svg = document.getElementById("map-dots");
+    const legend = document.getElementById("map-legend");
+    const side = document.getElementById("map-card");
+    const select = document.getElementById("map-colour");
+    const colour = (number, count) =>
+      number < 0 ? "#888888" : count <= COLOURS.length ? COLOURS[number] : `hsl(${(360 * number) / count} 60% 50%)`;
+    const dot = (x, y, radius, about) => {
+      const made = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+      made.setAttribute("cx", Math.round(SIDE * x));
+      made.setAttribute("cy", Math.round(SIDE * (1 - y)));
+      made.setAttribute("r", radius);
+      if (about.judged) made.setAttribute("class", "judged");
+      svg.append(made);
+      return { made, ...about };
+    };
+    const dots = [
+      ...map.training.map(([x, y, label, source, place]) =>
+        dot(x, y, 6, { label, source, answer: 2, neighbour: neighbours[place] })),
+      ...map.judged.map(([x, y, source], number) => {
+        const picture = pictures[number];
+        const answer = picture.label === picture.answer ? 0 : 1;
+        return dot(x, y, 11, { label: picture.label, source, answer, picture, judged: true });
+      }),
+    ];
+    const kinds = {
+      class: [labels, (about) => about.label],
+      source: [map.sources, (about) => about.source],
+      answer: [["right", "wrong", "training pictures"], (about) => about.answer],
+    };
+
+    function paint() {
+      const [names, of] = kinds[select.value];
+      for (const about of dots) about.made.style.setProperty("--dot", shade(of(about)));
+      legend.replaceChildren(
+        ...names.map((name, number) => {
+          const item = element("li");
+          const mark = element("i");
+          mark.style.setProperty("--dot", shade(number));
+          item.append(mark, name);
+          return item;
+        }),
+      );
+      function shade(number) {
+        if (select.value !== "answer") return colour(number, names.length);
+        return ["var(--right)", "var(--wrong)", "var(--line)"][number];
+      }
+    }
+
+    function tell(about) {
+      for (const other of dots) other.made.classList.toggle("chosen", other === about);
+      if (about.picture) return side.replaceChildren(...card(about.picture).children);
+      const title = element("p", "", "");
+      title.append(element("b", "", labels[about.label] ?? ""), ", a training picture");
+      const parts = [title];
+      if (about.neighbour && about.neighbour.image) {
+        const image = element("img");
+        image.src = about.neighbour.image;
+        image.alt = "";
+        const frame = element("p", "frame");
+        frame.append(image);
+        parts.unshift(frame);
+      }
+      if (about.neighbour) {
+        const credit = element("p", "credit");
+        credit.append(credited(about.neighbour.credit, about.neighbour.url));
+        parts.push(credit);
+      }
+      side.replaceChildren(...parts);
+    }
+
+    const at = new Map(dots.map((about) => [about.made, about]));
+    for (const kind of ["pointerover", "click"])
+      svg.addEventListener(kind, (event) => at.has(event.target) && tell(at.get(event.target)));
+    select.addEventListener("change", paint);
+    paint();
+  }
 
   // What is confused most is there from the start.
   const first = document.querySelector(".chips button") || cells[0];
