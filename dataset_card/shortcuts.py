@@ -15,6 +15,8 @@ from scipy.stats import binomtest
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
+from pictures.decoding import NO_WARNINGS
+
 _SIDE = 48
 # The lowest part of a picture, where agencies and cameras write.
 _STRIP, _STRIP_SIDES, _STRIP_CELLS = 0.08, (96, 16), (12, 2)
@@ -158,6 +160,7 @@ def _even_rows(rows: np.ndarray) -> int:
 
 def _quantisation(content: bytes) -> float:
     """Returns the logarithm of a JPEG's mean quantisation step, which says how much was thrown away; else -1."""
-    with Image.open(io.BytesIO(content)) as image:
+    with NO_WARNINGS, Image.open(io.BytesIO(content)) as image:
         tables = getattr(image, "quantization", None)
-        return math.log(np.mean(tables[min(tables)])) if tables else -1.0
+        # Pillow decodes tables of zeros, too.
+        return math.log(max(float(np.mean(tables[min(tables)])), 0.01)) if tables else -1.0

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from files.atomic import BusyError, atomic_write_text, only_writer
 from files.errors import UserError, message_of
 from model_folder.facts import read_metrics
+from model_folder.folder import CONFIG
 from train.compare import Difference, paired_difference
 from train.data import fingerprint, load_images
 from train.export.card import write_card
@@ -31,7 +32,7 @@ from train.metrics import Score, score_folds
 from train.predict import predict_alone
 from train.predictions import FOLDS, Predictions, join, read_predictions, write_predictions
 from train.processes import on_cpus
-from train.recipe import Recipe, as_list, read_yaml, trained_starts
+from train.recipe import Recipe, as_list, default_values, read_yaml, trained_starts
 from train.report.plots import plot_learning_curve, save
 from train.run_folder import RunFolder
 from train.setup import first_model
@@ -40,6 +41,7 @@ from train.setup import first_model
 # A curve may be asked for later.
 _FREE = {
     "output_dir", "dataset", "num_workers", "checkpoint_minutes", "tracker", "resume_from_checkpoint", "fractions",
+    "weights_origin",
 }  # fmt: skip
 # Where a recipe starts from, and on what machine, may differ from the model's that it is to tell about.
 _NOT_THE_MODELS = {"pretrained", "weights", "init_from", "mixed_precision", "channels_last", "seed"}
@@ -50,7 +52,7 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 def _folds(value: Any) -> int | str:
     text = str(value)
-    if not text.removeprefix("-").isdigit() and isinstance(value, str):
+    if text and not text.removeprefix("-").isdigit() and isinstance(value, str):
         return text
     if isinstance(value, bool) or not text.isdigit() or int(text) < 2:
         raise ValueError("should be 2 or more, or a column of the dataset such as source")
@@ -390,6 +392,7 @@ def _claim(run: RunFolder, decisive: dict[str, Any]) -> None:
     run.check_is_run_or_free()
     if note.exists():
         previous = json.loads(note.read_text(encoding="utf-8"))
+        previous = {**default_values(), **previous}
         if differing := [key for key in decisive if previous.get(key) != decisive[key]]:
             raise CrossValidationError(
                 f"{run.path} holds a cross-validation with other {', '.join(differing)}: choose another output_dir"
@@ -439,9 +442,14 @@ def _tell_model(model: Path, settings: CrossValidation, facts: dict[str, Any]) -
     """Puts what models by the same recipe are worth on pictures from elsewhere into a run's model and its card."""
     if not (model / "recipe.yaml").is_file():
         return
-    recipe = read_yaml(model / "recipe.yaml")
-    same = settings.model_dump(mode="json", include=set(Recipe.model_fields) - _FREE - _NOT_THE_MODELS)
-    if any(recipe.get(key) != value for key, value in same.items()):
+    recipe = {**default_values(), **read_yaml(model / "recipe.yaml")}
+    config = json.loads((model / CONFIG).read_text(encoding="utf-8"))
+    values = settings.model_dump(mode="json", include=set(Recipe.model_fields) - _FREE - _NOT_THE_MODELS)
+    differing = [key for key, value in values.items() if recipe[key] != value]
+    differing += ["classes"] * (config["label_names"] != facts["label_names"])
+    differing += ["dataset"] * (config["training_data"]["name"] != facts["dataset"])
+    if differing:
+        print(f"{model} is of another {', '.join(differing)}: its card does not tell of this")
         return
     told = {"column": settings.column, **{key: facts[key] for key in ("dataset", "date", "scores")}}
     with only_writer(model / "metrics.json", timeout=-1):

@@ -28,7 +28,7 @@ from hub.offline import offline_if_unreachable
 from hub.repo import RepoId, parse
 from model_folder.folder import picture_digest
 from pictures import RefusedError
-from pictures.decoding import SUFFIXES, decode
+from pictures.decoding import NO_WARNINGS, SUFFIXES, decode
 from train.splits import (
     DatasetError,
     TooFewPicturesError,
@@ -294,9 +294,10 @@ def values_of(rows: Dataset, column: str) -> list[str]:
 
 def _size_class(file: bytes) -> str:
     try:
-        with Image.open(io.BytesIO(file)) as image:
+        with NO_WARNINGS, Image.open(io.BytesIO(file)) as image:
             shorter = min(image.size)
-    except OSError:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        # What can't be decoded is named where it is.
         return ""
     return next((f"below {bound} px" for bound in _SIZES if shorter < bound), f"{_SIZES[-1]} px and more")
 

@@ -112,6 +112,8 @@ def make_folds_by(
     for name in found:
         held_out = np.flatnonzero(value == name)
         rest = np.flatnonzero((value != name) & ~np.isin(group, group[held_out]))
+        if not len(rest):
+            raise FoldsError(f"folds={column}, without {name}: every other picture is like one of {name}'s")
         try:
             train, validation = hold_out(label[rest].tolist(), group[rest].tolist(), label_names, _VALIDATION, seed)
         except TooFewPicturesError as error:

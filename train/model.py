@@ -5,6 +5,7 @@ linear layer (RepViT, LeViT, iFormer), or two of these whose logits are averaged
 """
 
 import difflib
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -37,6 +38,10 @@ _UNFIT = (
     TypeError,
     ValueError,
 )
+
+
+# Whatever reading a pickle raises that is none.
+_DAMAGED = (AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class ModelError(UserError):
@@ -135,7 +140,7 @@ def load_backbone(model: nn.Module, architecture: str, weights: Path) -> None:
         state = _read_weights(weights, model)
     except OSError as error:
         raise WeightsError(f"weights={weights} can't be read: {first_line(error)}") from None
-    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+    except (SafetensorError, UnpicklingError, struct.error, *_DAMAGED) as error:
         raise WeightsError(
             f"weights={weights} is no safetensors or PyTorch file of tensors ({first_line(error)})"
         ) from None
@@ -166,11 +171,17 @@ def _read_weights(file: Path, model: nn.Module) -> dict[str, torch.Tensor]:
     state, own = torch.load(file, map_location="cpu", weights_only=True), model.state_dict()
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise ValueError("it holds something other than named tensors")
+    if not all(isinstance(name, str) for name in state):
+        raise ValueError("its tensors have no names")
     classifier = classifier_names(model)
-    same = len(state) == len(own) and all(
-        theirs.rpartition(".")[2] == ours.rpartition(".")[2]
-        and (ours in classifier or state[theirs].shape == own[ours].shape)
-        for theirs, ours in zip(state, own, strict=True)
+    same = (
+        state.keys() != own.keys()
+        and len(state) == len(own)
+        and all(
+            theirs.rpartition(".")[2] == ours.rpartition(".")[2]
+            and (ours in classifier or state[theirs].shape == own[ours].shape)
+            for theirs, ours in zip(state, own, strict=True)
+        )
     )
     return dict(zip(own, state.values(), strict=True)) if same else state
 

@@ -353,6 +353,12 @@ class Recipe(Settings):
         return self.model_dump(mode="json", exclude={"resume_from_checkpoint"})
 
 
+def default_values() -> dict[str, Any]:
+    """Returns the settings of a recipe that have a default, as plain values."""
+    required = {"dataset": "", "output_dir": "."}
+    return Recipe(**required).model_dump(mode="json", exclude={*required, "resume_from_checkpoint"})
+
+
 def trained_starts(values: dict[str, Any]) -> list[str]:
     """Returns which of a recipe's settings start it from a model that was trained on a dataset: init_from, weights.
 

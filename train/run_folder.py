@@ -23,6 +23,7 @@ from files.errors import UserError
 from train.checkpoint import DamagedError, load, refuse_earlier_version, save
 from train.hardware import Hardware
 from train.history import History
+from train.recipe import default_values
 
 logger = logging.getLogger(__name__)
 
@@ -122,9 +123,11 @@ class RunFolder:
             refuse_earlier_version(self.checkpoints)
             previous = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
             free = self._free(recipe["streaming"])
-            differing = [key for key in recipe if key not in free and previous.get(key) != recipe[key]]
+            # What an earlier version did not know was as it is by default now.
+            previous = {**default_values(), **previous}
+            differing = [key for key in recipe if key not in free and previous[key] != recipe[key]]
             if differing:
-                listed = "; ".join(f"{key}: {previous.get(key)} there, {recipe[key]} now" for key in differing)
+                listed = "; ".join(f"{key}: {previous[key]} there, {recipe[key]} now" for key in differing)
                 raise RunFolderError(
                     f"{self.path} holds a run with another recipe ({listed}): choose another output_dir"
                 )
@@ -148,7 +151,10 @@ class RunFolder:
         # What the learning-rate finder and cross-validation leave.
         ours = {
             self.lr_finder, self.lr_finder.with_suffix(""), self.figures, self.label_issues, self.corrections,
-            *(file for part in (self.folds, self.out_of_fold, self.cross_validation) for file in _by_column(part)),
+        } | {
+            file
+            for name in ("folds", "predictions.parquet", "cross_validation.json")
+            for file in _by_column(self.path / name)
         }  # fmt: skip
         if any(path not in ours and not is_leftover(path) for path in self.path.iterdir()):
             raise RunFolderError(f"{self.path} exists and is no run: choose another output_dir")

@@ -116,3 +116,12 @@ def test_check_and_the_card_tell(tmp_path: Path, cli: Callable[..., tuple[int, s
     assert (
         " ".join(text.split()).count("shortcuts, bottom strip: look whether one source, photographer or agency") == 1
     )
+
+
+def test_a_jpeg_that_throws_nothing_away_on_paper() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "JPEG", qtables=[[1] * 64, [1] * 64])
+    content = bytearray(file.getvalue())
+    start = content.index(b"\xff\xdb") + 5
+    content[start : start + 64] = bytes(64)
+    assert np.isfinite(np.frombuffer(marks_of(Image.new("RGB", (16, 16)), bytes(content)), np.float32)).all()

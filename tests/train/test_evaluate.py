@@ -3,6 +3,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -20,6 +21,7 @@ from tests.train.conftest import with_sources
 from train.abstention import stated_threshold
 from train.data import EmptySplitError, as_numbered, fingerprint, load_images, read_image, split_for_model, values_of
 from train.evaluate import Evaluation, comes_from_elsewhere, count_learned, evaluate, summary
+from train.export.model_folder import count_sources
 from train.loaders import eval_transform
 from train.metrics import compute_metrics, score_by
 from train.ood import judge_distance, judge_others
@@ -94,6 +96,26 @@ def test_every_source_is_judged_and_the_worst_is_named(
     page = (out / "report" / "index.html").read_text()
     assert '<h2 id="by-title">Each source</h2>' in page
     assert f"The worst is <strong>{worst or 'none stated'}</strong>" in page
+
+
+@pytest.mark.parametrize(
+    ("learned", "judged", "expected"),
+    [
+        ([1, 0], [0, 1], False),
+        (["a", "b"], ["c"], True),
+        ([["a"]], [["a"]], False),
+        ([f"https://example.org/{number}" for number in range(60)], ["https://example.org/x"], None),
+    ],
+)
+def test_sources_of_any_kind_are_compared_as_the_model_folder_states_them(
+    learned: list[Any], judged: list[Any], expected: bool | None
+) -> None:
+    trained, rows = (datasets.Dataset.from_dict({"source": values}) for values in (learned, judged))
+    if learned == [1, 0]:
+        names = datasets.ClassLabel(names=["commons", "flickr"])
+        trained, rows = (dataset.cast_column("source", names) for dataset in (trained, rows))
+    stated = json.loads(json.dumps({"training_data": {"sources": count_sources(trained)}}))
+    assert comes_from_elsewhere(rows, stated) is expected
 
 
 def test_it_is_told_whether_pictures_come_from_elsewhere() -> None:

@@ -89,6 +89,10 @@ class TestFoldsByColumn:
         ):
             make_folds_by("author", values, LABELS, GROUPS, NAMES, seed=8)
 
+    def test_two_sources_with_the_same_pictures(self) -> None:
+        with pytest.raises(FoldsError, match="without a: every other picture is like one of a's"):
+            make_folds_by("source", ["a", "a", "b", "b"], [0, 1, 0, 1], ["g", "h", "g", "h"], NAMES[:2], seed=8)
+
     def test_a_class_of_one_source(self) -> None:
         labels = [0 if source == "bing" else 1 for source in SOURCES]
         with pytest.raises(FoldsError, match=r"folds=source, without bing: kathak has too few different pictures"):

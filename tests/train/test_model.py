@@ -74,6 +74,10 @@ def test_another_implementations_names_are_matched_by_order(tmp_path: Path) -> N
     torch.save(state, path)
     own = build_model("test_resnet", 8, 64, False, path, 0.0).state_dict()
     assert all(torch.equal(own[name], state[name]) for name in state if not name.startswith("fc."))
+    # In timm's names the order means nothing.
+    torch.save(dict(reversed(state.items())), path)
+    own = build_model("test_resnet", 8, 64, False, path, 0.0).state_dict()
+    assert all(torch.equal(own[name], state[name]) for name in state if not name.startswith("fc."))
     # Scale and shift have one shape: only their names tell them apart.
     swapped = {
         name.replace("weight", "?").replace("bias", "weight").replace("?", "bias"): renamed[name] for name in renamed
@@ -91,6 +95,10 @@ def test_another_implementations_names_are_matched_by_order(tmp_path: Path) -> N
         ("w.pth", None, "can't be read"),
         ("w.pth", b"pickle", "is no safetensors or PyTorch file of tensors"),
         ("w.pth", pickle.dumps(Path, 2), "is no safetensors or PyTorch file of tensors"),
+        *(
+            ("w.pth", damaged, "is no safetensors or PyTorch file of tensors")
+            for damaged in (b"\x80\x02j\x01\0\0\0.", b"\x80\x02X\x02", b"\x80\x02.", pickle.dumps({1: 2}, 2))
+        ),
     ],
 )
 def test_files_without_weights(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:

@@ -27,7 +27,7 @@ from train.model import FrozenBackbone
 from train.optim import Answer, Objective
 from train.recipe import Recipe, load_settings
 from train.stopping import Stopped
-from train.trainer import Stage, Trainer
+from train.trainer import Stage, Trainer, stages
 
 DEBUG = ROOT / "recipes" / "debug.yaml"
 WORDS = ("feature_views=3", "freeze_epochs=20", "epochs=1", "drop_rate=0.2")
@@ -280,3 +280,26 @@ def test_five_of_many_passes_are_printed(epochs: int, printed: list[int]) -> Non
     stage = Stage(1, epochs, 1e-2, 1.0, True, (64,), views=2)
     assert [epoch for epoch in range(1, epochs + 1) if stage.is_printed(epoch)] == printed
     assert all(Stage(1, epochs, 1e-2, 1.0, True, (64,)).is_printed(epoch) for epoch in range(1, epochs + 1))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "min_steps", "expected"), [(12, 0, 12), (12, 400, 40), (50, 400, 50), (12, 401, 41), (0, 400, 0)]
+)
+def test_few_pictures_get_more_epochs(epochs: int, min_steps: int, expected: int) -> None:
+    recipe = Recipe(dataset="dances", output_dir=Path("run"), freeze_epochs=1, epochs=epochs, min_steps=min_steps)
+    assert sum(stage.epochs for stage in stages(recipe, steps_per_epoch=10) if stage.number == 2) == expected
+
+
+def test_a_run_has_the_steps_that_it_was_given(dataset_folder: Path, tmp_path: Path) -> None:
+    # 48 pictures in batches of 8, two batches a step: three steps an epoch.
+    words = ["freeze_epochs=0", "epochs=1", "min_steps=7", "batch_size=8", "gradient_accumulation_steps=2"]
+    recipe = load_settings(
+        Recipe,
+        ROOT / "recipes" / "debug.yaml",
+        [f"dataset={dataset_folder}", f"output_dir={tmp_path / 'run'}", *words],
+    )
+    with interrupted_after("stage2-epoch002"):
+        fit(recipe)
+    run = fit(recipe.model_copy(update={"resume_from_checkpoint": True}))
+    assert [record.steps for record in run.history.records] == [3, 3, 3]
+    assert "1 epoch of everything, and more until there were 7 steps" in (run.model / "README.md").read_text()

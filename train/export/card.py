@@ -1,6 +1,7 @@
 """The model card: README.md of a model folder, rendered from the folder's files."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,14 @@ import timm
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from model_folder.facts import read_examples, read_metrics
+from model_folder.facts import plain, read_examples, read_metrics
 from model_folder.folder import LEARNED, ONNX
 
 FORMATS = "formats.json"
 """The sizes of the files that answer, in bytes, and how model.int8.onnx compares with model.onnx."""
 TEMPLATE = Path(__file__).with_name("card_template.md")
 PLACEHOLDER = "PATH_OR_HUB_ID"
+_MEASURED = "`python -m train cross-validate … folds=source` measures how many it names rightly."
 
 
 def render_card(
@@ -66,6 +68,7 @@ def render_card(
         config=config,
         data=data,
         recipe=recipe,
+        origin=escaped(recipe.get("weights_origin") or "weights of its author's own"),
         base_model=base_model,
         test=test,
         headline=headline(metrics, data["drawings"]),
@@ -89,12 +92,13 @@ def headline(metrics: dict[str, Any], drawings: bool = False) -> str:
         *parts, total = folds["scores"]["kept"]
         low, high = total["accuracy_interval"]
         worst, best = (choose(parts, key=lambda part: part["accuracy"]) for choose in (min, max))
-        column = folds["column"]
+        column, dataset = escaped(folds["column"]), escaped(folds["dataset"])
         return (
             f"**On pictures of another {column} than those it has learned from, {total['accuracy']:.1%} are named "
-            f"rightly** (95 % interval {low:.1%} – {high:.1%}, {total['pictures']} pictures of “{folds['dataset']}”, "
+            f"rightly** (95 % interval {low:.1%} – {high:.1%}, {total['pictures']} pictures of “{dataset}”, "
             f"{folds['date']}): a model per {column} was trained by this recipe on all the others and judged on this "
-            f"one, from {worst['accuracy']:.1%} ({worst['fold']}) to {best['accuracy']:.1%} ({best['fold']})."
+            f"one, from {worst['accuracy']:.1%} ({escaped(worst['fold'])}) to {best['accuracy']:.1%} "
+            f"({escaped(best['fold'])})."
         )
     if test and test.get("elsewhere"):
         low, high = test["accuracy_interval"]
@@ -103,18 +107,20 @@ def headline(metrics: dict[str, Any], drawings: bool = False) -> str:
             f"{high:.1%}, {test['pictures']} pictures): none of the test pictures is from a source that the model has "
             "learned from."
         )
-    if test and not drawings:
-        return (
-            "**These figures are for pictures like those it has learned from.** "
-            + (
-                "Both come from the same sources"
-                if test.get("elsewhere") is False
-                else "Nobody has noted their sources"
-            )
-            + ", and of pictures from elsewhere it will name fewer rightly: "
-            "`python -m train cross-validate … folds=source` measures how many."
-        )
-    return ""
+    if drawings:
+        return ""
+    if not test:
+        return f"**Nobody knows yet what it is worth on pictures from elsewhere.** {_MEASURED}"
+    shared = "They share sources" if test.get("elsewhere") is False else "Not all sources are known"
+    return (
+        f"**These figures are for pictures like those it has learned from.** {shared}, and of pictures from elsewhere "
+        f"it will name fewer rightly. {_MEASURED}"
+    )
+
+
+def escaped(text: object) -> str:
+    """Returns text that others wrote, in one line, with nothing in it that Markdown or HTML would take for its own."""
+    return re.sub(r"([\\`*_\[\]<>#|&~$])", r"\\\1", plain(str(text)))
 
 
 def write_card(folder: Path) -> None:

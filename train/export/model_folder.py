@@ -27,7 +27,7 @@ from hub.repo import RepoId, parse
 from model_folder.folder import CONFIG, INT8_ONNX, LEARNED, ONNX, WEIGHTS, ModelFolder
 from train.calibration import calibrate
 from train.checkpoint import plain_disk_errors
-from train.data import LabelledImages, fingerprint, learned_pictures_digest, read_image
+from train.data import LabelledImages, fingerprint, learned_pictures_digest, read_image, values_of
 from train.export import announce
 from train.export.card import FORMATS, card_name, license_of, write_card
 from train.export.int8 import write_int8
@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _UNSHAREABLE = {"", "unknown", "other"}
 _EXAMPLE_SIDE = 640
+_MOST_SOURCES = 50
 
 
 def write_model_folder(
@@ -83,7 +84,8 @@ def write_model_folder(
             "name": images.title,
             "id": images.repo_id,
             "licenses": count_licenses(train),
-            "sources": count_sources(train),
+            # What it started from may have learned from other sources.
+            "sources": None if learned else count_sources(train),
             "drawings": images.drawings,
             "pictures": len(train),
             # Of a streamed dataset, only two splits were opened.
@@ -159,10 +161,14 @@ def count_licenses(rows: datasets.Dataset) -> dict[str, int]:
 
 
 def count_sources(rows: datasets.Dataset) -> dict[str, int] | None:
-    """Returns how many pictures come from each source, the most frequent first; None where one is not known."""
-    if "source" not in rows.column_names or not all(rows["source"]):
+    """Returns how many pictures come from each source, the most frequent first.
+
+    None where the source of one is not known, or where there are so many that they are addresses rather than sources.
+    """
+    if "source" not in rows.column_names:
         return None
-    return dict(Counter(rows["source"]).most_common())
+    counts = Counter(values_of(rows, "source"))
+    return None if "" in counts or len(counts) > _MOST_SOURCES else dict(counts.most_common())
 
 
 def drop_model_args(config: Path) -> None:

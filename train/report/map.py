@@ -17,6 +17,7 @@ _SEED = 8
 _FEWEST_FOR_TSNE, _COMPONENTS, _PERPLEXITY = 100, 50, 30
 # A training picture that is closer than this counts no more.
 _CLOSEST = 0.02
+_SAME = 1e-4
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def draw_map(
     # Principal components; scikit-learn's refuse a single picture.
     left, values, _ = np.linalg.svd(features - features.mean(0), full_matrices=False)
     components = np.pad(left * values, ((0, 0), (0, 2)))
-    method = "t-SNE" if len(features) >= _FEWEST_FOR_TSNE else "PCA"
+    # Of features that are all the same, t-SNE's beginning would be divided by nothing, and the process ends.
+    differ = len(values) and values[0] > _SAME
+    method = "t-SNE" if len(features) >= _FEWEST_FOR_TSNE and differ else "PCA"
     if method == "PCA":
         places = components[:, :2]
     else:

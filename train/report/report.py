@@ -12,6 +12,7 @@ import numpy as np
 
 from files.atomic import atomic_write_text
 from model_folder.reference_pictures import ReferencePicture
+from train.data import values_of
 from train.export import announce
 from train.intervals import wilson_interval
 from train.predictions import Predictions, read_predictions
@@ -134,9 +135,9 @@ def _map_of(
         return None
     source_of: dict[str, str] = {}
     if train is not None and {"sha256", "source"} <= set(train.column_names):
-        source_of = dict(zip(train["sha256"], train["source"], strict=True))
-    sources = [source_of.get(copy.sha256, "") or "" for copy in reference]
-    judged = [source or "" for source in images["source"]] if "source" in images.column_names else [""] * len(images)
+        source_of = dict(zip(train["sha256"], values_of(train, "source"), strict=True))
+    sources = [source_of.get(copy.sha256, "") if copy.sha256 else "" for copy in reference]
+    judged = values_of(images, "source") if "source" in images.column_names else [""] * len(images)
     announce("drawing the map of the pictures")
     drawn = draw_map(features, predictions.nearest, [copy.label for copy in reference], sources, judged)
     shown = {number: place for place, number in enumerate(neighbours.numbers)}

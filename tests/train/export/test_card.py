@@ -25,9 +25,7 @@ def test_a_test_split_from_elsewhere_does_as_well() -> None:
     assert said.startswith("**On pictures from elsewhere, 75.0% are named rightly** (95 % interval 66.0% – 82.0%, 100")
 
 
-@pytest.mark.parametrize(
-    ("elsewhere", "why"), [(False, "Both come from the same sources"), (None, "Nobody has noted their sources")]
-)
+@pytest.mark.parametrize(("elsewhere", "why"), [(False, "They share sources"), (None, "Not all sources are known")])
 def test_where_there_is_no_such_figure_it_is_said(elsewhere: bool | None, why: str) -> None:
     said = headline({"test": _judged(elsewhere=elsewhere)})
     assert said.startswith(f"**These figures are for pictures like those it has learned from.** {why}")
@@ -36,4 +34,16 @@ def test_where_there_is_no_such_figure_it_is_said(elsewhere: bool | None, why: s
 
 def test_drawings_have_one_source() -> None:
     assert headline({"test": _judged(elsewhere=None)}, drawings=True) == ""
-    assert headline({}) == ""
+
+
+def test_of_a_model_that_was_not_judged_nobody_knows() -> None:
+    assert headline({}).startswith("**Nobody knows yet what it is worth on pictures from elsewhere.**")
+
+
+def test_names_of_sources_are_read_only() -> None:
+    part = _judged(fold="<img src=x>\n# Owned [a](http://evil)")
+    folds = {"column": "source", "dataset": "*D*", "date": "2026-11-30", "scores": {"kept": [part, _judged()]}}
+    said = headline({"folds": folds})
+    assert "\n" not in said
+    assert r"(\<img src=x\> \# Owned \[a\](http://evil))" in said
+    assert r"“\*D\*”" in said

@@ -48,6 +48,12 @@ def test_sources_are_told_apart_where_there_are_several() -> None:
     assert (drawn.sources, drawn.judged_sources) == (["a"] * 36, ["b"])
 
 
+def test_pictures_that_are_all_the_same() -> None:
+    drawn = draw_map(np.full((150, 4), 0.5), _near([0, 1]), ["kathak"] * 150, [""] * 150, [""])
+    assert drawn.method == "PCA"
+    assert np.isfinite(drawn.training).all()
+
+
 def test_few_pictures_with_few_features() -> None:
     for features in (np.ones((1, 1)), np.ones((3, 1)), np.eye(2)):
         drawn = draw_map(features, _near([0]), ["kathak"] * len(features), [""] * len(features), [""])

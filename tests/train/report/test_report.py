@@ -3,6 +3,7 @@ import logging
 import re
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 from PIL import Image
@@ -136,3 +137,16 @@ def test_a_model_of_another_make_is_not_calibrated_and_answers_always(
     text = write_report(tmp_path, rows, "test", model, config).read_text()
     assert "before calibration" not in text
     assert "When it may abstain" not in text
+
+
+def test_the_map_tells_sources_apart(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    rows, names = some_rows(dataset_folder)
+    place = datasets.ClassLabel(names=["commons", "flickr"])
+    sources = [number % 2 for number in range(len(rows))]
+    rows = rows.remove_columns("source").add_column("source", sources).cast_column("source", place)
+    page = write_page(tmp_path, rows, names, load_model(str(model_folder))[0]).read_text()
+    data = json.loads(page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    assert data["map"]["sources"] == ["commons", "flickr"]
+    assert [dot[3] for dot in data["map"]["training"]] == sources
+    assert {dot[2] for dot in data["map"]["judged"]} == {0, 1}
+    assert '<option value="source">source</option>' in page
