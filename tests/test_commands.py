@@ -1,6 +1,7 @@
 """What the command lines say of themselves, and what they answer to a slip."""
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -54,12 +55,12 @@ def test_the_parts_never_import_each_other_and_the_dataset_part_no_torch() -> No
 
 
 def test_a_command_ends_with_the_next(
-    cli: Callable[..., tuple[int, str, str]], dataset_folder: Path, run_folder: Path
+    cli: Callable[..., tuple[int, str, str]], dataset_folder: Path, run_folder: Path, tmp_path: Path
 ) -> None:
-    model, words = run_folder / "model", (f"dataset={dataset_folder}", "reuse_predictions=true")
-    code, out, err = cli("train", "evaluate", model, *words)
+    run = shutil.copytree(run_folder, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    code, out, err = cli("train", "evaluate", run / "model", f"dataset={dataset_folder}", "reuse_predictions=true")
     assert code == 0, err
-    again = f"{run_folder / 'recipe.yaml'} output_dir={run_folder} dataset={dataset_folder}"
+    again = f"{run / 'recipe.yaml'} output_dir={run} dataset={dataset_folder}"
     assert out.endswith(f"Next: python -m train cross-validate {again}\n")
 
 
