@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.stats import binomtest
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.model_selection import StratifiedGroupKFold
 
 from pictures.decoding import NO_WARNINGS
 
@@ -122,18 +119,19 @@ def find_shortcuts(marks: Sequence[bytes], labels: Sequence[str], groups: Sequen
         One per mark, the most telling first; empty for fewer than 100 pictures, or where a class has fewer than five
         groups.
     """
-    label, group = np.array(labels, object), np.array(groups, object)
-    classes, counts = np.unique(label.astype(str), return_counts=True)
+    # Not at the start: scans, and whoever builds from few pictures, need none of it, and it takes a second.
+    from scipy.stats import binomtest
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    chosen = np.arange(len(labels))
+    if len(labels) > _MOST_PICTURES:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:_MOST_PICTURES])
+    label, group = (np.array(values, object)[chosen].astype(str) for values in (labels, groups))
+    classes, counts = np.unique(label, return_counts=True)
     few = [name for name in classes if len(set(group[label == name])) < _FOLDS]
     if len(label) < _FEWEST_PICTURES or len(classes) < 2 or few:
         return []
-    chosen = np.arange(len(label))
-    if len(label) > _MOST_PICTURES:
-        chosen = np.sort(np.random.default_rng(0).permutation(len(label))[:_MOST_PICTURES])
-        few = [name for name in classes if len(set(group[chosen][label[chosen] == name])) < _FOLDS]
-        if few:
-            return []
-    label, group = label[chosen].astype(str), group[chosen].astype(str)
     numbers = np.stack([np.frombuffer(marks[index], np.float32) for index in chosen.tolist()])
     folds = list(StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0).split(numbers, label, group))
     witnesses = len(set(group))

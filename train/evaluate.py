@@ -43,6 +43,9 @@ from train.recipe import Settings
 from train.report import plots
 from train.report.report import with_intervals, write_report
 
+# Of a column such as the author, which may have thousands of values.
+_MOST_GROUPS = 20
+
 
 class OutputError(UserError):
     """Nowhere to put the results."""
@@ -336,12 +339,14 @@ def summary(metrics: dict[str, Any], split: str) -> str:
 
 def _table_by(by: dict[str, Any]) -> list[str]:
     """Returns the accuracies of groups of pictures as a table, and a sentence about the worst."""
-    shown = {value or "(none)": row for value, row in by["values"].items()}
+    shown = {value or "(none)": row for value, row in [*by["values"].items()][:_MOST_GROUPS]}
     width = max(map(len, [*shown, by["column"]]))
     lines = [f"{by['column']:{width}}  pictures  accuracy  95 % interval"]
     for value, row in shown.items():
         low, high = row["accuracy_interval"]
         lines.append(f"{value:{width}}  {row['pictures']:8}  {row['accuracy']:8.1%}  {low:.1%} – {high:.1%}")
+    if (more := len(by["values"]) - len(shown)) > 0:
+        lines.append(f"and {more} with fewer pictures, in metrics.json")
     if by["worst"] is not None:
         low, high = by["values"][by["worst"]]["accuracy_interval"]
         lines.append(f"worst {by['column']}: {by['worst'] or '(none)'}, at most {high:.1%} (end of its 95 % interval)")
