@@ -137,6 +137,15 @@ def test_a_few_wrong_pictures_are_not_the_worst_group() -> None:
     assert score_by(predictions, "source", ["one"] * 100)["worst"] is None
 
 
+def test_of_thousands_of_groups_those_with_the_most_pictures_are_printed() -> None:
+    predictions = Predictions([""] * 50, np.zeros(50, int), np.eye(2)[np.zeros(50, int)], ["kathak", "odissi"])
+    metrics = compute_metrics(predictions, None, stated_threshold({})) | {"ood": None, "others": None}
+    authors = [f"author {number}" for number in range(25)] * 2
+    lines = summary(metrics | {"by": score_by(predictions, "author", authors)}, "test").splitlines()
+    assert sum(line.startswith("author ") and "100.0%" in line for line in lines) == 20
+    assert "and 5 with fewer pictures, in metrics.json" in lines
+
+
 def test_pictures_are_told_apart_by_size(tmp_path: Path, save_image: Callable[..., Path]) -> None:
     for number, side in enumerate((100, 300, 500, 1000)):
         save_image(f"photos/{('kathak', 'odissi')[number % 2]}/{number}.png", size=(side, side + 50))

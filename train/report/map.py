@@ -4,9 +4,6 @@ Training pictures are laid out by t-SNE (van der Maaten and Hinton 2008, "Visual
 reference features; a judged picture lies amid the training pictures that look most like it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn.manifold import TSNE
 
@@ -20,38 +17,16 @@ _CLOSEST = 0.02
 _SAME = 1e-4
 
 
-@dataclass(frozen=True)
-class PictureMap:
-    """Where pictures lie, each coordinate from 0 to 1.
-
-    Attributes:
-        training: Rows of the reference features, of shape (pictures, 2).
-        judged: Pictures of the split, of shape (pictures, 2).
-        labels: The class of every training picture, by name.
-        sources: Where every training picture comes from; empty where nobody tells, or all come from one source.
-        judged_sources: Where the judged ones come from; likewise.
-        method: "t-SNE" or "PCA".
-    """
-
-    training: np.ndarray
-    judged: np.ndarray
-    labels: list[str]
-    sources: list[str]
-    judged_sources: list[str]
-    method: str
-
-
-def draw_map(
-    features: np.ndarray, nearest: Nearest, labels: list[str], sources: Sequence[str], judged_sources: Sequence[str]
-) -> PictureMap:
+def draw_map(features: np.ndarray, nearest: Nearest) -> tuple[np.ndarray, np.ndarray, str]:
     """Lays pictures out in two dimensions; the same features give the same map on one machine.
 
     Args:
         features: Of training pictures, each of length 1, of shape (pictures, features).
         nearest: The training pictures nearest to each judged one.
-        labels: The class of every training picture, by name.
-        sources: Where every training picture comes from, "" where nobody tells.
-        judged_sources: Likewise for the judged ones.
+
+    Returns:
+        Where the training pictures and the judged ones lie, each of shape (pictures, 2), from 0 to 1; and the method,
+        "t-SNE" or "PCA".
     """
     # Principal components; scikit-learn's refuse a single picture.
     left, values, _ = np.linalg.svd(features - features.mean(0), full_matrices=False)
@@ -67,7 +42,4 @@ def draw_map(
     places = (places - low) / span
     weights = 1 / np.maximum(nearest.distances, _CLOSEST)
     judged = (places[nearest.rows] * weights[..., None]).sum(1) / weights.sum(1, keepdims=True)
-    known = len({*sources, *judged_sources}) > 1
-    return PictureMap(
-        places, judged, labels, list(sources) if known else [], list(judged_sources) if known else [], method
-    )
+    return places, judged, method

@@ -139,22 +139,21 @@ def _map_of(
     sources = [source_of.get(copy.sha256, "") if copy.sha256 else "" for copy in reference]
     judged = values_of(images, "source") if "source" in images.column_names else [""] * len(images)
     announce("drawing the map of the pictures")
-    drawn = draw_map(features, predictions.nearest, [copy.label for copy in reference], sources, judged)
+    training, split, method = draw_map(features, predictions.nearest)
     shown = {number: place for place, number in enumerate(neighbours.numbers)}
     names = {name: number for number, name in enumerate(predictions.label_names)}
-    kinds = sorted({*drawn.sources, *drawn.judged_sources})
+    # Of one source there is nothing to tell apart.
+    kinds = sorted({*sources, *judged}) if len({*sources, *judged}) > 1 else []
     places = {name: number for number, name in enumerate(kinds)}
     return {
-        "method": drawn.method,
+        "method": method,
         "sources": [kind or "none stated" for kind in kinds],
         # Of each: x, y, class, source, and its place among the page's neighbours, -1 where it has no picture there.
         "training": [
-            [*_rounded(place), names.get(label, -1), places[drawn.sources[row]] if kinds else -1, shown.get(row, -1)]
-            for row, (place, label) in enumerate(zip(drawn.training, drawn.labels, strict=True))
+            [*_rounded(place), names.get(copy.label, -1), places.get(source, -1), shown.get(row, -1)]
+            for row, (place, copy, source) in enumerate(zip(training, reference, sources, strict=True))
         ],
-        "judged": [
-            [*_rounded(drawn.judged[row]), places[drawn.judged_sources[row]] if kinds else -1] for row in gallery
-        ],
+        "judged": [[*_rounded(split[row]), places.get(judged[row], -1)] for row in gallery],
     }
 
 
