@@ -26,22 +26,26 @@ def _launch(script: str, folder: Path, *words: object) -> subprocess.CompletedPr
     )
 
 
+# torchrun starts Python unbuffered and a print is several writes, so two processes would write into each other's lines: each
+# has a file of its own.
 PATIENT = """
-import time
+import sys, time
+from pathlib import Path
 from datetime import timedelta
 from accelerate.utils import InitProcessGroupKwargs
 from train.processes import from_main, make_accelerator, once_per_node
 accelerator = make_accelerator("no", kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=2))])
-for work in (from_main, once_per_node):
-    print(accelerator.process_index, work(lambda: time.sleep(5) or "done"), flush=True)
+with (Path(sys.argv[1]) / str(accelerator.process_index)).open("w") as file:
+    for work in (from_main, once_per_node):
+        print(work(lambda: time.sleep(5) or "done"), file=file)
 accelerator.end_training()
 """
 
 
 def test_the_others_wait_longer_than_their_groups_timeout(tmp_path: Path) -> None:
-    answer = _launch(PATIENT, tmp_path)
+    answer = _launch(PATIENT, tmp_path, tmp_path)
     assert answer.returncode == 0, answer.stderr
-    assert sorted(answer.stdout.splitlines()) == ["0 done", "0 done", "1 done", "1 done"]
+    assert [(tmp_path / process).read_text() for process in "01"] == ["done\ndone\n"] * 2
 
 
 FAULT = """
