@@ -76,20 +76,24 @@ def main() -> None:
     parser.add_argument("--freeze-epochs", type=int, required=True)
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--crop", action="store_true", help="a random crop of whole pictures, the centre to judge")
+    parser.add_argument("--find-rate", action="store_true", help="the rate that fastai's finder suggests (valley)")
     parser.add_argument("--predict", type=Path, help="a folder LABEL/ of pictures: their classes are printed, too")
     options = parser.parse_args()
 
     set_seed(options.seed)
     # What the weights were trained with; nothing is fetched.
     prepared = timm.get_pretrained_cfg(options.architecture)
+    method = ResizeMethod.Crop if options.crop else ResizeMethod.Squish
+    crops = {"size": options.size, "min_scale": 0.75} if options.crop else {}
     block = DataBlock(
         blocks=(ImageBlock, CategoryBlock),
         get_items=get_image_files,
         splitter=GrandparentSplitter("train", "validation"),
         get_y=parent_label,
-        # The whole picture, as our recipe has it.
-        item_tfms=Resize(options.size, ResizeMethod.Squish),
-        batch_tfms=[*aug_transforms(), Normalize.from_stats(prepared.mean, prepared.std)],
+        # The whole picture, as our recipe has it; or as fastai's documentation presizes.
+        item_tfms=Resize(2 * options.size if options.crop else options.size, method),
+        batch_tfms=[*aug_transforms(**crops), Normalize.from_stats(prepared.mean, prepared.std)],
     )
     loaders = block.dataloaders(options.images, bs=options.batch_size, num_workers=options.workers)
     clock = Clock()
@@ -100,13 +104,19 @@ def main() -> None:
     )
     if options.weights:
         load_backbone(learner.model[0], options.weights, own)
+    rate = 2e-3
     with learner.no_bar(), learner.no_logging():
+        if options.find_rate:
+            learner.freeze()
+            rate = float(learner.lr_find(show_plot=False).valley)
+            # The finder's steps are no part of what is measured.
+            clock.stages.clear()
         if options.epochs:
-            learner.fine_tune(options.epochs, freeze_epochs=options.freeze_epochs)
+            learner.fine_tune(options.epochs, rate, freeze_epochs=options.freeze_epochs)
         else:
             # What `fine_tune` begins with.
             learner.freeze()
-            learner.fit_one_cycle(options.freeze_epochs, slice(2e-3), pct_start=0.99)
+            learner.fit_one_cycle(options.freeze_epochs, slice(rate), pct_start=0.99)
     values = [row[-1] for row in learner.recorder.values]
     answer = {
         "first_step": clock.first_step - BEGAN,
@@ -121,6 +131,7 @@ def main() -> None:
             for number, stage in enumerate(clock.stages, 1)
         },
         "validation_accuracy": values[-1],
+        "rate": rate,
     }
     if options.predict:
         files = sorted(get_image_files(options.predict))

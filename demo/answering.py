@@ -12,7 +12,7 @@ from demo.telling.examples import jpeg_uri
 from demo.telling.many import Row
 from demo.telling.verdict import Verdict, judge
 from demo.words import Words
-from model_folder.facts import read_threshold
+from model_folder.facts import read_prediction_sets, read_threshold
 from model_folder.reference_features import Nearest
 
 _THUMBNAIL = 200
@@ -46,8 +46,9 @@ class Answering:
     """Answers with one model."""
 
     def __init__(self, model: ServedModel) -> None:
-        """Takes the model; its folder says when it is sure."""
+        """Takes the model; its folder says when it is sure, and of what."""
         self.model, self.threshold = model, read_threshold(model.config)
+        self.sets = read_prediction_sets(model.config, model.test)
 
     def answer(self, path: Path) -> Answered:
         """Answers about a file.
@@ -61,7 +62,7 @@ class Answering:
         probs = self.model.by_name(answer.probs)
         nearest, reference = self.model.nearest(answer), self.model.reference
         ood = bool(reference and nearest and reference.is_ood(nearest)[0])
-        return Answered(image, answer, probs, judge(probs, self.threshold, ood), nearest)
+        return Answered(image, answer, probs, judge(probs, self.threshold, ood, self.sets), nearest)
 
     def row(self, file: File, words: Words) -> Row:
         """Answers about one of many files, whatever becomes of it."""

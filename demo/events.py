@@ -17,7 +17,7 @@ from demo.telling.nearest import neighbourhood
 from demo.telling.showing import Heat, Showing, heat_over, note
 from demo.words import Words, words_for
 from files.atomic import BusyError, OutputFolderError
-from model_folder.facts import read_confusions, read_crop, read_dances
+from model_folder.facts import read_confusions, read_crop, read_dances, read_pair
 
 _PREVIEW = 1024
 # How files begin that every browser shows by itself: JPEG, PNG, GIF, WebP, BMP.
@@ -42,7 +42,8 @@ class Events:
         """
         self._answering, self._crop = answering, read_crop(model.config)
         self.dances = read_dances(model.config)
-        self.showing = Showing(self.dances, read_confusions(model.test, model.label_names))
+        mistakes = (read_confusions(model.test, model.label_names), read_pair(model.test, model.label_names))
+        self.showing = Showing(self.dances, *mistakes, answering.sets)
         self.examples = read_examples(model.examples)
         self.feedback: Feedback | None = open_feedback(model.label_names, model.name)
 

@@ -100,11 +100,12 @@ def _one(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
         offered.click(events.answer_example, None, outputs, show_progress_on=answer, **_ONE, **_OWN)
     probabilities = gr.Label(visible=False, label="probabilities")
     verdict = gr.Textbox(visible=False, label="verdict")
+    prediction_set = gr.JSON(visible=False, label="prediction_set")
     gr.on(
         [],
         programs.predict,
         photo,
-        [probabilities, verdict],
+        [probabilities, verdict, prediction_set],
         api_name="predict",
         api_description=programs.about_one,
         **_ONE,

@@ -9,22 +9,29 @@ from demo.models.model import NoNumbersError
 from demo.reading.files import File, path_of
 from demo.reading.upload import UnreadableError
 from demo.telling.many import MOST, as_json
+from demo.telling.verdict import percent
 from demo.words import ENGLISH, LANGUAGES
-from model_folder.facts import Dance
+from model_folder.facts import Dance, PredictionSets
 
 _WORDS = LANGUAGES[ENGLISH]
 _ONE = (
-    "Tell which classical dance of India a picture of a dancer shows. {limits} Returns two values: `probabilities`, "
+    "Tell which classical dance of India a picture of a dancer shows. {limits} Returns three values: `probabilities`, "
     "with the likeliest class as `label` and every class with its calibrated probability (0 to 1) as `confidences`, "
-    "the likeliest first; and `verdict`, a sentence such as 'Kathak, 93 %', 'Not sure: Odissi or Bharatanatyam' or "
-    "'This doesn't look like one of these dances'."
+    "the likeliest first; `verdict`, a sentence such as 'Kathak, 93 %', 'Not sure: Odissi or Bharatanatyam' or "
+    "'This doesn't look like one of these dances'; and `prediction_set`, {sets}."
 )
 _MANY = (
     "Tell which classical dance of India each of several pictures shows. {limits} Returns a list with an object per "
     "file: `file` (its name), `verdict` (a sentence such as 'Kathak, 93 %', 'Not sure: Odissi or Bharatanatyam' or "
     "'This doesn't look like one of these dances'), "
-    "`probabilities` (by class, 0 to 1) and `error` (why a file has no answer, else null)."
+    "`probabilities` (by class, 0 to 1), `prediction_set` ({sets}) and `error` (why a file has no answer, else null)."
 )
+_SETS = "a list of the classes that it may be, the likeliest first{promise}"
+_PROMISE = (
+    ", which holds the right one for {coverage} % of pictures like those of the model's dataset{elsewhere}; empty "
+    "where the picture looks like none of them"
+)
+_ELSEWHERE = ", and was measured to hold it for {percent} % of {pictures} pictures from elsewhere"
 _LIMITS = (
     "It knows {names}, and nothing else: a picture of another dance gets one of these names, too, and a picture of no "
     "dance may. Where the verdict begins with 'Not sure' or 'This doesn't', do not report a dance as the answer."
@@ -40,9 +47,10 @@ class Programs:
         self._answering, self._dances = answering, dances
         limits = _LIMITS.format(names=", ".join(dance.name for dance in dances.values()))
         limits += _DRAWINGS if answering.model.drawings else ""
-        self.about_one, self.about_many = (text.format(limits=limits) for text in (_ONE, _MANY))
+        sets = _describe_sets(answering.sets)
+        self.about_one, self.about_many = (text.format(limits=limits, sets=sets) for text in (_ONE, _MANY))
 
-    def predict(self, image: File | None) -> tuple[dict[str, float], str]:
+    def predict(self, image: File | None) -> tuple[dict[str, float], str, list[str]]:
         """Tell which classical dance of India a picture of a dancer shows.
 
         Args:
@@ -54,7 +62,8 @@ class Programs:
             answered = self._answering.answer(path_of(image))
         except (UnreadableError, NoNumbersError) as error:
             raise gr.Error(explain(error, _WORDS), print_exception=False) from None
-        return answered.probs, answered.verdict.sentence(self._dances, _WORDS)
+        verdict = answered.verdict
+        return answered.probs, verdict.sentence(self._dances, _WORDS), list(verdict.prediction_set)
 
     def predict_many(self, images: list[File] | None) -> list[dict[str, object]]:
         """Tell which classical dance of India each of several pictures shows.
@@ -66,3 +75,12 @@ class Programs:
         if len(files) > MOST:
             raise gr.Error(f"{len(files)} files are too many: send {MOST} at a time.", print_exception=False)
         return [as_json(self._answering.row(file, _WORDS), self._dances) for file in files]
+
+
+def _describe_sets(sets: PredictionSets | None) -> str:
+    if sets is None:
+        return "an empty list, for this model has no prediction sets"
+    elsewhere = ""
+    if sets.elsewhere is not None:
+        elsewhere = _ELSEWHERE.format(percent=percent(sets.elsewhere), pictures=sets.pictures)
+    return _SETS.format(promise=_PROMISE.format(coverage=percent(sets.coverage), elsewhere=elsewhere))

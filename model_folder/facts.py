@@ -3,6 +3,7 @@
 import json
 import math
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -54,6 +55,44 @@ class Confusions:
 
     pictures: int
     others: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two classes that a model takes for each other most often.
+
+    Attributes:
+        labels: Of the two, in the order of the classes.
+        mistakes: Test pictures of one of them that the model took for the other.
+        pictures: Test pictures of the two.
+    """
+
+    labels: tuple[str, str]
+    mistakes: int
+    pictures: int
+
+
+@dataclass(frozen=True)
+class PredictionSets:
+    """Which classes a picture may be of: those with at least a certain probability.
+
+    Attributes:
+        cut: That probability, 0 to 1.
+        coverage: The share of pictures like those of the validation split whose set holds the true class, 0 to 1.
+        elsewhere: The share that was measured on test pictures from sources that the model has not learned from, 0 to
+            1; None where nobody measured it.
+        pictures: How many these were.
+    """
+
+    cut: float
+    coverage: float
+    elsewhere: float | None = None
+    pictures: int = 0
+
+    def of(self, probs: Mapping[str, float]) -> tuple[str, ...]:
+        """Returns the set of a picture by its probabilities: at least one label, the likeliest first."""
+        order = sorted(probs, key=lambda label: -probs[label])
+        return tuple(label for place, label in enumerate(order) if not place or probs[label] >= self.cut)
 
 
 @dataclass(frozen=True)
@@ -130,6 +169,27 @@ def read_confusions(test: dict[str, Any], label_names: list[str]) -> dict[str, C
     return found
 
 
+def read_pair(test: dict[str, Any], label_names: list[str]) -> Pair | None:
+    """Reads from metrics.json of the test split which two classes a model takes for each other most often.
+
+    Args:
+        test: With a `confusion_matrix`, as for `read_confusions`.
+        label_names: The classes.
+
+    Returns:
+        None where no pair was confused twice: a single mistake may be chance.
+    """
+    matrix = test.get("confusion_matrix")
+    if not _is_matrix(matrix, len(label_names)):
+        return None
+    classes = range(len(label_names))
+    pairs = [(matrix[one][other] + matrix[other][one], one, other) for other in classes for one in range(other)]
+    mistakes, one, other = max(pairs, key=lambda pair: pair[0], default=(0, 0, 0))
+    if mistakes < 2:
+        return None
+    return Pair((label_names[one], label_names[other]), mistakes, sum(matrix[one]) + sum(matrix[other]))
+
+
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Returns metrics.json, a table by split, or an empty one."""
     return json.loads(path.read_text(encoding="utf-8")) if (path := folder / "metrics.json").exists() else {}
@@ -153,6 +213,23 @@ def read_threshold(config: dict[str, Any]) -> Threshold:
     if value is None or not 0 <= value <= 1:
         return Threshold()
     return Threshold(value, target if stated.get("promised") is True else None)
+
+
+def read_prediction_sets(config: dict[str, Any], test: dict[str, Any] | None = None) -> PredictionSets | None:
+    """Reads a model folder's config.json, and what metrics.json says of the test split; None for a model without."""
+    stated = config.get("prediction_set")
+    if not isinstance(stated, dict) or stated.get("score") != "probability":
+        return None
+    cut, coverage = number(stated.get("value")), number(stated.get("target_coverage"))
+    if cut is None or coverage is None or not (0 <= cut <= 1 and 0 < coverage < 1):
+        return None
+    judged = (test or {}).get("prediction_set")
+    if not isinstance(judged, dict) or (test or {}).get("elsewhere") is not True:
+        return PredictionSets(cut, coverage)
+    elsewhere, pictures = number(judged.get("coverage")), number((test or {}).get("pictures"))
+    if elsewhere is None or pictures is None or not 0 <= elsewhere <= 1 or judged.get("cut") != cut:
+        return PredictionSets(cut, coverage)
+    return PredictionSets(cut, coverage, elsewhere, int(pictures))
 
 
 def read_crop(config: dict[str, Any]) -> Crop:

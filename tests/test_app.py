@@ -32,7 +32,7 @@ def test_predict_gives_every_class_the_models_own_probabilities_and_a_sentence(
     client: Client, model_folder: Path
 ) -> None:
     picture = model_folder / "examples" / "kathakali.jpg"
-    answer, verdict = client.predict(handle_file(picture), api_name="/predict")
+    answer, verdict, prediction_set = client.predict(handle_file(picture), api_name="/predict")
     scores = {entry["label"]: entry["confidence"] for entry in answer["confidences"]}
     assert len(scores) == 8
     model = load_model(str(model_folder))
@@ -41,6 +41,8 @@ def test_predict_gives_every_class_the_models_own_probabilities_and_a_sentence(
     assert answer["label"] == max(scores, key=scores.__getitem__)
     answered = Answering(model).answer(picture)
     assert verdict == answered.verdict.sentence(read_dances(model.config), LANGUAGES["en"])
+    cut = model.config["prediction_set"]["value"]
+    assert (cut is None) == (prediction_set == [])
 
 
 def test_endpoints_are_documented_and_only_those_for_programs(client: Client) -> None:
@@ -48,7 +50,11 @@ def test_endpoints_are_documented_and_only_those_for_programs(client: Client) ->
     assert set(told) == {"/predict", "/predict_many"}
     (image,) = told["/predict"]["parameters"]
     assert (image["parameter_name"], image["python_type"]["type"]) == ("image", "filepath")
-    assert [output["label"] for output in told["/predict"]["returns"]] == ["probabilities", "verdict"]
+    assert [output["label"] for output in told["/predict"]["returns"]] == [
+        "probabilities",
+        "verdict",
+        "prediction_set",
+    ]
     (images,) = told["/predict_many"]["parameters"]
     assert (images["parameter_name"], images["python_type"]["type"]) == ("images", "list[filepath]")
     for endpoint in told.values():
@@ -67,8 +73,8 @@ def test_predict_many_answers_about_all_but_the_bad_one(client: Client, model_fo
     assert [row["file"] for row in rows] == ["kathak.jpg", "bad.jpg", "odissi.jpg"]
     assert [row["error"] is None for row in rows] == [True, False, True]
     assert rows[1]["verdict"] is None
-    answer, verdict = client.predict(handle_file(pictures[0]), api_name="/predict")
-    assert rows[0]["verdict"] == verdict
+    answer, verdict, prediction_set = client.predict(handle_file(pictures[0]), api_name="/predict")
+    assert (rows[0]["verdict"], rows[0]["prediction_set"]) == (verdict, prediction_set)
     assert rows[0]["probabilities"] == pytest.approx({e["label"]: e["confidence"] for e in answer["confidences"]})
 
 
@@ -90,7 +96,7 @@ def test_curl_alone_gets_an_answer(page: str, model_folder: Path) -> None:
     call = ["-H", "Content-Type: application/json", "-d", json.dumps({"data": [file]})]
     event = json.loads(curl(*call, f"{page}/gradio_api/call/predict"))["event_id"]
     said = curl("-N", f"{page}/gradio_api/call/predict/{event}")
-    answer, verdict = json.loads(said.partition("event: complete\ndata: ")[2])
+    answer, verdict, _ = json.loads(said.partition("event: complete\ndata: ")[2])
     assert len(answer["confidences"]) == 8
     assert verdict
 
@@ -175,7 +181,7 @@ def test_all_kinds_of_pictures_are_read(client: Client, tmp_path: Path, name: st
     modes = {"grey": "L", "palette": "P", "alpha": "RGBA", "cmyk": "CMYK", "sixteen": "I;16"}
     mode = modes.get(Path(name).stem, "RGB")
     Image.new("L" if mode == "I;16" else "RGB", (80, 60), 90).convert(mode).save(tmp_path / name)
-    answer, verdict = client.predict(handle_file(tmp_path / name), api_name="/predict")
+    answer, verdict, _ = client.predict(handle_file(tmp_path / name), api_name="/predict")
     assert len(answer["confidences"]) == 8
     assert verdict
 

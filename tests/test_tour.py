@@ -48,7 +48,7 @@ def test_from_drawings_to_an_answering_page(tmp_path: Path) -> None:
 
     assert "test accuracy" in _run("train", "evaluate", run / "model", f"dataset={dances}")
     with serve(os.path.relpath(run / "model", ROOT)) as address:
-        answer, _ = Client(address, verbose=False).predict(
+        answer, *_ = Client(address, verbose=False).predict(
             handle_file(run / "model" / "examples" / "odissi.jpg"), api_name="/predict"
         )
     assert len(answer["confidences"]) == 8

@@ -25,6 +25,8 @@ from train.intervals import group_numbers, share_interval
 from train.model import final_linears
 from train.ood import choose_ood
 from train.predict import predict_alone
+from train.prediction_set import KEY as PREDICTION_SET
+from train.prediction_set import choose_cut
 from train.predictions import check_numbers
 
 BINS = 10
@@ -78,7 +80,8 @@ def calibrate(
         reference: What training pictures look like to the model, where that is known.
 
     Returns:
-        `calibration`, `reject_threshold` and, with a reference, `ood` for config.json, with what each rests on.
+        `calibration`, `reject_threshold`, `prediction_set` and, with a reference, `ood` for config.json, with what
+        each rests on.
 
     Raises:
         PredictionsError: The model gives no numbers.
@@ -104,6 +107,7 @@ def calibrate(
     return {
         "calibration": {**asdict(calibration), "split": _SPLIT},
         "reject_threshold": choose_threshold(logits, labels, groups, target_accuracy, _SPLIT),
+        PREDICTION_SET: choose_cut(logits, labels, groups, _SPLIT),
         **({KEY: choose_ood(features, nearest, groups, _SPLIT)} if features and nearest else {}),
     }
 

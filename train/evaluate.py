@@ -16,7 +16,7 @@ from pydantic import Field
 
 from files.atomic import atomic_write_text, only_writer
 from files.errors import UserError
-from model_folder.facts import read_metrics
+from model_folder.facts import read_metrics, read_prediction_sets
 from model_folder.folder import WEIGHTS, learned_pictures, picture_digest
 from model_folder.reference_features import open_reference
 from model_folder.reference_pictures import open_pictures
@@ -29,6 +29,7 @@ from train.hardware import freed_memory_kept, plain_memory_errors
 from train.metrics import compute_metrics, score_by
 from train.ood import distance_sentence, judge_distance, judge_others, load_others, others_sentence, title_of
 from train.predict import load_model, predict_split
+from train.prediction_set import sets_sentence
 from train.predictions import (
     Predictions,
     PredictionsError,
@@ -179,6 +180,8 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
     model, folder = load_model(model_id)
     output = settings.output_dir or folder.path
     temperature, threshold = stated_temperature(folder.config), stated_threshold(folder.config)
+    sets = read_prediction_sets(folder.config)
+    cut = sets.cut if sets else None
     reference = once_per_node(lambda: open_reference(folder))
 
     def load() -> tuple[LabelledImages, datasets.Dataset, datasets.Dataset | None]:
@@ -209,16 +212,16 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
         previous = read_metrics(output)
         with (folder.path / WEIGHTS).open("rb") as weights:
             sha256 = hashlib.file_digest(weights, "sha256").hexdigest()
-        predictions = _described(made, rows, split, sha256, output / "predictions.parquet", model_id, images.name)
+        predictions = _described(made, rows, split, sha256, output / "predictions.parquet", model_id, images.name, cut)
         # The mean of two softmaxes has no one temperature.
         tta = settings.tta if made else previous.get(split, {}).get("tta", False)
         metrics = {
-            **compute_metrics(predictions, None if tta else temperature, threshold),
+            **compute_metrics(predictions, None if tta else temperature, threshold, sets),
             "ood": judge_distance(reference, predictions.nearest, predictions.group_numbers)
             if reference and predictions.nearest
             else None,
             "others": None,
-            "by": score_by(predictions, settings.by, parts) if settings.by else None,
+            "by": score_by(predictions, settings.by, parts, cut) if settings.by else None,
             "tta": tta,
             "elsewhere": comes_from_elsewhere(rows, folder.config),
             "learned_pictures": count_learned(predictions.sha256, learned_pictures(folder)),
@@ -248,7 +251,14 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
 
 
 def _described(
-    made: Predictions | None, rows: datasets.Dataset, split: str, weights: str, file: Path, model_id: str, dataset: str
+    made: Predictions | None,
+    rows: datasets.Dataset,
+    split: str,
+    weights: str,
+    file: Path,
+    model_id: str,
+    dataset: str,
+    cut: float | None,
 ) -> Predictions:
     """Returns the answers to a split's rows, in their order and with their groups; they are in the file then.
 
@@ -268,9 +278,7 @@ def _described(
             )
         labels = [there.label_names[label] for label in rows["label"]]
         predictions = fit_to(there, names_of(rows), labels, f"{file} and {dataset}, {split}", groups=groups)
-        if predictions.sha256 == there.sha256 and predictions.groups == there.groups:
-            return predictions
-    write_predictions(file, predictions)
+    write_predictions(file, predictions, cut)
     return predictions
 
 
@@ -330,6 +338,8 @@ def summary(metrics: dict[str, Any], split: str) -> str:
         pairs = [f"{row['true']} as {row['predicted']} ({row['pictures']})" for row in metrics["most_confused"][:3]]
         lines.append(f"most confused: {', '.join(pairs)}")
     lines.append(abstention_sentence(metrics["reject"]))
+    if metrics.get("prediction_set"):
+        lines.append(sets_sentence(metrics["prediction_set"]))
     if metrics["ood"]:
         lines.append(distance_sentence(metrics["ood"], metrics["pictures"]))
     if metrics["others"]:
@@ -341,10 +351,12 @@ def _table_by(by: dict[str, Any]) -> list[str]:
     """Returns the accuracies of groups of pictures as a table, and a sentence about the worst."""
     shown = {value or "(none)": row for value, row in [*by["values"].items()][:_MOST_GROUPS]}
     width = max(map(len, [*shown, by["column"]]))
-    lines = [f"{by['column']:{width}}  pictures  accuracy  95 % interval"]
+    held = any("coverage" in row for row in shown.values())
+    lines = [f"{by['column']:{width}}  pictures  accuracy  95 % interval{'    in the set' if held else ''}"]
     for value, row in shown.items():
         low, high = row["accuracy_interval"]
-        lines.append(f"{value:{width}}  {row['pictures']:8}  {row['accuracy']:8.1%}  {low:.1%} – {high:.1%}")
+        line = f"{value:{width}}  {row['pictures']:8}  {row['accuracy']:8.1%}  {f'{low:.1%} – {high:.1%}':13}"
+        lines.append((line + (f"  {row['coverage']:10.1%}" if held else "")).rstrip())
     if (more := len(by["values"]) - len(shown)) > 0:
         lines.append(f"and {more} with fewer pictures, in metrics.json")
     if by["worst"] is not None:

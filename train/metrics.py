@@ -9,16 +9,21 @@ import numpy as np
 from scipy import sparse
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
+from model_folder.facts import PredictionSets
 from train.abstention import judge_threshold, risk_coverage, stated_threshold
 from train.calibration import BINS, brier, expected_error, nll, reliability
 from train.intervals import REPLICATES, SEED, bootstrap_interval, share_interval
+from train.prediction_set import KEY, judge_sets, prediction_sets
 from train.predictions import Predictions
 
 _MOST_CONFUSED, _TOP = 10, 5
 
 
 def compute_metrics(
-    predictions: Predictions, temperature: float | None = None, threshold: dict[str, Any] | None = None
+    predictions: Predictions,
+    temperature: float | None = None,
+    threshold: dict[str, Any] | None = None,
+    sets: PredictionSets | None = None,
 ) -> dict[str, Any]:
     """Computes what goes into metrics.json for one split.
 
@@ -26,12 +31,14 @@ def compute_metrics(
         predictions: The answers, with the groups of their pictures.
         temperature: What the logits have been divided by, to say what it has changed.
         threshold: As `stated_threshold` gives it; by default that of a model that states none.
+        sets: As `read_prediction_sets` gives it.
 
     Returns:
         pictures; accuracy and macro_f1, 0 to 1, with their 95 % intervals over groups (`share_interval`, and the
         percentiles of a bootstrap); top5_accuracy, None where five classes are all; nll (nats), brier (0 to 2) and
         ece (0 to 1, equally wide bins); `calibrated_from`, the same without the temperature, or None; `reliability`;
-        `risk_coverage`; `reject`, what the threshold that is served does;
+        `risk_coverage`; `reject`, what the threshold that is served does; `prediction_set`, how often the sets that
+        are served hold the true class, or None;
         `most_confused`; `per_class` (pictures, precision, recall with its interval, f1 by label name);
         `confusion_matrix` (rows true, columns predicted, in the order of `label_names`). A class that is never
         predicted has precision 0.
@@ -60,6 +67,7 @@ def compute_metrics(
         "calibrated_from": _before(predictions, temperature) if temperature is not None else None,
         "risk_coverage": risk_coverage(logits, truth, served["score"], predictions.group_numbers),
         "reject": judge_threshold(logits, truth, served, predictions.group_numbers),
+        KEY: judge_sets(predictions.probs, truth, sets, predictions.group_numbers),
         "most_confused": most_confused(counts, names),
         "per_class": _per_class(predictions),
         "confusion_matrix": counts.tolist(),
@@ -199,20 +207,24 @@ def score_folds(predictions: Predictions, values: Sequence[str] = ()) -> list[Sc
     ]
 
 
-def score_by(predictions: Predictions, column: str, values: Sequence[str]) -> dict[str, Any]:
+def score_by(predictions: Predictions, column: str, values: Sequence[str], cut: float | None = None) -> dict[str, Any]:
     """Scores groups of pictures, so that a model that is good on the whole can't hide where it is not.
 
     Args:
         predictions: The answers.
         column: What the groups are made by.
         values: The value of every picture there.
+        cut: Of the prediction sets, as in config.json; None for a model without.
 
     Returns:
-        `column`; `values`, by value `pictures`, `accuracy` and `accuracy_interval`, the most pictures first; `worst`,
-        the value whose interval ends lowest, None where there is only one: a group of three may have no right answer
+        `column`; `values`, by value `pictures`, `accuracy` and `accuracy_interval`, the most pictures first, and with
+        a cut `coverage`, the share of prediction sets that hold the true class, and `coverage_interval`; `worst`, the
+        value whose interval ends lowest, None where there is only one: a group of three may have no right answer
         by chance.
     """
     value = np.asarray(values)
+    sets = prediction_sets(predictions.probs, cut)
+    hold = None if sets is None else sets[np.arange(len(value)), predictions.labels]
     rows: dict[str, dict[str, Any]] = {}
     for name, pictures in Counter(values).most_common():
         part = value == name
@@ -222,5 +234,8 @@ def score_by(predictions: Predictions, column: str, values: Sequence[str]) -> di
             "accuracy": float(right.mean()),
             "accuracy_interval": share_interval(right, groups),
         }
+        if hold is not None:
+            interval = share_interval(hold[part], groups)
+            rows[name] |= {"coverage": float(hold[part].mean()), "coverage_interval": interval}
     worst = min(rows, key=lambda name: rows[name]["accuracy_interval"][1]) if len(rows) > 1 else None
     return {"column": column, "values": rows, "worst": worst}

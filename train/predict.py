@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from files.atomic import atomic_write
 from files.errors import UserError, first_line
-from model_folder.facts import read_threshold
+from model_folder.facts import read_prediction_sets, read_threshold
 from model_folder.folder import ModelFolder, ModelFolderError, open_model_folder
 from model_folder.reference_features import ReferenceFeatures, open_reference, scores_of
 from pictures import RefusedError
@@ -28,15 +28,15 @@ from train.data import image_bytes, load_images
 from train.hardware import freed_memory_kept, plain_memory_errors
 from train.loaders import Normalize, TransformedImages, make_loader, pixel_transform
 from train.model import final_linears
-from train.predictions import Predictions, names_of
+from train.predictions import Predictions, names_of, set_names
 from train.processes import SynchronisedBatches, check_processes, make_accelerator, once_per_node
 from train.progress import progress
 from train.recipe import Settings
 
 COLUMNS = {
     "file": "string", "label": "string", "probability": "float64", "second": "string",
-    "second_probability": "float64", "abstains": "boolean", "ood_distance": "float64", "ood": "boolean",
-    "error": "string",
+    "second_probability": "float64", "abstains": "boolean", "prediction_set": "string", "ood_distance": "float64",
+    "ood": "boolean", "error": "string",
 }  # fmt: skip
 """Of a table of answers, with their types in pandas."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
@@ -102,9 +102,10 @@ def predict(
     Returns:
         A row per picture, in order: `file` (as it was given, below the folder, or a dataset's sha256 or number of the
         row), `label`, `probability` (0 to 1), `second`, `second_probability`, `abstains` (whether the probability is
-        below the model's threshold), `ood_distance` (mean cosine distance to the nearest training pictures, 0 to 2)
-        and `ood` (whether the model takes it for none of its classes), both empty where the model can't tell. Where a
-        picture can't be decoded, `error` says why, and all but `file` are empty.
+        below the model's threshold), `prediction_set` (the classes that it may be of, the likeliest first, separated
+        by "; "; empty for a model without prediction sets), `ood_distance` (mean cosine distance to the nearest
+        training pictures, 0 to 2) and `ood` (whether the model takes it for none of its classes), both empty where the
+        model can't tell. Where a picture can't be decoded, `error` says why, and all but `file` are empty.
 
     Raises:
         UserError: The model or the photographs can't be used, or memory is full.
@@ -305,6 +306,7 @@ def _make_table(
     first, second = (-probs).argsort(axis=1, kind="stable")[:, :2].T
     rows, names = np.arange(len(files)), np.array(folder.label_names)
     nearest = reference.nearest(features) if reference else None
+    served = read_prediction_sets(folder.config)
     decides = reference is not None and reference.threshold is not None
     table = pd.DataFrame(
         {
@@ -314,6 +316,9 @@ def _make_table(
             "second": names[second],
             "second_probability": probs[rows, second],
             "abstains": probs[rows, first] < read_threshold(folder.config).value,
+            "prediction_set": ["; ".join(of) for of in set_names(probs, folder.label_names, served.cut)]
+            if served
+            else None,
             "ood_distance": scores_of(nearest) if nearest else None,
             "ood": reference.is_ood(nearest) if reference and nearest and decides else None,
             "error": None,

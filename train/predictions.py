@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from files.atomic import atomic_write
 from files.errors import UserError, first_line
 from model_folder.reference_features import Nearest
+from train.prediction_set import KEY, prediction_sets
 
 if TYPE_CHECKING:
     import datasets
@@ -35,9 +36,10 @@ _COLUMNS = {
     "loss": pa.float64(),
     "distances": pa.list_(pa.float32()),
     "nearest": pa.list_(pa.int32()),
+    KEY: pa.list_(pa.string()),
 }
-# Of earlier versions, which had neither folds nor groups in one file, or no neighbours.
-_DEFAULTS: dict[str, Any] = {"fold": 0, "group": "", "distances": [], "nearest": []}
+# Of earlier versions, which had neither folds nor groups in one file, no neighbours, or no sets.
+_DEFAULTS: dict[str, Any] = {"fold": 0, "group": "", "distances": [], "nearest": [], KEY: []}
 _AGAIN = "python -m train evaluate, or cross-validate, writes it anew"
 
 
@@ -201,13 +203,19 @@ def fit_to(
     return replace(fitting, splits=list(splits or fitting.splits), groups=list(groups or fitting.groups))
 
 
-def write_predictions(path: Path, predictions: Predictions) -> None:
+def write_predictions(path: Path, predictions: Predictions, cut: float | None = None) -> None:
     """Writes `predictions.parquet`; rows that it brings replace those that are there.
 
     Answers of one model to a split replace those to the same split, out-of-fold answers all out-of-fold ones. Columns
-    are sha256, split, fold, group, label (its name), logits, probs, loss, and `distances` and `nearest`, lists of the
-    nearest training pictures: how far, and which rows of the model's reference features. The schema's metadata have,
+    are sha256, split, fold, group, label (its name), logits, probs, loss, `distances` and `nearest`, lists of the
+    nearest training pictures: how far, and which rows of the model's reference features, and `prediction_set`, the
+    classes that a picture may be of, the likeliest first; empty for a model without sets. The schema's metadata have,
     as JSON, the order of the logits, `label_names`, and `weights`, the SHA-256 of those that judged each split.
+
+    Args:
+        path: The file.
+        predictions: The rows.
+        cut: From which probability on a class belongs to a picture's set; None for a model without sets.
 
     Raises:
         PredictionsError: What is there is of a model with other classes, or is no such file.
@@ -216,7 +224,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     columns = [
         predictions.sha256, predictions.splits, predictions.folds, predictions.groups, predictions.label_texts,
         _lists(predictions.logits), _lists(predictions.probs), predictions.losses, _lists(nearest.distances),
-        _lists(nearest.rows),
+        _lists(nearest.rows), set_names(predictions.probs, predictions.label_names, cut),
     ]  # fmt: skip
     table = pa.table(
         [pa.array(column).cast(kind) for column, kind in zip(columns, _COLUMNS.values(), strict=True)],
@@ -309,6 +317,14 @@ def _judged(table: pa.Table) -> list[str]:
     """Returns what every row answers: its split, or "folds"."""
     rows = zip(table["split"].to_pylist(), table["fold"].to_pylist(), strict=True)
     return [FOLDS if fold else split for split, fold in rows]
+
+
+def set_names(probs: np.ndarray, label_names: Sequence[str], cut: float | None) -> list[list[str]]:
+    """Returns the prediction set of every picture: names of classes, the likeliest first; empty without a cut."""
+    sets, order = prediction_sets(probs, cut), np.argsort(-probs, axis=1, kind="stable")
+    if sets is None:
+        return [[]] * len(probs)
+    return [[label_names[name] for name in names if held[name]] for names, held in zip(order, sets, strict=True)]
 
 
 def _lists(values: np.ndarray) -> pa.Array:

@@ -30,6 +30,8 @@ from model_folder.facts import (
     read_dances,
     read_examples,
     read_metrics,
+    read_pair,
+    read_prediction_sets,
     read_threshold,
 )
 from model_folder.folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
@@ -213,6 +215,7 @@ def _facts(folder: ModelFolder) -> tuple[dict[str, Any], list[str]]:
         }
         for label, confused in read_confusions(test, folder.label_names).items()
     }
+    sets, pair = read_prediction_sets(config, test), read_pair(test, folder.label_names)
     about = describe(shown_name(folder), config, test, folder.repo_id, folder.revision)
     examples, files = [], []
     for entry in read_examples(folder.path):
@@ -226,7 +229,9 @@ def _facts(folder: ModelFolder) -> tuple[dict[str, Any], list[str]]:
     facts = {
         "dances": [asdict(dance) for dance in dances.values()],
         "confusions": confusions,
+        "pair": pair and {**asdict(pair), "dances": [folder.label_names.index(label) for label in pair.labels]},
         "threshold": asdict(read_threshold(config)),
+        "sets": sets and asdict(sets),
         "crop": asdict(read_crop(config)),
         "drawings": about.drawings,
         "about": {**asdict(about), "test_key": about.test_key},

@@ -35,26 +35,33 @@ class Row:
 
 
 def as_csv(rows: Sequence[Row], label_names: Sequence[str], dances: Mapping[str, Dance]) -> str:
-    """Returns a line per file: file, verdict, probability of every class, fault.
+    """Returns a line per file: file, verdict, prediction set, probability of every class, fault.
 
-    The columns' names and the verdicts are English, for programs to rely on. No cell is a formula.
+    The columns' names and the verdicts are English, for programs to rely on; a set's classes are separated by "; ". No
+    cell is a formula.
     """
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["file", "verdict", *map(_cell, label_names), "fault"])
+    writer.writerow(["file", "verdict", "prediction_set", *map(_cell, label_names), "fault"])
     for row in rows:
         verdict = row.verdict.sentence(dances, LANGUAGES[ENGLISH]) if row.verdict else ""
+        possible = "; ".join(row.verdict.prediction_set) if row.verdict else ""
         shares = [f"{row.probs[label]:.4f}" if row.probs else "" for label in label_names]
-        writer.writerow([_cell(row.file), _cell(verdict), *shares, row.fault or ""])
+        writer.writerow([_cell(row.file), _cell(verdict), _cell(possible), *shares, row.fault or ""])
     return text.getvalue()
 
 
 def as_json(row: Row, dances: Mapping[str, Dance]) -> dict[str, object]:
     """Returns a row as the API gives it."""
     if row.verdict is None:
-        return {"file": row.file, "verdict": None, "probabilities": None, "error": row.fault}
-    verdict = row.verdict.sentence(dances, LANGUAGES[ENGLISH])
-    return {"file": row.file, "verdict": verdict, "probabilities": dict(row.probs), "error": None}
+        return {"file": row.file, "verdict": None, "probabilities": None, "prediction_set": None, "error": row.fault}
+    return {
+        "file": row.file,
+        "verdict": row.verdict.sentence(dances, LANGUAGES[ENGLISH]),
+        "probabilities": dict(row.probs),
+        "prediction_set": list(row.verdict.prediction_set),
+        "error": None,
+    }
 
 
 def _cell(text: str) -> str:

@@ -13,10 +13,10 @@ from demo.telling.examples import Example
 from demo.telling.heatmap import colour, lay_over, scale_bar
 from demo.telling.many import Row, as_csv
 from demo.telling.nearest import Neighbourhood
-from demo.telling.verdict import Kind, Verdict, percent
+from demo.telling.verdict import Kind, Verdict, either, percent
 from demo.words import Words
 from model_folder.about import About
-from model_folder.facts import Confusions, Crop, Dance
+from model_folder.facts import Confusions, Crop, Dance, Pair, PredictionSets
 
 _MOST_BARS = 12
 _ENVIRONMENT = jinja2.Environment(
@@ -67,9 +67,15 @@ def heat_over(heatmap: np.ndarray, size: tuple[int, int], crop: Crop, dance: str
 class Showing:
     """Shows answers of one model."""
 
-    def __init__(self, dances: Mapping[str, Dance], confusions: Mapping[str, Confusions]) -> None:
-        """Takes what there is to tell about each class, and about the model's mistakes."""
-        self.dances, self.confusions = dances, confusions
+    def __init__(
+        self,
+        dances: Mapping[str, Dance],
+        confusions: Mapping[str, Confusions],
+        pair: Pair | None = None,
+        sets: PredictionSets | None = None,
+    ) -> None:
+        """Takes what there is to tell about each class, about the model's mistakes, and what its sets are worth."""
+        self.dances, self.confusions, self.pair, self.sets = dances, confusions, pair, sets
 
     def answer(
         self,
@@ -97,7 +103,8 @@ class Showing:
             verdict.reason(words),
             bars,
             told=[self.dances[label] for label in verdict.dances],
-            confused=self._confused(words, verdict),
+            possible=self._possible(words, verdict),
+            confused=self._pair(words, verdict) or self._confused(words, verdict),
             heat=heat,
             near=near,
         )
@@ -136,6 +143,23 @@ class Showing:
         others = ", ".join(f"{self.dances[other].name} ({count})" for other, count in found.others)
         return words("confused", pictures=found.pictures, dance=self.dances[label].name, others=others)
 
+    def _possible(self, words: Words, verdict: Verdict) -> str:
+        """Returns which classes it may be, and what such a list is worth; empty where it is one alone."""
+        if self.sets is None or len(verdict.prediction_set) < 2:
+            return ""
+        listed = either([self.dances[label].name for label in verdict.prediction_set], words)
+        if self.sets.elsewhere is None:
+            return words("set", dances=listed, percent=percent(self.sets.coverage))
+        measured = {"percent": percent(self.sets.elsewhere), "pictures": self.sets.pictures}
+        return words("set_elsewhere", dances=listed, **measured)
+
+    def _pair(self, words: Words, verdict: Verdict) -> str:
+        """Returns what there is to say where it may be either of the two that the model confuses most."""
+        if self.pair is None or not {*self.pair.labels} <= {*verdict.dances, *verdict.prediction_set}:
+            return ""
+        first, second = (self.dances[label].name for label in self.pair.labels)
+        return words("pair", first=first, second=second, count=self.pair.mistakes, pictures=self.pair.pictures)
+
     def _empty(self, words: Words, kind: str, sentence: str) -> str:
         bars = [Bar(dance.name, "–", 0) for dance in self.dances.values()]
         return self._answer(words, kind, sentence, "", bars, waiting=words("waiting_told"))
@@ -148,13 +172,16 @@ class Showing:
         reason: str,
         bars: Sequence[Bar],
         told: Sequence[Dance] = (),
+        possible: str = "",
         confused: str = "",
         heat: Heat | None = None,
         near: Neighbourhood | None = None,
         waiting: str = "",
     ) -> str:
         shown, hidden = bars[:_MOST_BARS], bars[_MOST_BARS:]
-        return _HTML.answer(words, kind, sentence, reason, shown, hidden, told, confused, heat, near, waiting)
+        return _HTML.answer(
+            words, kind, sentence, reason, shown, hidden, told, possible, confused, heat, near, waiting
+        )
 
 
 def title(words: Words) -> str:

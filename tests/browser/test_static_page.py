@@ -1,12 +1,15 @@
 """The page without a server, in real Chromium: from a host of files, and then without a network."""
 
 import base64
+import html
 import io
+import itertools
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +26,11 @@ from demo.models.model import load_model
 from demo.static_page.site import write_site
 from demo.telling.heatmap import _COLOURS, colour, lay_over
 from demo.telling.nearest import MOST, neighbourhood
+from demo.telling.showing import Showing
 from demo.telling.verdict import judge, percent
 from demo.theme import THEME
 from demo.words import LANGUAGES
-from model_folder.facts import Crop, Threshold, read_crop, read_dances
+from model_folder.facts import Confusions, Crop, Pair, PredictionSets, Threshold, read_crop, read_dances
 from model_folder.folder import INT8_ONNX
 from model_folder.reference_features import scores_of
 from tests.browser.files_server import FilesServer
@@ -760,31 +764,78 @@ def test_its_colours_are_those_of_the_other_page(page: Page) -> None:
 def test_its_verdicts_are_those_of_the_other_page(page: Page, site: Path) -> None:
     (module,) = (f"/{path.relative_to(site)}" for path in site.glob("*/verdict.js"))
     random = np.random.default_rng(8)
-    cases: list[tuple[list[float], dict, bool]] = []
+    cases: list[tuple[list[float], dict, bool, dict | None]] = []
     for value in (0.0, 0.3, 0.5, 0.72, 1.0):
         threshold = {"value": value, "promised": None}
-        for ood in (False, True):
-            cases += [(random.dirichlet([0.3] * 5).tolist(), threshold, ood) for _ in range(10)]
-            cases.append(([0.25, 0.25, 0.5, 0.0, 0.0], threshold, ood))
-            cases.append(([0.2] * 5, threshold, ood))
-            cases.append(([1.0, 0.0, 0.0, 0.0, 0.0], threshold, ood))
+        for ood, cut in itertools.product((False, True), (None, 0.0, 0.2, 0.5)):
+            sets = None if cut is None else {"cut": cut, "coverage": 0.95}
+            cases += [(random.dirichlet([0.3] * 5).tolist(), threshold, ood, sets) for _ in range(10)]
+            cases.append(([0.25, 0.25, 0.5, 0.0, 0.0], threshold, ood, sets))
+            cases.append(([0.2] * 5, threshold, ood, sets))
+            cases.append(([1.0, 0.0, 0.0, 0.0, 0.0], threshold, ood, sets))
     got = page.evaluate(
         """async ([module, cases]) => {
           const { judge, percent } = await import(module);
-          return cases.map(([probs, threshold, ood]) =>
-            [judge(probs, threshold, ood), probs.map(percent)]);
+          return cases.map(([probs, threshold, ood, sets]) =>
+            [judge(probs, threshold, ood, sets), probs.map(percent)]);
         }""",
         [module, cases],
     )
-    for (probs, threshold, ood), (verdict, shares) in zip(cases, got, strict=True):
-        expected = judge({str(number): share for number, share in enumerate(probs)}, Threshold(**threshold), ood)
+    for (probs, threshold, ood, sets), (verdict, shares) in zip(cases, got, strict=True):
+        by_label = {str(number): share for number, share in enumerate(probs)}
+        expected = judge(by_label, Threshold(**threshold), ood, sets and PredictionSets(**sets))
         assert verdict["kind"] == expected.kind
         assert [str(number) for number in verdict["dances"]] == list(expected.dances)
+        assert [str(number) for number in verdict["set"]] == list(expected.prediction_set)
         assert verdict["probability"] == expected.probability
         assert shares == [percent(share) for share in probs]
     shares = [0.0, 0.00499, 0.005, 0.125, 0.135, 0.145, 0.375, 0.994999, 0.995, 1.0]
     got = page.evaluate("async ([module, shares]) => shares.map((await import(module)).percent)", [module, shares])
     assert got == [percent(share) for share in shares]
+
+
+@pytest.mark.parametrize("language", ["en", "hi"])
+def test_it_lists_what_a_picture_may_be_as_the_other_page_does(page: Page, site: Path, language: str) -> None:
+    (module,) = (f"/{path.parent.relative_to(site)}" for path in site.glob("*/verdict.js"))
+    names = [f"d{number}" for number in range(9)]
+    dances = read_dances({"label_names": names})
+    pair = Pair(("d0", "d1"), 7, 41)
+    confusions = {"d0": Confusions(9, (("d2", 2),))}
+    told = {
+        "dances": [asdict(dance) for dance in dances.values()],
+        "confusions": {"d0": {"pictures": 9, "others": [{"name": "D2", "count": 2}]}},
+        "pair": {**asdict(pair), "dances": [0, 1]},
+    }
+    cases = [
+        (probs + [0.0] * (9 - len(probs)), Threshold(threshold), sets)
+        for probs in ([0.5, 0.3, 0.2], [0.3, 0.1, 0.6], [0.2, 0.16] + [0.1] * 4 + [0.08] * 3, [0.95, 0.05])
+        for threshold in (0.4, 0.9)
+        for sets in (None, PredictionSets(0.15, 0.95), PredictionSets(0.07, 0.95, 0.875, 289))
+    ]
+    got = page.evaluate(
+        """async ([module, language, told, cases]) => {
+          const { judge } = await import(`${module}/verdict.js`);
+          const { answer } = await import(`${module}/showing.js`);
+          const { readWords } = await import(`${module}/words.js`);
+          const words = await readWords([language], language);
+          return cases.map(([probs, threshold, sets]) => {
+            const site = { ...told, threshold, sets };
+            const shown = answer(words, site, judge(probs, threshold, false, sets), probs, null, null);
+            return [".verdict", ".set", ".confused"].map((of) => shown.querySelector(of)?.textContent ?? "");
+          });
+        }""",
+        [module, language, told, [(p, asdict(t), s and asdict(s)) for p, t, s in cases]],
+    )
+    said = set()
+    for (probs, threshold, sets), texts in zip(cases, got, strict=True):
+        by_label = dict(zip(names, probs, strict=True))
+        verdict = judge(by_label, threshold, sets=sets)
+        expected = Showing(dances, confusions, pair, sets).answer(LANGUAGES[language], verdict, by_label, None)
+        for name, text in zip(("verdict", "set", "confused"), texts, strict=True):
+            there = re.search(rf'<p class="{name}">(.*?)</p>', expected)
+            assert text == (html.unescape(there[1]) if there else "")
+        said.add(texts[1])
+    assert len(said) > 5
 
 
 @pytest.mark.parametrize("mode", ["squash", "center", "border"])

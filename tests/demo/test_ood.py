@@ -66,7 +66,29 @@ def client(comparing_folder: Path) -> Iterator[Client]:
 
 
 def test_programs_are_told(client: Client, strange: Path) -> None:
-    _, verdict = client.predict(handle_file(strange), api_name="/predict")
+    _, verdict, prediction_set = client.predict(handle_file(strange), api_name="/predict")
     assert verdict == "This doesn't look like one of these dances"
+    assert prediction_set == []
     (row,) = client.predict([handle_file(strange)], api_name="/predict_many")
     assert row["verdict"] == verdict
+
+
+def test_programs_are_told_what_it_may_be(client: Client, comparing_folder: Path) -> None:
+    cut = json.loads((comparing_folder / "config.json").read_text())["prediction_set"]["value"]
+    assert 0 < cut < 1
+    sizes = set()
+    for picture in sorted((comparing_folder / "examples").glob("*.jpg")):
+        probabilities, verdict, prediction_set = client.predict(handle_file(picture), api_name="/predict")
+        if verdict == "This doesn't look like one of these dances":
+            continue
+        shares = {entry["label"]: entry["confidence"] for entry in probabilities["confidences"]}
+        order = sorted(shares, key=lambda label: -shares[label])
+        assert prediction_set == [label for label in order if shares[label] >= cut or label == order[0]]
+        sizes.add(len(prediction_set))
+    assert max(sizes) > 1
+    told = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    for endpoint in told.values():
+        assert (
+            "which holds the right one for 95 % of pictures like those of the model's dataset"
+            in (endpoint["description"])
+        )

@@ -58,7 +58,7 @@ def _page(model_id: str, picture: Path, **environment: str) -> dict[str, float]:
     from gradio_client import Client, handle_file
 
     with serve(model_id, **environment) as address:
-        answer, _ = Client(address, verbose=False).predict(handle_file(picture), api_name="/predict")
+        answer, *_ = Client(address, verbose=False).predict(handle_file(picture), api_name="/predict")
     return {entry["label"]: entry["confidence"] for entry in answer["confidences"]}
 
 

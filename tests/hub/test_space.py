@@ -36,7 +36,7 @@ def test_the_space_runs_in_an_environment_of_its_own(hub: RunningHub, model_fold
     # No MODEL_ID in the environment: the Space brings its own.
     environment = {**hub.environment(home=tmp_path / "home"), "MODEL_ID": ""}
     with serve("", python=python, folder=tmp_path, **environment) as address:
-        answer, verdict = Client(address, verbose=False).predict(
+        answer, verdict, _ = Client(address, verbose=False).predict(
             handle_file(model_folder / "examples" / "kathakali.jpg"), api_name="/predict"
         )
     assert len(answer["confidences"]) == 8

@@ -35,6 +35,7 @@ def test_metrics_and_predictions_agree(model_folder: Path) -> None:
     table = pq.read_table(model_folder / "predictions.parquet", filters=[("split", "=", "test")]).to_pydict()
     assert set(table) == {
         "sha256", "split", "fold", "group", "label", "logits", "probs", "loss", "distances", "nearest",
+        "prediction_set",
     }  # fmt: skip
     assert set(table["fold"]) == {0}
     assert all(table["group"])
@@ -135,6 +136,14 @@ def test_a_few_wrong_pictures_are_not_the_worst_group() -> None:
     assert by["values"]["rare"]["accuracy"] == 0
     assert by["worst"] == "frequent"
     assert score_by(predictions, "source", ["one"] * 100)["worst"] is None
+    assert "coverage" not in by["values"]["rare"]
+    by = score_by(predictions, "source", ["rare"] * 2 + ["frequent"] * 98, cut=0.2)
+    assert (by["values"]["rare"]["coverage"], by["values"]["frequent"]["coverage"]) == (1, 1)
+    by = score_by(predictions, "source", ["rare"] * 2 + ["frequent"] * 98, cut=0.4)
+    assert (by["values"]["rare"]["coverage"], by["values"]["frequent"]["coverage"]) == (0, 48 / 98)
+    lines = summary(compute_metrics(predictions) | {"ood": None, "others": None, "by": by}, "test").splitlines()
+    assert "source    pictures  accuracy  95 % interval    in the set" in lines
+    assert any(line.startswith("rare  ") and line.endswith("        0.0%") for line in lines)
 
 
 def test_of_thousands_of_groups_those_with_the_most_pictures_are_printed() -> None:

@@ -103,10 +103,25 @@ def test_others_find_columns_types_and_label_names(tmp_path: Path) -> None:
         ("loss", "double"),
         ("distances", "list<item: float>"),
         ("nearest", "list<item: int32>"),
+        ("prediction_set", "list<item: string>"),
     ]
     assert table["label"].to_pylist() == [NAMES[label] for label in expected.labels]
     np.testing.assert_array_equal(np.array(table["probs"].to_pylist()), expected.probs)
     np.testing.assert_array_equal(table["loss"].to_numpy(), expected.losses)
+
+
+def test_the_set_of_every_picture_is_there_the_likeliest_class_first(tmp_path: Path) -> None:
+    path, answers = tmp_path / "predictions.parquet", _predictions()
+    write_predictions(path, answers, cut=0.0)
+    # Answers to another split, of a model without sets, leave those that are there.
+    write_predictions(path, _predictions("validation", 3, 1))
+    rows = pq.read_table(path).to_pylist()
+    for row, probs in zip(rows, answers.probs, strict=False):
+        assert row["prediction_set"] == [NAMES[name] for name in np.argsort(-probs)]
+    assert [row["prediction_set"] for row in rows if row["split"] == "validation"] == [[]] * 3
+    write_predictions(path, answers, cut=1.0)
+    rows = pq.read_table(path, filters=[("split", "=", "test")]).to_pylist()
+    assert [row["prediction_set"] for row in rows] == [[NAMES[name]] for name in answers.answers]
 
 
 @pytest.mark.parametrize("lacking", [["fold", "group"], ["group", "distances", "nearest"]])

@@ -26,8 +26,8 @@ def _launch(script: str, folder: Path, *words: object) -> subprocess.CompletedPr
     )
 
 
-# torchrun starts Python unbuffered and a print is several writes, so two processes would write into each other's lines: each
-# has a file of its own.
+# torchrun starts Python unbuffered and a print is several writes, so two processes would write into each other's
+# lines: each has a file of its own.
 PATIENT = """
 import sys, time
 from pathlib import Path

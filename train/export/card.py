@@ -9,7 +9,7 @@ import timm
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from model_folder.facts import plain, read_examples, read_metrics
+from model_folder.facts import plain, read_examples, read_metrics, read_pair
 from model_folder.folder import LEARNED, ONNX
 
 FORMATS = "formats.json"
@@ -71,6 +71,7 @@ def render_card(
         origin=escaped(recipe.get("weights_origin") or "weights of its author's own"),
         base_model=base_model,
         test=test,
+        pair=read_pair(test, config["label_names"]) if test else None,
         headline=headline(metrics, data["drawings"]),
         validation=config["validation"],
         examples=examples,

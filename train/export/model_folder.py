@@ -222,7 +222,7 @@ def add_onnx(folder: Path, data_config: dict[str, Any]) -> onnx.ModelProto | Non
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     data = config["training_data"]
     properties = {
-        **{key: config[key] for key in ("label_names", "architecture", "reject_threshold")},
+        **{key: config[key] for key in ("label_names", "architecture", "reject_threshold", "prediction_set")},
         "dataset": {key: data[key] for key in ("name", "id", "fingerprint")},
         "model_card": {"name": card_name(config), "license": license_of(data["licenses"])},
     }

@@ -105,7 +105,7 @@ function tell({ probs, heat, near, fault }) {
   if (fault) return refuse(fault);
   if (heat) Object.assign(heat, { picture: current.image.src, map: addressOf(heat.map) });
   for (const neighbour of near?.neighbours ?? []) neighbour.src = neighbour.jpeg && addressOf(neighbour.jpeg);
-  show(answer(words, site, judge(probs, site.threshold, near?.ood), probs, heat, near));
+  show(answer(words, site, judge(probs, site.threshold, near?.ood, site.sets), probs, heat, near));
 }
 
 /** Returns an address for something to show, which is given back with the current picture. */

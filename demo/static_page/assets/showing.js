@@ -3,7 +3,7 @@
 
 import { link, make } from "./make.js";
 import { heatDetails, nearDetails } from "./reasons.js";
-import { order, percent } from "./verdict.js";
+import { either, order, percent } from "./verdict.js";
 
 const MOST_BARS = 12;
 
@@ -27,7 +27,10 @@ export function answer(words, site, verdict, probs, heat, near) {
   );
   const likeliest = site.dances[order(probs)[0]];
   return card(words, kind, sentence(words, verdict, told), reason(words, verdict, site.threshold, told), bars, [
-    make("div", { class: "told" }, ...told.flatMap((dance) => facts(words, dance, told.length)), confused(words, site, told)),
+    make(
+      "div", { class: "told" }, possible(words, site, verdict), ...told.flatMap((dance) => facts(words, dance, told.length)),
+      pair(words, site, verdict) ?? confused(words, site, told),
+    ),
     heat && heatDetails(words, heat, likeliest.name),
     near?.neighbours.length > 0 && nearDetails(words, near.neighbours, site.reference),
   ]);
@@ -119,7 +122,7 @@ function bar(name, share, width, own) {
 
 function sentence(words, { kind, probability }, told) {
   if (kind === "sure") return words("sure", { dance: told[0].name, percent: percent(probability) });
-  return kind === "unsure" ? words("unsure", { first: told[0].name, second: told[1].name }) : words("ood");
+  return kind === "unsure" ? words("unsure", { dances: either(told.map((dance) => dance.name), words) }) : words("ood");
 }
 
 function reason(words, { kind, probability }, threshold, told) {
@@ -143,6 +146,24 @@ function facts(words, dance, many) {
     many > 1 ? make("h2", {}, `${dance.name} `, ...home(dance)) : fact,
     dance.look_for && make("p", {}, make("b", {}, words("look_for")), " ", looks),
   ];
+}
+
+function possible(words, site, { set }) {
+  if (set.length < 2) return null;
+  const { coverage, elsewhere, pictures } = site.sets;
+  const dances = either(set.map((number) => site.dances[number].name), words);
+  const text =
+    elsewhere === null
+      ? words("set", { dances, percent: percent(coverage) })
+      : words("set_elsewhere", { dances, percent: percent(elsewhere), pictures });
+  return make("p", { class: "set" }, text);
+}
+
+function pair(words, site, { dances, set }) {
+  if (!site.pair?.dances.every((number) => dances.includes(number) || set.includes(number))) return null;
+  const [first, second] = site.pair.dances.map((number) => site.dances[number].name);
+  const text = words("pair", { first, second, count: site.pair.mistakes, pictures: site.pair.pictures });
+  return make("p", { class: "confused" }, text);
 }
 
 function confused(words, site, told) {

@@ -5,23 +5,23 @@ import pytest
 
 from demo.telling.many import Row, as_csv, as_json
 from demo.telling.verdict import judge
-from model_folder.facts import Threshold, read_dances
+from model_folder.facts import PredictionSets, Threshold, read_dances
 
 PROBS = {"kathak": 0.9, "=odissi": 0.1}
 DANCES = read_dances({"label_names": list(PROBS)})
 
 
 def _answered(file: str) -> Row:
-    return Row(file, judge(PROBS, Threshold()), PROBS)
+    return Row(file, judge(PROBS, Threshold(), sets=PredictionSets(0.05, 0.95)), PROBS)
 
 
 def test_every_file_has_its_line_whatever_became_of_it() -> None:
     text = as_csv([_answered("a.jpg"), Row("b.txt", fault="no picture")], list(PROBS), DANCES)
     rows = list(csv.reader(io.StringIO(text)))
     assert rows == [
-        ["file", "verdict", "kathak", "'=odissi", "fault"],
-        ["a.jpg", "Kathak, 90 %", "0.9000", "0.1000", ""],
-        ["b.txt", "", "", "", "no picture"],
+        ["file", "verdict", "prediction_set", "kathak", "'=odissi", "fault"],
+        ["a.jpg", "Kathak, 90 %", "kathak; =odissi", "0.9000", "0.1000", ""],
+        ["b.txt", "", "", "", "", "no picture"],
     ]
 
 
@@ -40,6 +40,7 @@ def test_a_name_with_commas_and_quotes_stays_one_cell() -> None:
 
 def test_the_api_gives_numbers_or_an_error() -> None:
     assert as_json(_answered("a.jpg"), DANCES) == {
-        "file": "a.jpg", "verdict": "Kathak, 90 %", "probabilities": PROBS, "error": None,
+        "file": "a.jpg", "verdict": "Kathak, 90 %", "probabilities": PROBS,
+        "prediction_set": ["kathak", "=odissi"], "error": None,
     }  # fmt: skip
     assert as_json(Row("b", fault="no picture"), DANCES)["error"] == "no picture"

@@ -9,7 +9,7 @@ from demo.telling.many import Row
 from demo.telling.showing import Showing, heat_over
 from demo.telling.verdict import judge
 from demo.words import LANGUAGES
-from model_folder.facts import Confusions, Crop, Threshold, read_dances
+from model_folder.facts import Confusions, Crop, Pair, PredictionSets, Threshold, read_dances, read_pair
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">{{ 7 * 7 }}${7 * 7}"
 EN, HI = LANGUAGES["en"], LANGUAGES["hi"]
@@ -48,6 +48,50 @@ def test_an_unsure_answer_says_how_to_tell_the_two_apart() -> None:
     assert html.count('class="own"') == 2
     assert "A fact." not in html
     assert "some were another dance" not in html
+
+
+def _with_sets(probs: dict[str, float], sets: PredictionSets, threshold: float = 0.5) -> str:
+    showing = Showing(SHOWING.dances, SHOWING.confusions, Pair(("kathak", "odissi"), 7, 41), sets)
+    return showing.answer(EN, judge(probs, Threshold(threshold), sets=sets), probs, None)
+
+
+def test_a_set_of_several_is_told_with_what_it_is_worth() -> None:
+    probs = {"kathak": 0.6, "odissi": 0.3, "waltz": 0.1}
+    html = _with_sets(probs, PredictionSets(0.2, 0.95))
+    assert (
+        "One of these: Kathak or Odissi. Such a list holds the right dance 95 times in 100 for pictures like those of "
+        "the model&#39;s dataset, and less often for others."
+    ) in html
+    html = _with_sets(probs, PredictionSets(0.2, 0.95, 0.88, 289))
+    assert "Such a list held the right dance of 88 in 100 pictures from elsewhere (289 were tried)." in html
+    assert "95" not in html
+    assert "One of these" not in _with_sets(probs, PredictionSets(0.4, 0.95))
+
+
+def test_the_pair_that_is_confused_most_has_a_sentence_of_its_own() -> None:
+    pair = "Kathak and Odissi are the two that this model confuses most: 7 of 41 test pictures of them. Costume alone "
+    for probs, threshold, cut in (((0.6, 0.3, 0.1), 0.5, 0.2), ((0.6, 0.3, 0.1), 0.8, 0.9)):
+        html = _with_sets(dict(zip(FACTS, probs, strict=True)), PredictionSets(cut, 0.95), threshold)
+        assert pair in html
+        assert "Of 9 test pictures" not in html
+    html = _with_sets({"kathak": 0.6, "odissi": 0.1, "waltz": 0.3}, PredictionSets(0.2, 0.95))
+    assert pair not in html
+    assert "Of 9 test pictures" in html
+
+
+@pytest.mark.parametrize(
+    ("matrix", "pair"),
+    [
+        ([[9, 1, 0], [3, 6, 0], [1, 2, 7]], Pair(("a", "b"), 4, 19)),
+        ([[9, 0, 3], [0, 6, 0], [3, 2, 7]], Pair(("a", "c"), 6, 24)),
+        # One mistake may be chance.
+        ([[9, 1, 0], [0, 6, 0], [0, 0, 7]], None),
+        ([[9, 1], [3, 6]], None),
+        ("damaged", None),
+    ],
+)
+def test_the_pair_is_read_from_both_halves_of_the_matrix(matrix, pair) -> None:
+    assert read_pair({"confusion_matrix": matrix}, ["a", "b", "c"]) == pair
 
 
 @pytest.mark.parametrize("words", [EN, HI])

@@ -96,6 +96,7 @@ def test_one_file_says_whose_it_is_and_nothing_of_this_machine(model_folder: Pat
         "label_names": config["label_names"],
         "architecture": "test_resnet",
         "reject_threshold": config["reject_threshold"],
+        "prediction_set": config["prediction_set"],
         "dataset": {"name": "Dances", "id": None, "fingerprint": config["training_data"]["fingerprint"]},
         "model_card": {"name": "test_resnet for Dances", "license": "apache-2.0"},
     }
