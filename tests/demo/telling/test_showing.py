@@ -63,7 +63,7 @@ def test_a_set_of_several_is_told_with_what_it_is_worth() -> None:
         "the model&#39;s dataset, and less often for others."
     ) in html
     html = _with_sets(probs, PredictionSets(0.2, 0.95, 0.88, 289))
-    assert "Such a list held the right dance of 88 in 100 pictures from elsewhere (289 were tried)." in html
+    assert "On pictures from elsewhere, such a list held the right dance 88 times in 100 (289 were tried)." in html
     assert "95" not in html
     assert "One of these" not in _with_sets(probs, PredictionSets(0.4, 0.95))
 
