@@ -1,9 +1,10 @@
 """Which score notices that a picture shows none of the classes: `python -m benchmarks.unlike --help`.
 
-Four scores, each higher where a picture is less like what was learned: one less the highest probability; energy with
+Scores, each higher where a picture is less like what was learned: one less the highest probability; energy with
 its sign turned (Liu et al. 2020); Mahalanobis distance to the nearest class, with one shrunk covariance (Lee et al.
 2018; Ledoit and Wolf 2004); cosine distance to the nearest training features (Sun et al. 2022), to the first, to the
-fifth, and on average over five.
+fifth, and on average over five, over half as many as a class has pictures (5 to 20, which is what ships) and over 50;
+cosine distance to the nearest of the classes' mean features.
 
 With --weights the backbone is frozen and the classifier scikit-learn's logistic regression. All splits are pooled and
 dealt anew, by group: each of seven folds is the test once, the next one says from which score on a picture is
@@ -30,12 +31,15 @@ from scipy.special import logsumexp, softmax
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.metrics.pairwise import cosine_distances
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from drawings.places import PLACES, draw_place
+from model_folder.reference_features import MOST_NEIGHBOURS
 from train.data import groups_of, load_images, read_image
+from train.export.reference import NEIGHBOURS
 from train.intervals import wilson_interval
 from train.loaders import eval_transform
 from train.model import FrozenBackbone, build_model, model_data_config
@@ -82,9 +86,9 @@ def main(words: list[str] | None = None) -> None:
     }
     places = clutter(options.clutter, options.seed)
     strange = {"clutter": look(places.__getitem__, np.zeros(options.clutter), "clutter")}
-    if options.others:
-        rows = load_others(str(options.others), "test")
-        strange = {options.others.name: look(partial(read_image, rows), np.array(rows["label"]), "others"), **strange}
+    for folder in reversed(options.others):
+        rows = load_others(str(folder), "test")
+        strange = {folder.name: look(partial(read_image, rows), np.array(rows["label"]), folder.name), **strange}
     if options.model:
         deals = [(splits["train"], splits["validation"], splits["test"])]
         left_out: list[tuple[Deal, Part]] = []
@@ -157,7 +161,11 @@ def fit_scores(train: Part) -> Scores:
     classes = np.unique(train.labels)
     means = np.stack([train.features[train.labels == label].mean(0) for label in classes])
     spread = LedoitWolf(assume_centered=True).fit(train.features - means[np.searchsorted(classes, train.labels)])
-    neighbours = NearestNeighbors(n_neighbors=5, metric="cosine").fit(train.features)
+    lengths = np.linalg.norm(train.features, axis=1, keepdims=True)
+    centres = np.stack([(train.features / lengths)[train.labels == label].mean(0) for label in classes])
+    half = int(np.clip(np.median(np.bincount(train.labels)[classes]) // 2, *NEIGHBOURS))
+    most = min(MOST_NEIGHBOURS, len(train.labels))
+    neighbours = NearestNeighbors(n_neighbors=most, metric="cosine").fit(train.features)
 
     def distances(part: Part) -> np.ndarray:
         return neighbours.kneighbors(part.features)[0]
@@ -168,7 +176,10 @@ def fit_scores(train: Part) -> Scores:
         "Mahalanobis": lambda part: np.stack([spread.mahalanobis(part.features - mean) for mean in means]).min(0),
         "nearest": lambda part: distances(part)[:, 0],
         "5th nearest": lambda part: distances(part)[:, 4],
-        "mean of 5 nearest": lambda part: distances(part).mean(1),
+        "mean of 5 nearest": lambda part: distances(part)[:, :5].mean(1),
+        "mean of half a class": lambda part: distances(part)[:, :half].mean(1),
+        f"mean of {MOST_NEIGHBOURS} nearest": lambda part: distances(part).mean(1),
+        "nearest class mean": lambda part: cosine_distances(part.features, centres).min(1),
     }
 
 
@@ -220,7 +231,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     source.add_argument("--model", type=Path, help="a model folder that learned from the dataset")
     parser.add_argument("--architecture", default="tf_efficientnet_lite0")
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--others", type=Path, help="a folder of photographs of something else")
+    parser.add_argument("--others", type=Path, nargs="+", default=[], help="folders of photographs of something else")
     parser.add_argument("--clutter", type=int, default=120, help="drawn places without a dancer")
     parser.add_argument("--seed", type=int, default=8)
     return parser.parse_args(words)

@@ -6,8 +6,8 @@ least a cut that is chosen on the validation split. Of a picture that could as w
 true class with at least the target probability, whatever the model. Of pictures from elsewhere nothing is promised:
 `evaluate` measures it.
 
-Adaptive sets (APS, Romano et al. 2020; RAPS, Angelopoulos et al. 2021) held the true class no more evenly and had
-half as many classes again: benchmarks/README.md, "Prediction sets".
+Adaptive sets (APS, Romano et al. 2020; RAPS, Angelopoulos et al. 2021) were larger: benchmarks/README.md, "Prediction
+sets".
 """
 
 import math

@@ -30,6 +30,7 @@ def test_every_score_is_judged_with_a_frozen_backbone(
     ]
     assert list(rows) == [
         "highest probability", "energy", "Mahalanobis", "nearest", "5th nearest", "mean of 5 nearest",
+        "mean of half a class", "mean of 50 nearest", "nearest class mean",
     ]  # fmt: skip
     for cells in rows.values():
         assert all(0 <= float(cells[place]) <= 1 for place in (0, 2, 4))
@@ -45,4 +46,4 @@ def test_a_model_keeps_its_classifier_and_its_splits(
     unlike.main([str(dances), "--model", str(comparing_folder), "--clutter", "7"])
     rows = _rows(capsys.readouterr().out)
     assert rows["score"] == ["clutter (7): AUROC", "refused", "false alarms of 8"]
-    assert len(rows) == 7
+    assert len(rows) == 10

@@ -12,6 +12,8 @@ from model_folder.reference_features import Nearest
 _SEED = 8
 # Of fewer pictures t-SNE makes no clusters that would mean anything.
 _FEWEST_FOR_TSNE, _COMPONENTS, _PERPLEXITY = 100, 50, 30
+# Amid how many training pictures a judged one lies.
+_NEAREST = 5
 # A training picture that is closer than this counts no more.
 _CLOSEST = 0.02
 _SAME = 1e-4
@@ -40,6 +42,6 @@ def draw_map(features: np.ndarray, nearest: Nearest) -> tuple[np.ndarray, np.nda
         places = TSNE(perplexity=_PERPLEXITY, random_state=_SEED).fit_transform(components[:, :_COMPONENTS])
     low, span = places.min(0), np.maximum(np.ptp(places, axis=0), 1e-9)
     places = (places - low) / span
-    weights = 1 / np.maximum(nearest.distances, _CLOSEST)
-    judged = (places[nearest.rows] * weights[..., None]).sum(1) / weights.sum(1, keepdims=True)
+    weights = 1 / np.maximum(nearest.distances[:, :_NEAREST], _CLOSEST)
+    judged = (places[nearest.rows[:, :_NEAREST]] * weights[..., None]).sum(1) / weights.sum(1, keepdims=True)
     return places, judged, method

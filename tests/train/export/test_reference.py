@@ -15,7 +15,7 @@ from torch import nn
 
 from model_folder.reference_pictures import LIST
 from train.data import LabelledImages, load_images, read_image
-from train.export.reference import choose_rows, look_at_training_pictures, write_reference
+from train.export.reference import Reference, choose_rows, look_at_training_pictures, write_reference
 from train.loaders import eval_transform
 from train.model import model_data_config
 
@@ -37,6 +37,16 @@ def images(dataset_folder: Path) -> LabelledImages:
 @pytest.fixture
 def model() -> timm.models.ResNet:
     return timm.create_model("test_resnet", num_classes=8)
+
+
+@pytest.mark.parametrize(
+    ("counts", "k"),
+    [([30, 34, 50], 17), ([4, 4, 4], 5), ([1, 1], 2), ([200, 300], 20), ([1, 30, 31], 15)],
+)
+def test_half_as_many_neighbours_count_as_a_class_has_pictures(counts: list[int], k: int) -> None:
+    entries = [{"label": str(label)} for label, count in enumerate(counts) for _ in range(count)]
+    features = np.ones((len(entries), 4), np.float16) / 2
+    assert Reference(features, entries, {}).as_others_read_it().k == k
 
 
 def test_features_are_those_of_the_plain_pictures(images: LabelledImages, model: timm.models.ResNet) -> None:
