@@ -124,7 +124,9 @@ def test_the_set_of_every_picture_is_there_the_likeliest_class_first(tmp_path: P
     assert [row["prediction_set"] for row in rows] == [[NAMES[name]] for name in answers.answers]
 
 
-@pytest.mark.parametrize("lacking", [["fold", "group"], ["group", "distances", "nearest"], ["prediction_set"]])
+@pytest.mark.parametrize(
+    "lacking", [["fold", "group"], ["group", "distances", "nearest"], ["group", "prediction_set"]]
+)
 def test_files_of_earlier_versions_are_read_and_added_to(tmp_path: Path, lacking: list[str]) -> None:
     path, split = tmp_path / "predictions.parquet", FOLDS if "fold" not in lacking else "test"
     write_predictions(path, expected := _predictions(fold=int(split == FOLDS)))
