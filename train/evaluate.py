@@ -212,7 +212,9 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
         previous = read_metrics(output)
         with (folder.path / WEIGHTS).open("rb") as weights:
             sha256 = hashlib.file_digest(weights, "sha256").hexdigest()
-        predictions = _described(made, rows, split, sha256, output / "predictions.parquet", model_id, images.name, cut)
+        file = output / "predictions.parquet"
+        predictions = _described(made, rows, split, sha256, file, model_id, images.name)
+        write_predictions(file, predictions, cut)
         # The mean of two softmaxes has no one temperature.
         tta = settings.tta if made else previous.get(split, {}).get("tta", False)
         metrics = {
@@ -251,16 +253,9 @@ def evaluate(model_id: str | Path, settings: Evaluation | None = None, **values:
 
 
 def _described(
-    made: Predictions | None,
-    rows: datasets.Dataset,
-    split: str,
-    weights: str,
-    file: Path,
-    model_id: str,
-    dataset: str,
-    cut: float | None,
+    made: Predictions | None, rows: datasets.Dataset, split: str, weights: str, file: Path, model_id: str, dataset: str
 ) -> Predictions:
-    """Returns the answers to a split's rows, in their order and with their groups; they are in the file then.
+    """Returns the answers to a split's rows, in their order and with their groups; of the file where none are made.
 
     Raises:
         PredictionsError: Answers are no numbers, or what is there is of other weights, pictures or labels.
@@ -268,18 +263,15 @@ def _described(
     groups = groups_of(rows) or [""] * len(rows)
     if made:
         check_numbers(made, f"{model_id} on {dataset}, {split}")
-        predictions = replace(made, splits=[split] * len(rows), groups=groups, weights=weights)
-    else:
-        there = read_predictions(file, split)
-        if there.weights not in ("", weights):
-            raise PredictionsError(
-                f"{file} has answers on {split} that other weights than those of {model_id} gave: leave "
-                "reuse_predictions away, so that this model answers"
-            )
-        labels = [there.label_names[label] for label in rows["label"]]
-        predictions = fit_to(there, names_of(rows), labels, f"{file} and {dataset}, {split}", groups=groups)
-    write_predictions(file, predictions, cut)
-    return predictions
+        return replace(made, splits=[split] * len(rows), groups=groups, weights=weights)
+    there = read_predictions(file, split)
+    if there.weights not in ("", weights):
+        raise PredictionsError(
+            f"{file} has answers on {split} that other weights than those of {model_id} gave: leave "
+            "reuse_predictions away, so that this model answers"
+        )
+    labels = [there.label_names[label] for label in rows["label"]]
+    return fit_to(there, names_of(rows), labels, f"{file} and {dataset}, {split}", groups=groups)
 
 
 def comes_from_elsewhere(rows: datasets.Dataset, config: dict[str, Any]) -> bool | None:

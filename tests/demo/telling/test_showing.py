@@ -60,7 +60,7 @@ def test_a_set_of_several_is_told_with_what_it_is_worth() -> None:
     html = _with_sets(probs, PredictionSets(0.2, 0.95))
     assert (
         "One of these: Kathak or Odissi. Such a list holds the right dance 95 times in 100 for pictures like those of "
-        "the model&#39;s dataset, and less often for others."
+        "the model&#39;s dataset; for others it has not been measured."
     ) in html
     html = _with_sets(probs, PredictionSets(0.2, 0.95, 0.88, 289))
     assert "On pictures from elsewhere, such a list held the right dance 88 times in 100 (289 were tried)." in html
