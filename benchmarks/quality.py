@@ -21,7 +21,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import datasets
@@ -147,10 +146,7 @@ def fastai(
         if number in done:
             continue
         print(f"{variant}: fold {number} of {len(folds)}", file=sys.stderr)
-        images = (options.work / "fold").resolve()
-        shutil.rmtree(images, ignore_errors=True)
-        for split, indices in asdict(fold).items():
-            export_images(pictures.rows.select(indices), images / split)
+        images = export_fold(pictures, fold, (options.work / "fold").resolve())
         steps = len(fold.train) // options.batch_size
         epochs = max(options.epochs, math.ceil(min_steps / steps)) if options.epochs else 0
         command: list[str | Path] = [
@@ -170,6 +166,14 @@ def fastai(
             line = {"fold": number, "settings": settings, "answers": done[number]}
             file.write(json.dumps({**line, "stages": answer["stages"], "rate": answer["rate"]}) + "\n")
     return [done[number] for number in range(1, len(folds) + 1)]
+
+
+def export_fold(pictures: Pool, fold: Fold, out: Path) -> Path:
+    """Writes a fold's pictures to `out`/SPLIT/CLASS, in place of those of another fold; returns `out`."""
+    shutil.rmtree(out, ignore_errors=True)
+    for split, indices in (("train", fold.train), ("validation", fold.validation), ("held_out", fold.held_out)):
+        export_images(pictures.rows.select(indices), out / split)
+    return out
 
 
 def read(results: Path, settings: dict[str, str]) -> dict[int, list[int]]:

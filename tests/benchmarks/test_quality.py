@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.quality import ours, parse, pooled_dataset, read, table, words_of
+from benchmarks.quality import export_fold, ours, parse, pooled_dataset, read, table, words_of
 from benchmarks.regression import regression
 from train.data import load_images
-from train.folds import pool
+from train.folds import Fold, pool
 from train.recipe import Recipe, load_settings
 
 
@@ -90,3 +90,14 @@ def test_a_run_goes_on_only_with_its_own_settings(tmp_path: Path) -> None:
     assert read(file, {"size": "32"}) == {3: [1]}
     with pytest.raises(SystemExit, match="folds with other settings: choose another --work"):
         read(file, {"size": "64"})
+
+
+def test_a_fold_by_a_column_is_exported_in_place_of_the_last(dataset_folder: Path, tmp_path: Path) -> None:
+    pictures = pool(load_images(str(dataset_folder)))
+    for fold in (Fold([0, 1], [2], [3, 4], "commons"), Fold([5], [6], [7, 8], "flickr")):
+        export_fold(pictures, fold, tmp_path / "fold")
+    files = list((tmp_path / "fold").glob("*/*/*"))
+    held_out = sorted((path for path in files if path.parts[-3] == "held_out"), key=lambda path: path.stem)
+    names = pictures.images.label_names
+    assert [path.parent.name for path in held_out] == [names[pictures.labels[index]] for index in (7, 8)]
+    assert len(files) == 4
