@@ -64,7 +64,7 @@ $(DEMO_RUN)/model/metrics.json: $(DEMO_RUN)/model/config.json
 	$(BIN)/python -m train evaluate $(DEMO_RUN)/model dataset=$(DATASET)
 
 # The whole road on photographs from the open web. Each step is kept, one that was stopped goes on; what people decide in
-# the cleaner is replayed the next time. More settings: FIT="image_size=160 epochs=6", CLEAN=--no-browser.
+# the cleaner is replayed the next time. More settings: FIT="image_size=160 min_steps=400", CLEAN=--no-browser.
 photographs: $(WEB)/run/model/metrics.json $(WEB)/run/predictions.parquet
 	@printf '%s\n' '' 'To publish both, with your name for YOU:' \
 		'  python -m dataset_card push $(WEB)/dances YOU/dances --public' \

@@ -104,7 +104,8 @@ def sides(
     commands["ours"] = [
         *ours, f"output_dir={work / 'runs' / 'ours'}", "feature_views=0", f"freeze_epochs={options.freeze_epochs}",
         # As the bare loop and fastai have it.
-        f"epochs={options.epochs}", "freeze_max_lr=1e-2", "freeze_batchnorm=false",
+        f"epochs={options.epochs}", "min_steps=0", "freeze_max_lr=1e-2", "freeze_batchnorm=false", "mixup=0",
+        "ema_decay=null",
     ]  # fmt: skip
     bare = [python, "-m", "benchmarks.bare", "--architecture", options.architecture, *sizes, "--steps", "13"]
     commands["bare, same settings"] = [

@@ -22,7 +22,10 @@ from tests.openweb.commons import Commons, File
 from tests.openweb.server import OpenWeb
 
 PER_DANCE = 12
-FIT = "architecture=test_resnet image_size=64 batch_size=8 freeze_epochs=2 epochs=1 num_workers=0 mixed_precision=no"
+FIT = (
+    "architecture=test_resnet image_size=64 batch_size=8 freeze_epochs=2 epochs=1 min_steps=0 num_workers=0"
+    " mixed_precision=no"
+)
 # What is installed is there: it runs the tests.
 MAKE = ["make", "-o", ".venv/runtime", "-o", ".venv/dev", "photographs"]
 
