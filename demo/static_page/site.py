@@ -208,13 +208,11 @@ def _facts(folder: ModelFolder) -> tuple[dict[str, Any], list[str]]:
     """Returns what the page reads of a model folder, for site.json, and the files of its example pictures."""
     config, test = folder.config, read_metrics(folder.path).get("test", {})
     dances = read_dances(config)
-    confusions = {
-        label: {
-            "pictures": confused.pictures,
-            "others": [{"name": dances[other].name, "count": count} for other, count in confused.others],
-        }
-        for label, confused in read_confusions(test, folder.label_names).items()
-    }
+    confusions: list[dict[str, Any] | None] = [None] * len(folder.label_names)
+    for label, confused in read_confusions(test, folder.label_names).items():
+        others = [{"name": dances[other].name, "count": count} for other, count in confused.others]
+        # By number: an object of JavaScript has a "constructor" already.
+        confusions[folder.label_names.index(label)] = {"pictures": confused.pictures, "others": others}
     sets, pair = read_prediction_sets(config, test), read_pair(test, folder.label_names)
     about = describe(shown_name(folder), config, test, folder.repo_id, folder.revision)
     examples, files = [], []

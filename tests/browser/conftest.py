@@ -2,22 +2,33 @@
 
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
-CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+LAUNCH: dict[str, Any] = {
+    # `make test` installs it; without the system's, Playwright's own is taken.
+    "executable_path": next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None),
+    "args": [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        # A camera that shows a test picture, and nobody who is asked about it.
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+    ],
+}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # `make test` installs it; without the system's, Playwright's own is taken.
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            # A camera that shows a test picture, and nobody who is asked about it.
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", *CAMERA],
-        )
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(**LAUNCH)
+    yield browser
+    browser.close()

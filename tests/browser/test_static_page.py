@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import timm
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 from safetensors.torch import load_file, save_file
 
 from demo.answering import Answering
@@ -33,6 +34,7 @@ from demo.words import LANGUAGES
 from model_folder.facts import Confusions, Crop, Pair, PredictionSets, Threshold, read_crop, read_dances
 from model_folder.folder import INT8_ONNX
 from model_folder.reference_features import scores_of
+from tests.browser.conftest import LAUNCH
 from tests.browser.files_server import FilesServer
 from tests.conftest import SHARED, wait_for
 from tests.reference import change_pictures, forget_reference
@@ -512,13 +514,36 @@ def _heic() -> bytes:
     return content.getvalue()
 
 
+_KINDS = ("jpeg", "png", "webp", "gif")
+_SVG = """\ufeff<?xml version="1.0"?>
+<!-- a drawing --><svg xmlns="http://www.w3.org/2000/svg" width="90" height="90"><circle r="40"/></svg>"""
+
+
+def _picture(kind: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    noise = np.random.default_rng(8).integers(0, 255, (120, 90, 3), np.uint8)
+    Image.fromarray(noise).save(content, kind, **options)
+    return content.getvalue()
+
+
+def _half(kind: str) -> bytes:
+    whole = _picture(kind)
+    return whole[: len(whole) // 2]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("empty.jpg", b"", "This file can't be read as a picture: it is empty."),
         ("text.jpg", b"not a picture", "This browser can't read this file as a picture. JPEG, PNG, WebP and GIF"),
         ("phone.heic", _heic(), "This browser can't read HEIC, the format of iPhones: save the picture as JPEG"),
-        ("vector.svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='90' height='90'/>", "This browser could not"),
+        (
+            "vector.svg",
+            b"<svg xmlns='http://www.w3.org/2000/svg' width='90' height='90'/>",
+            "This browser can't read this file",
+        ),
+        ("drawn.svg", _SVG.encode(), "This browser can't read this file as a picture. JPEG, PNG, WebP and GIF"),
+        *((f"half.{kind}", _half(kind), "This file can't be read as a picture: it is damaged") for kind in _KINDS),
         ("tiny.png", _png(31, 64), "This picture is too small: 32 pixels each way are the least."),
         ("line.png", _png(700, 33), "This picture is more than 20 times as long as wide"),
         ("huge.png", _png(10_001, 10_000), "This picture has more than 100 megapixels: give a smaller one."),
@@ -531,6 +556,77 @@ def test_what_is_no_picture_gets_a_sentence_and_the_page_goes_on(
     expect(page.locator(".answer.fault .verdict")).to_have_text(re.compile(f"^{re.escape(said)}"), timeout=20_000)
     _give(page, decided / "examples" / "kathak.jpg")
     _answered(page)
+
+
+def test_a_whole_picture_is_taken_for_whole(page: Page, site: Path) -> None:
+    (module,) = (f"/{path.relative_to(site)}" for path in site.glob("*/picture.js"))
+    exif = Image.Exif()
+    # A small copy within the picture ends before the picture does.
+    exif[0x9286] = _picture("jpeg")
+    whole = [_picture(kind) for kind in (*_KINDS, "bmp", "avif")]
+    whole += [_picture("jpeg", progressive=True), _picture("jpeg", exif=exif), _picture("jpeg") + b"a film" * 900]
+    cut = [_half(kind) for kind in _KINDS]
+    cut += [
+        content[: -len(content) // 3] for content in (_picture("jpeg", progressive=True), _picture("jpeg", exif=exif))
+    ]
+    got = page.evaluate(
+        """async ([module, files]) => {
+          const { isWhole } = await import(module);
+          return files.map((bytes) => isWhole(new DataView(Uint8Array.from(bytes).buffer)));
+        }""",
+        [module, [list(content) for content in (*whole, *cut)]],
+    )
+    assert got == [True] * len(whole) + [False] * len(cut)
+
+
+def test_labels_may_have_any_name(browser: Browser, decided: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(decided, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    names = ["constructor", "toString", "__proto__", "hasOwnProperty", "valueOf", "length", "name", "then"]
+    former = config["label_names"]
+    config["label_names"], config["classes"] = names, {}
+    (folder / "config.json").write_text(json.dumps(config))
+    for file in ("model.onnx", "model.int8.onnx"):
+        if (folder / file).exists():
+            network = onnx.load(folder / file)
+            onnx.helper.set_model_props(network, _renamed(network, names))
+            onnx.save(network, folder / file)
+    change_pictures(folder, {"label": names[0]})
+    (folder / "examples" / "examples.json").unlink()
+    write_site(str(folder), tmp_path / "site", None, None)
+    with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
+        page = _open(context, files.address)
+        for label, name in zip(former, names, strict=True):
+            _give(page, decided / "examples" / f"{label}.jpg")
+            _answered(page)
+            expect(page.locator(".bars li")).to_have_count(8)
+            assert name[:1].upper() + name[1:] in page.locator(".bars").inner_text()
+
+
+def _renamed(network: onnx.ModelProto, names: list[str]) -> dict[str, str]:
+    told = {entry.key: entry.value for entry in network.metadata_props}
+    return {**told, "label_names": json.dumps(names)}
+
+
+def test_without_leave_to_keep_anything_it_works_all_the_same(
+    playwright: Playwright, site: Path, decided: Path, tmp_path: Path
+) -> None:
+    profile = tmp_path / "profile" / "Default"
+    profile.mkdir(parents=True)
+    # As where a visitor blocks all site data in the settings.
+    blocked = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    (profile / "Preferences").write_text(json.dumps(blocked))
+    with (
+        FilesServer(site).running() as files,
+        playwright.chromium.launch_persistent_context(profile.parent, **LAUNCH) as context,
+    ):
+        page = context.new_page()
+        page.goto(files.address)
+        refused = "() => caches.open('x').then(() => false, () => true)"
+        assert page.evaluate(refused)
+        expect(page.locator("#loading [role=status]")).to_have_text(READY, timeout=60_000)
+        _give(page, decided / "examples" / "kathak.jpg")
+        _answered(page)
 
 
 def test_a_hundred_megapixels_are_answered(page: Page) -> None:
@@ -803,7 +899,7 @@ def test_it_lists_what_a_picture_may_be_as_the_other_page_does(page: Page, site:
     confusions = {"d0": Confusions(9, (("d2", 2),))}
     told = {
         "dances": [asdict(dance) for dance in dances.values()],
-        "confusions": {"d0": {"pictures": 9, "others": [{"name": "D2", "count": 2}]}},
+        "confusions": [{"pictures": 9, "others": [{"name": "D2", "count": 2}]}, *[None] * 8],
         "pair": {**asdict(pair), "dances": [0, 1]},
     }
     cases = [

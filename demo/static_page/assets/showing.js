@@ -29,7 +29,7 @@ export function answer(words, site, verdict, probs, heat, near) {
   return card(words, kind, sentence(words, verdict, told), reason(words, verdict, site.threshold, told), bars, [
     make(
       "div", { class: "told" }, possible(words, site, verdict), ...told.flatMap((dance) => facts(words, dance, told.length)),
-      pair(words, site, verdict) ?? confused(words, site, told),
+      pair(words, site, verdict) ?? confused(words, site, verdict),
     ),
     heat && heatDetails(words, heat, likeliest.name),
     near?.neighbours.length > 0 && nearDetails(words, near.neighbours, site.reference),
@@ -166,10 +166,10 @@ function pair(words, site, { dances, set }) {
   return make("p", { class: "confused" }, text);
 }
 
-function confused(words, site, told) {
-  const found = told.length === 1 && site.confusions[told[0].label];
+function confused(words, site, { dances }) {
+  const found = dances.length === 1 && site.confusions[dances[0]];
   if (!found) return null;
   const others = found.others.map(({ name, count }) => `${name} (${count})`).join(", ");
-  const text = words("confused", { pictures: found.pictures, dance: told[0].name, others });
+  const text = words("confused", { pictures: found.pictures, dance: site.dances[dances[0]].name, others });
   return make("p", { class: "confused" }, text);
 }

@@ -46,9 +46,9 @@ async function load(site) {
 /** Returns a file's bytes from this device, else from the server, reporting each piece, and keeps them. */
 async function fetchKept({ file, bytes }, report) {
   const url = HERE + file;
-  // Only pages that came encrypted, or from this device, may keep something.
-  const cache = await globalThis.caches?.open(NAME);
-  const kept = await cache?.match(url);
+  // Only pages that came encrypted, or from this device, may keep something; and visitors may forbid it.
+  const cache = await globalThis.caches?.open(NAME).catch(() => null);
+  const kept = await cache?.match(url).catch(() => null);
   if (kept) {
     report(bytes);
     return new Uint8Array(await kept.arrayBuffer());
