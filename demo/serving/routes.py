@@ -23,7 +23,7 @@ FILE = re.compile(r"/gradio_api/file=(?P<path>/.+)", re.DOTALL)
 """Give a file."""
 
 _READ = re.compile(
-    rf"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(?:assets|static)(?:/[\w.@~+-]{{1,120}}){{1,6}}"
+    rf"/|/config/?|/theme\.css|/favicon\.ico|/pwa_icon|/manifest\.json|/robots\.txt|/(?:assets|static)(?:/[\w.@~+-]{{1,120}}){{1,6}}"
     rf"|/gradio_api/(?:info/?|openapi\.json|startup-events|app_id/?|theme\.css|queue/status|upload_progress"
     rf"|heartbeat/{NAME}|mcp/?|mcp/http/?|mcp/schema)"
 )

@@ -19,6 +19,8 @@ from model_folder.about import About
 from model_folder.facts import Confusions, Crop, Dance, Pair, PredictionSets
 
 _MOST_BARS = 12
+# Letters of a name that stands beside its bar.
+_LONGEST_NAME = 14
 _ENVIRONMENT = jinja2.Environment(
     autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
 )
@@ -179,8 +181,9 @@ class Showing:
         waiting: str = "",
     ) -> str:
         shown, hidden = bars[:_MOST_BARS], bars[_MOST_BARS:]
+        long = any(len(bar.name) > _LONGEST_NAME for bar in bars)
         return _HTML.answer(
-            words, kind, sentence, reason, shown, hidden, told, possible, confused, heat, near, waiting
+            words, kind, sentence, reason, long, shown, hidden, told, possible, confused, heat, near, waiting
         )
 
 

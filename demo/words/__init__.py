@@ -1,11 +1,16 @@
 """What the page says, in every language that it speaks: a JSON file each, all with the same keys and placeholders.
 
-To add a language, add its file.
+Models may know other things than dances; `other_classes/` has what the page says of those where the sentences differ.
+
+To add a language, add its two files.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from model_folder.facts import Dance
 
 ENGLISH = "en"
 
@@ -31,15 +36,29 @@ class Words:
         return key in self.texts
 
 
-def _read(path: Path) -> Words:
-    return Words(path.stem, json.loads(path.read_text(encoding="utf-8")))
+def _read(folder: Path) -> dict[str, dict[str, str]]:
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
-LANGUAGES = {path.stem: _read(path) for path in sorted(Path(__file__).parent.glob("*.json"))}
-"""All there are, by language."""
+_HERE = Path(__file__).parent
+LANGUAGES = {language: Words(language, texts) for language, texts in _read(_HERE).items()}
+"""All there are, by language, for a model that knows dances."""
+_OF_OTHER_CLASSES = {
+    language: Words(language, LANGUAGES[language].texts | texts)
+    for language, texts in _read(_HERE / "other_classes").items()
+}
 
 
-def words_for(accept_language: str | None) -> Words:
+def languages_of(classes: Mapping[str, Dance]) -> Mapping[str, Words]:
+    """Returns what the page of a model says, by language.
+
+    Args:
+        classes: What its folder tells about its classes: of those that are dances it knows where they come from.
+    """
+    return LANGUAGES if any(dance.region for dance in classes.values()) else _OF_OTHER_CLASSES
+
+
+def words_for(accept_language: str | None, languages: Mapping[str, Words] = LANGUAGES) -> Words:
     """Chooses the language for a request.
 
     Only what the visitor wants most counts, for Gradio's own texts follow that alone: a page in two languages would
@@ -47,11 +66,12 @@ def words_for(accept_language: str | None) -> Words:
 
     Args:
         accept_language: The request's header, such as "hi-IN,hi;q=0.9,en;q=0.8".
+        languages: Of the model's page.
     """
     wanted = [_weighed(entry) for entry in (accept_language or "").split(",")]
     # The first of equals: max keeps it.
     tag = max(wanted, key=lambda entry: entry[1])[0]
-    return LANGUAGES.get(tag.split("-")[0].lower(), LANGUAGES[ENGLISH])
+    return languages.get(tag.split("-")[0].lower(), languages[ENGLISH])
 
 
 def _weighed(entry: str) -> tuple[str, float]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from demo.reading.upload import MAX_BYTES, MAX_RATIO
-from demo.words import ENGLISH, LANGUAGES, words_for
+from demo.words import ENGLISH, LANGUAGES, languages_of, words_for
+from model_folder.facts import read_dances
 from pictures.decoding import MAX_PIXELS, MIN_SIDE
 
 
@@ -31,6 +32,34 @@ def test_no_text_is_left_in_english() -> None:
     hindi, english = LANGUAGES["hi"].texts, LANGUAGES[ENGLISH].texts
     same = {key for key, text in hindi.items() if text == english[key]}
     assert same == {"sure"}
+
+
+def _other_classes(language: str) -> dict[str, str]:
+    return json.loads(Path(f"demo/words/other_classes/{language}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_what_is_said_of_other_classes_stands_for_what_is_said_of_dances(language: str) -> None:
+    def placeholders(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+    texts, dances = _other_classes(language), LANGUAGES[language].texts
+    assert list(texts) == list(_other_classes(ENGLISH))
+    assert set(texts) < set(dances)
+    assert {key: placeholders(text) for key, text in texts.items()} == {
+        key: placeholders(dances[key]) for key in texts
+    }
+
+
+def test_only_a_model_of_dances_speaks_of_dances() -> None:
+    fishes = languages_of(read_dances({"label_names": ["carp", "constructor"], "classes": {"carp": {"name": "Carp"}}}))
+    known = {"label_names": ["carp", "kathak"], "classes": {"kathak": {"region": "northern India"}}}
+    assert languages_of(read_dances(known)) is LANGUAGES
+    assert list(fishes) == list(LANGUAGES)
+    # Placeholders and what nobody reads aside.
+    told = {key: re.sub(r"\{\w+\}", "", text) for key, text in fishes[ENGLISH].texts.items()}
+    assert {key for key, text in told.items() if re.search("danc", text)} == set()
+    assert {key for key, text in fishes["hi"].texts.items() if re.search("नृत्य|नर्तक", text)} == set()
 
 
 def test_a_key_twice_in_a_file_would_be_lost() -> None:

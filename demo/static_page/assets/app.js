@@ -80,6 +80,8 @@ function hear(said) {
 
 async function give(file) {
   replace();
+  // On a phone the examples come last.
+  photo.element.scrollIntoView({ block: "nearest" });
   const given = current;
   show(empty(words, site, "waiting", words("looking")));
   try {

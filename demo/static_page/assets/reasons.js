@@ -28,14 +28,16 @@ export function heatDetails(words, heat, dance) {
 
 /** Returns the most similar training pictures; those to be shown have an address, the others a sentence instead. */
 export function nearDetails(words, neighbours, { k, threshold }) {
+  const seen = neighbours.some(({ src }) => src);
   const items = neighbours.map(({ name, distance, src, credit, url }) =>
     make(
       "li",
       {},
-      src ? make("img", { src, alt: "" }) : make("span", { class: "unseen" }, words("near_unseen")),
+      src && make("img", { src, alt: "" }),
+      seen && !src && make("span", { class: "unseen" }, words("near_unseen")),
       make("b", {}, name),
       " ",
-      make("span", { class: "distance" }, words("near_distance", { distance: Math.max(0, distance).toFixed(3) })),
+      alike(words, Math.max(0, distance), threshold),
       credit && make("small", { lang: "en" }, link(credit, url)),
     ),
   );
@@ -44,7 +46,15 @@ export function nearDetails(words, neighbours, { k, threshold }) {
     "details",
     { class: "near" },
     make("summary", {}, words("near")),
-    make("ol", {}, ...items),
+    make("ol", { class: !seen && "names" }, ...items),
+    !seen && make("p", {}, words("near_all_unseen")),
     make("p", {}, words("near_what"), limit),
   );
+}
+
+function alike(words, distance, threshold) {
+  const said = words("near_distance", { distance: distance.toFixed(3) });
+  if (threshold === null) return make("span", { class: "alike" }, said);
+  const key = distance > threshold ? "near_far" : distance > threshold / 2 ? "near_alike" : "near_very";
+  return make("span", { class: "alike", title: said }, words(key));
 }

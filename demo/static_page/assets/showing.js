@@ -6,6 +6,8 @@ import { heatDetails, nearDetails } from "./reasons.js";
 import { either, order, percent } from "./verdict.js";
 
 const MOST_BARS = 12;
+// Letters of a name that stands beside its bar.
+const LONGEST_NAME = 14;
 
 /** Returns the page's name and what it asks. */
 export const title = (words) =>
@@ -26,7 +28,7 @@ export function answer(words, site, verdict, probs, heat, near) {
     bar(site.dances[number].name, `${percent(probs[number])} %`, 100 * probs[number], dances.includes(number)),
   );
   const likeliest = site.dances[order(probs)[0]];
-  return card(words, kind, sentence(words, verdict, told), reason(words, verdict, site.threshold, told), bars, [
+  return card(words, site, kind, sentence(words, verdict, told), reason(words, verdict, site.threshold, told), bars, [
     make(
       "div", { class: "told" }, possible(words, site, verdict), ...told.flatMap((dance) => facts(words, dance, told.length)),
       pair(words, site, verdict) ?? confused(words, site, verdict),
@@ -40,7 +42,7 @@ export function answer(words, site, verdict, probs, heat, near) {
 export function empty(words, site, kind, text) {
   const bars = site.dances.map((dance) => bar(dance.name, "–", 0, false));
   const told = make("div", { class: "told" }, make("p", { class: "waiting" }, words("waiting_told")));
-  return card(words, kind, text, [], bars, [told]);
+  return card(words, site, kind, text, [], bars, [told]);
 }
 
 /** Returns the pictures to offer, each a button that calls `choose` with its file; they are fetched once, at the start. */
@@ -90,13 +92,17 @@ export function about(words, site) {
       ),
     make("dt", {}, words("about_test")),
     make("dd", {}, words(it.test_key, it.test ?? {})),
+    make("dt", {}, words("about_file")),
+    make("dd", {}, words(it.file_key, it.file_values)),
     make("dt", {}, words("about_runs")),
     make("dd", {}, words("about_runs_here")),
   );
 }
 
-function card(words, kind, said, why, bars, below) {
-  const list = (items) => make("ol", { class: "bars", "aria-label": words("probabilities") }, ...items);
+function card(words, site, kind, said, why, bars, below) {
+  // By code points, as Python counts.
+  const long = site.dances.some(({ name }) => [...name].length > LONGEST_NAME) ? " long" : "";
+  const list = (items) => make("ol", { class: `bars${long}`, "aria-label": words("probabilities") }, ...items);
   const rest = bars.slice(MOST_BARS);
   return make(
     "div",
