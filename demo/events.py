@@ -130,14 +130,15 @@ class Events:
 
     def _html(self, words: Words, answered: Answered, picture: str) -> str:
         reference, learned = self._answering.model.reference, self._answering.model.learned
-        near = neighbourhood(answered.nearest, reference.threshold if reference else None, learned, self.dances)
-        return self.showing.answer(words, answered.verdict, answered.probs, self._heat(answered, picture), near)
+        dances = words.tell(self.dances)
+        near = neighbourhood(answered.nearest, reference.threshold if reference else None, learned, dances)
+        heat = self._heat(answered, picture, dances[answered.likeliest].name)
+        return self.showing.answer(words, answered.verdict, answered.probs, heat, near)
 
-    def _heat(self, answered: Answered, picture: str) -> Heat | None:
+    def _heat(self, answered: Answered, picture: str, dance: str) -> Heat | None:
         heatmap, image = answered.answer.heatmap, answered.image
         if heatmap is None:
             return None
-        dance = self.dances[answered.likeliest].name
         return heat_over(heatmap, image.size, self._crop, dance, picture or jpeg_uri(image, _PREVIEW))
 
 

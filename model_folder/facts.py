@@ -33,6 +33,7 @@ class Dance:
         region: Where it comes from.
         fact: One line about it.
         look_for: What a photograph shows of it.
+        language: In which region, fact and look_for are, as `lang` of HTML has it.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Dance:
     region: str = ""
     fact: str = ""
     look_for: str = ""
+    language: str = "en"
 
 
 @dataclass(frozen=True)
