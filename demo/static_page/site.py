@@ -135,7 +135,7 @@ def make_site(folder: ModelFolder, numbers: Numbers | None = None, package: Path
             f"{folder.name} is not to be trusted: {network.name} gives features of shape {features.shape}, its"
             f" reference has {reference.features.shape[1]} for a picture"
         )
-    return site_files(folder, network, reference, runtime_files(package))
+    return site_files(folder, network, features.shape[0], reference, runtime_files(package))
 
 
 def choose_network(folder: ModelFolder, numbers: Numbers | None) -> Path:
@@ -157,13 +157,14 @@ def choose_network(folder: ModelFolder, numbers: Numbers | None) -> Path:
 
 
 def site_files(
-    folder: ModelFolder, network: Path, reference: ReferenceFeatures | None, runtime: Mapping[str, bytes]
+    folder: ModelFolder, network: Path, width: int, reference: ReferenceFeatures | None, runtime: Mapping[str, bytes]
 ) -> Files:
     """Returns the content of a site by path, the same for the same model folder.
 
     Args:
         folder: The model folder.
         network: Its ONNX file that answers.
+        width: How many features it gives for a picture.
         reference: Features of its training pictures; None where the folder has none.
         runtime: What runs it, from `runtime_files`.
 
@@ -190,7 +191,13 @@ def site_files(
     files |= {f"examples/{file}": folder.path / "examples" / file for file in examples}
     facts |= {
         "languages": list(LANGUAGES),
-        "model": {"file": network.name, "bytes": network.stat().st_size},
+        "model": {
+            "file": network.name,
+            "bytes": network.stat().st_size,
+            # What a visitor has taught one model means nothing to another.
+            "sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
+            "features": width,
+        },
         "runtime": {"file": f"runtime/{BINARY}", "bytes": len(runtime[BINARY])},
         "reference": None,
         # A visitor's device keeps these from the start; the model and its runtime are kept as they are fetched.

@@ -4,9 +4,9 @@ import { givingPlace } from "./giving.js";
 import { loadingLine } from "./loading.js";
 import { make } from "./make.js";
 import { readPicture } from "./picture.js";
-import { about, answer, drawingsBanner, empty, examples, title } from "./showing.js";
+import { about, drawingsBanner, empty, examples, title } from "./showing.js";
 import { isSupported } from "./support.js";
-import { judge } from "./verdict.js";
+import { teachingPlace } from "./teach.js";
 import { readWords } from "./words.js";
 
 const here = (file) => new URL(file, import.meta.url).href;
@@ -22,8 +22,9 @@ let current = { id: 0, image: null, file: null, urls: [] };
 const loading = loadingLine(words, total, load);
 const photo = givingPlace(words, give, refuse, () => {
   replace();
-  show(empty(words, site, "waiting", words("waiting")));
+  show(blank("waiting", "waiting"));
 });
+const teaching = teachingPlace(words, site, (message) => worker.postMessage(message), taught);
 const place = make("div", { id: "answer" }, empty(words, site, "waiting", words("waiting")));
 
 dress();
@@ -36,6 +37,7 @@ document.getElementById("page").replaceChildren(
     make("div", {}, photo.element, loading.element, make("div", { id: "examples" }, ...examples(words, site, give))),
     place,
   ),
+  isSupported() ? teaching.element : "",
   make("div", { id: "about" }, about(words, site)),
 );
 if (isSupported()) {
@@ -74,8 +76,10 @@ function hear(said) {
   else if (said.ready) {
     isReady = true;
     loading.ready();
+    teaching.ready();
     ask();
-  } else if (said.id === current.id) tell(said);
+  } else if (said.learn || said.fit) teaching.hear(said);
+  else if (said.id === current.id) tell(said);
 }
 
 async function give(file) {
@@ -83,7 +87,7 @@ async function give(file) {
   // On a phone the examples come last.
   photo.element.scrollIntoView({ block: "nearest" });
   const given = current;
-  show(empty(words, site, "waiting", words("looking")));
+  show(blank("waiting", "looking"));
   try {
     const image = await readPicture(file);
     given.urls.push(image.src);
@@ -103,11 +107,18 @@ function ask() {
   if (isReady && file) worker.postMessage({ id, file });
 }
 
-function tell({ probs, heat, near, fault }) {
+function tell(said) {
+  const { heat, near, fault } = said;
   if (fault) return refuse(fault);
   if (heat) Object.assign(heat, { picture: current.image.src, map: addressOf(heat.map) });
   for (const neighbour of near?.neighbours ?? []) neighbour.src = neighbour.jpeg && addressOf(neighbour.jpeg);
-  show(answer(words, site, judge(probs, site.threshold, near?.ood, site.sets), probs, heat, near));
+  show(teaching.answer(said));
+}
+
+/** Answers anew: with the visitor's own classes, with others, or without them. */
+function taught() {
+  if (current.file) ask();
+  else show(blank("waiting", "waiting"));
 }
 
 /** Returns an address for something to show, which is given back with the current picture. */
@@ -118,7 +129,11 @@ function addressOf(blob) {
 }
 
 function refuse(key) {
-  show(empty(words, site, "fault", words(key)));
+  show(blank("fault", key));
+}
+
+function blank(kind, key) {
+  return empty(words, teaching.site(), kind, words(key));
 }
 
 function replace() {
