@@ -179,9 +179,11 @@ def site_files(
     files |= {"answer.css": _STYLE, "favicon.svg": _FAVICON}
     files |= {f"runtime/{name}": content for name, content in runtime.items() if name != BINARY}
     # app.py's words and those of this page alone.
-    for language, words in languages_of(read_dances(folder.config)).items():
+    dances = read_dances(folder.config)
+    for language, words in languages_of(dances).items():
         own = json.loads((_ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8"))
-        files[f"words/{language}.json"] = _json({**words.texts, **own})
+        told = {"dances": [asdict(dance) for dance in words.tell(dances).values()]} if words.dances else {}
+        files[f"words/{language}.json"] = _json({**words.texts, **own, **told})
     try:
         facts, examples = _facts(folder, network.name)
     except (ValueError, AttributeError, TypeError, KeyError) as error:

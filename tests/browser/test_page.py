@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from demo.models.model import load_model
 from demo.reading.upload import read_upload
 from demo.telling.heatmap import colour, lay_over
+from demo.words import LANGUAGES
 from model_folder.facts import read_crop
 from tests.conftest import serve
 from tests.reference import relabel
@@ -438,8 +439,10 @@ def test_it_speaks_hindi(browser: Browser, page: str, model_folder: Path, tmp_pa
         _give(visitor, model_folder / "examples" / "kathak.jpg")
         _answered(visitor)
         expect(visitor.locator("#answer .verdict")).to_have_text(re.compile("^पक्का नहीं: .+ या .+"))
-        # The facts are the model folder's own words.
-        expect(visitor.locator("#answer .told [lang=en]").first).to_be_visible()
+        names = {told["name"] for told in LANGUAGES["hi"].dances.values()}
+        assert set(_bars(visitor)) < names
+        expect(visitor.locator("#answer .told [lang=hi]").first).to_contain_text(re.compile("[\u0900-\u097f]{3}"))
+        expect(visitor.locator("#answer [lang=en]:not(small)")).to_have_count(0)
         (tmp_path / "bad.jpg").write_text("not a picture")
         visitor.locator("#photo .icon-button-wrapper button").last.click()
         _give(visitor, tmp_path / "bad.jpg")

@@ -798,8 +798,12 @@ def test_it_speaks_hindi_and_english_to_everybody_else(browser: Browser, files: 
         expect(page.locator("#title")).to_contain_text(LANGUAGES["hi"]("intro"))
         _give(page, decided / "examples" / "kathak.jpg")
         _answered(page)
-        # The facts are the model folder's own words.
-        expect(page.locator(".told [lang=en]").first).to_be_visible()
+        names = {told["name"] for told in LANGUAGES["hi"].dances.values()}
+        shown = page.locator(".bars .name, #examples span, .near b").all_inner_texts()
+        assert len(shown) >= 16
+        assert {name for name in shown if name} < names
+        expect(page.locator(".told [lang=hi]").first).to_contain_text(re.compile("[\u0900-\u097f]{3}"))
+        expect(page.locator("#answer [lang=en]:not(small)")).to_have_count(0)
     with _visitor(browser, locale="ta-IN") as context:
         page = _open(context, files.address)
         expect(page.locator("html")).to_have_attribute("lang", "en")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dataset_card.dances import DANCES
 from demo.reading.upload import MAX_BYTES, MAX_RATIO
 from demo.words import ENGLISH, LANGUAGES, languages_of, words_for
 from model_folder.facts import read_dances
@@ -60,6 +61,30 @@ def test_only_a_model_of_dances_speaks_of_dances() -> None:
     told = {key: re.sub(r"\{\w+\}", "", text) for key, text in fishes[ENGLISH].texts.items()}
     assert {key for key, text in told.items() if re.search("danc", text)} == set()
     assert {key for key, text in fishes["hi"].texts.items() if re.search("नृत्य|नर्तक", text)} == set()
+
+
+def test_every_dance_is_told_of_in_every_other_language() -> None:
+    for language, words in LANGUAGES.items():
+        if language == ENGLISH:
+            assert words.dances == {}
+            continue
+        assert set(words.dances) == set(DANCES)
+        for told in words.dances.values():
+            assert list(told) == ["name", "region", "fact", "look_for"]
+            # In its own script, digits and punctuation aside.
+            assert not re.search("[A-Za-z]", "".join(told.values()))
+
+
+def test_a_class_that_only_has_the_name_of_a_dance_is_not_told_of() -> None:
+    hindi = LANGUAGES["hi"]
+    other = read_dances({"label_names": ["kathak"], "classes": {}})
+    assert hindi.tell(other) == other
+    known = read_dances(
+        {"label_names": ["kathak"], "classes": {"kathak": {"native": "कथक", "region": "northern India"}}}
+    )
+    told = hindi.tell(known)["kathak"]
+    # The name is that of its home already.
+    assert (told.name, told.native, told.region, told.language) == ("कथक", "", "उत्तर भारत", "hi")
 
 
 def test_a_key_twice_in_a_file_would_be_lost() -> None:

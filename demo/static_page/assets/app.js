@@ -12,6 +12,7 @@ import { readWords } from "./words.js";
 const here = (file) => new URL(file, import.meta.url).href;
 const site = await (await fetch(here("site.json"))).json();
 const words = await readWords(site.languages, navigator.language);
+const nameOf = translate(words.dances ?? site.dances);
 const total = site.model.bytes + site.runtime.bytes + (site.reference?.bytes ?? 0);
 
 let worker;
@@ -45,6 +46,16 @@ if (isSupported()) {
   // Without it the page works as well, but not without a network.
   navigator.serviceWorker?.register("service_worker.js").catch(() => {});
 } else loading.hopeless("too_old");
+
+/** Tells of the classes what this language does; returns a function from a class's name to its name there. */
+function translate(dances) {
+  const names = new Map(site.dances.map(({ name }, number) => [name, dances[number].name]));
+  const nameOf = (name) => names.get(name) ?? name;
+  const named = (told) => ({ ...told, name: nameOf(told.name) });
+  const confusions = site.confusions.map((found) => found && { ...found, others: found.others.map(named) });
+  Object.assign(site, { dances, confusions, examples: site.examples.map(named) });
+  return nameOf;
+}
 
 /** Wears what a page that embeds this one asks for, else what the visitor's device does. */
 function dress() {
@@ -111,7 +122,9 @@ function tell(said) {
   const { heat, near, fault } = said;
   if (fault) return refuse(fault);
   if (heat) Object.assign(heat, { picture: current.image.src, map: addressOf(heat.map) });
-  for (const neighbour of near?.neighbours ?? []) neighbour.src = neighbour.jpeg && addressOf(neighbour.jpeg);
+  for (const neighbour of near?.neighbours ?? []) {
+    Object.assign(neighbour, { name: nameOf(neighbour.name), src: neighbour.jpeg && addressOf(neighbour.jpeg) });
+  }
   show(teaching.answer(said));
 }
 

@@ -141,13 +141,13 @@ function reason(words, { kind, probability }, threshold, told) {
 
 function home(dance) {
   const native = dance.native && make("span", { class: "native", lang: dance.native_language || null }, dance.native);
-  const region = dance.region && make("span", { class: "region", lang: "en" }, dance.region);
+  const region = dance.region && make("span", { class: "region", lang: dance.language }, dance.region);
   return [native, native && region && " · ", region].filter(Boolean);
 }
 
 function facts(words, dance, many) {
-  const fact = dance.fact && make("p", { lang: "en" }, dance.fact);
-  const looks = make("span", { lang: "en" }, dance.look_for);
+  const fact = dance.fact && make("p", { lang: dance.language }, dance.fact);
+  const looks = make("span", { lang: dance.language }, dance.look_for);
   return [
     many > 1 ? make("h2", {}, `${dance.name} `, ...home(dance)) : fact,
     dance.look_for && make("p", {}, make("b", {}, words("look_for")), " ", looks),
