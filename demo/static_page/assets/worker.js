@@ -84,24 +84,21 @@ async function answer({ id, file }) {
     return;
   }
   try {
-    const { data, width, height } = pixelsOf(bitmap);
+    const { data, width, height } = await pixelsOf(bitmap);
     const said = await session.run({ image: new Tensor("uint8", data, [height, width, 3]) });
     const probs = said.probs.data;
     // Written so that NaN fails, too.
     if (!probs.every((share) => share >= 0 && share <= 1)) throw new Error("no probabilities");
-    const heat = said.heatmap ? await heatOver(said.heatmap, bitmap.width, bitmap.height) : null;
+    const heat = said.heatmap ? heatOver(said.heatmap, bitmap.width, bitmap.height) : null;
     postMessage({ id, probs, heat, near: nearestTo && nearestTo(said.features.data) });
   } catch (error) {
     console.error(error);
-    postMessage({ id, fault: "no_numbers" });
+    postMessage({ id, fault: error.key ?? "no_numbers" });
   } finally {
     bitmap.close();
   }
 }
 
-async function heatOver({ data, dims }, width, height) {
-  const { image, cut } = layOver({ values: data, rows: dims[0], columns: dims[1] }, crop, width, height);
-  const canvas = new OffscreenCanvas(image.width, image.height);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return { map: await canvas.convertToBlob(), width, height, cut };
+function heatOver({ data, dims }, width, height) {
+  return { ...layOver({ values: data, rows: dims[0], columns: dims[1] }, crop, width, height), width, height };
 }
