@@ -19,7 +19,6 @@ import timm
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
-from safetensors.torch import load_file, save_file
 
 from demo.answering import Answering
 from demo.models.model import load_model
@@ -33,7 +32,7 @@ from demo.words import LANGUAGES
 from model_folder.facts import Confusions, Crop, Pair, PredictionSets, Threshold, read_crop, read_dances
 from model_folder.folder import INT8_ONNX
 from model_folder.reference_features import scores_of
-from tests.browser.conftest import LAUNCH
+from tests.browser.conftest import KEPT, LAUNCH, READY
 from tests.browser.files_server import FilesServer
 from tests.conftest import SHARED, wait_for
 from tests.reference import change_pictures, forget_reference, relabel
@@ -74,27 +73,6 @@ new PerformanceObserver((list) => {
 """
 # Of a distance: another decoder's pixels differ by a level here and there.
 OFF = 2e-4
-READY = "Ready. Your pictures stay on this device."
-
-
-@pytest.fixture(scope="module")
-def decided(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model folder of the tests, made sure of itself, so that its verdicts differ."""
-    folder = shutil.copytree(model_folder, tmp_path_factory.mktemp("decided") / "model")
-    weights = load_file(folder / "model.safetensors")
-    for name in [name for name in weights if name.startswith("fc.")]:
-        weights[name] = weights[name] * 60
-    save_file(weights, folder / "model.safetensors")
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    add_onnx(folder, timm.data.resolve_model_data_config(model))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def site(decided: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("static") / "site"
-    write_site(str(decided), folder, None, None)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -163,16 +141,7 @@ def _probs(page: Page, file: Path) -> list[float]:
 def _kept(page: Page) -> None:
     """Waits until the visitor's device has all that it will keep."""
     page.evaluate("navigator.serviceWorker.ready")
-    _until(
-        page,
-        """async () => {
-          const names = await caches.keys();
-          if (names.length !== 1) return false;
-          const urls = (await (await caches.open(names[0])).keys()).map((request) => request.url);
-          const ends = ["site.json", ".onnx", ".wasm.gz", ".safetensors"];
-          return ends.every((end) => urls.some((url) => url.endsWith(end)));
-        }""",
-    )
+    _until(page, KEPT)
 
 
 def _compare(page: Page, model_folder: Path, pictures: list[Path]) -> tuple[list[float], int]:
@@ -993,14 +962,7 @@ def test_the_heat_map_is_the_models(page: Page, decided: Path) -> None:
     _answered(page)
     page.locator(".heat summary").click()
     shown = page.locator(".heat .over").evaluate(
-        """async (image) => {
-          await image.decode();
-          const canvas = Object.assign(document.createElement("canvas"),
-            { width: image.naturalWidth, height: image.naturalHeight });
-          const context = canvas.getContext("2d");
-          context.drawImage(image, 0, 0);
-          return Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data);
-        }"""
+        "over => Array.from(over.getContext('2d').getImageData(0, 0, over.width, over.height).data)"
     )
     model = load_model(str(decided))
     answered = Answering(model).answer(picture)

@@ -3,13 +3,19 @@
 import { scaleBar } from "./heatmap.js";
 import { link, make } from "./make.js";
 
-/** Returns the heat-map over the picture; `heat` has the addresses of both. */
+/** Returns the heat-map over the picture; `heat` has the one as an ImageData and the other's address. */
 export function heatDetails(words, heat, dance) {
+  const { image } = heat;
+  // Shown as it is by every browser; written to a file, a canvas may become noise.
+  const map = make("canvas", {
+    class: "over", width: image.width, height: image.height, role: "img", "aria-label": words("heat_alt", { dance }),
+  });
+  map.getContext("2d").putImageData(image, 0, 0);
   const frame = make(
     "div",
     { class: "frame" },
     make("img", { class: "under", src: heat.picture, alt: "" }),
-    make("img", { class: "over", src: heat.map, alt: words("heat_alt", { dance }) }),
+    map,
   );
   frame.style.aspectRatio = `${heat.width} / ${heat.height}`;
   frame.style.setProperty("--wide", heat.width / heat.height);

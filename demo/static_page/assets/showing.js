@@ -18,8 +18,8 @@ export const drawingsBanner = (words) =>
   make("p", {}, make("b", {}, words("drawings_title")), ` ${words("drawings_text")}`);
 
 /**
- * Returns the verdict, a bar for every class, and what there is to tell; `heat` also has the addresses of the picture
- * and the map, `near` those of the pictures to be shown. Either may be null.
+ * Returns the verdict, a bar for every class, and what there is to tell; `heat` also has the address of the
+ * picture, `near` those of the pictures to be shown. Either may be null.
  */
 export function answer(words, site, verdict, probs, heat, near) {
   const { kind, dances } = verdict;

@@ -128,20 +128,17 @@ async function look(file, reply, tell) {
     return;
   }
   try {
-    const { data, width, height } = pixelsOf(bitmap);
+    const { data, width, height } = await pixelsOf(bitmap);
     const said = await session.run({ image: new Tensor("uint8", data, [height, width, 3]) });
     postMessage({ ...reply, ...(await tell(said, bitmap)) });
   } catch (error) {
     console.error(error);
-    postMessage({ ...reply, fault: "no_numbers" });
+    postMessage({ ...reply, fault: error.key ?? "no_numbers" });
   } finally {
     bitmap.close();
   }
 }
 
-async function heatOver({ data, dims }, width, height) {
-  const { image, cut } = layOver({ values: data, rows: dims[0], columns: dims[1] }, crop, width, height);
-  const canvas = new OffscreenCanvas(image.width, image.height);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  return { map: await canvas.convertToBlob(), width, height, cut };
+function heatOver({ data, dims }, width, height) {
+  return { ...layOver({ values: data, rows: dims[0], columns: dims[1] }, crop, width, height), width, height };
 }
