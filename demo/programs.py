@@ -78,7 +78,7 @@ class Programs:
         """Tell which classical dance of India each of several pictures shows.
 
         Args:
-            images: A list of at most a hundred files with one picture each, as for a single picture.
+            images: A list of at most a hundred files, each as for a single picture; data: URLs have 20 MB together.
         """
         files = images or []
         if len(files) > MOST:

@@ -321,7 +321,9 @@ class TestWords:
         # Some are put together.
         begun = tuple(re.findall(r"`(\w+_)\$\{\w+\}`", code))
         assert begun == ("teach_", "taught_", "taught_")
-        kinds = [f"teach_{kind}" for kind in re.findall(r'"(\w+)"', code.split("for (const kind of")[1].split(".filter")[0])]
+        kinds = [
+            f"teach_{kind}" for kind in re.findall(r'"(\w+)"', code.split("for (const kind of")[1].split(".filter")[0])
+        ]
         kinds += [f"taught_{key}" for key in LANGUAGES["en"].texts]
         assert {key for key in own if f'"{key}"' not in code} - set(kinds) == set()
 
