@@ -44,7 +44,9 @@ window.Worker = class extends Worker {
   constructor(...words) {
     super(...words);
     this.addEventListener("message", ({ data }) => {
-      if (data.probs) window.said.push({ own: data.taught && Array.from(data.taught.probs) });
+      if (data.probs) {
+        window.said.push({ probs: Array.from(data.probs), own: data.taught && Array.from(data.taught.probs) });
+      }
       if (data.fit) window.fitted.push(data.fitted ?? null);
     });
   }
@@ -52,7 +54,9 @@ window.Worker = class extends Worker {
 addEventListener("securitypolicyviolation", (event) => window.forbidden.push(event.violatedDirective));
 """
 READY = re.compile("^Ready|^मॉडल तैयार")
-DANCES = ("kathak", "odissi", "manipuri")
+DANCES = ("kathak", "odissi")
+# Of a distance: another decoder's pixels differ by a level here and there.
+OFF = 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -241,31 +245,49 @@ def test_a_map_adds_up_to_the_score_of_its_class(page: Page, site: Path) -> None
     assert other[0] == 0
 
 
-def test_three_classes_of_drawings_are_told_apart_beside_the_models_and_alone(
-    page: Page, files: FilesServer, comparing_folder: Path, photos: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def tinted(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Drawings in three lights, which hardly trained features tell apart, too: by class, and others like them."""
+    folder, random = tmp_path_factory.mktemp("tinted"), np.random.default_rng(8)
+    drawings = iter(random.permutation(sorted(photos.glob("*/*.jpg"))))
+    found: dict[str, list[Path]] = {}
+    for name in ("red", "green", "gold"):
+        for number in range(20):
+            with Image.open(next(drawings)) as drawing:
+                light = Image.new("RGB", drawing.size, name)
+                picture = Image.blend(drawing.convert("RGB"), light, float(random.uniform(0.15, 0.45)))
+            found.setdefault(name, []).append(folder / f"{name}-{number}.jpg")
+            picture.save(found[name][-1], quality=95)
+    return {name: files[:8] for name, files in found.items()}, [file for files in found.values() for file in files[8:]]
+
+
+def test_three_classes_of_drawings_are_told_apart_as_scikit_learn_does(
+    page: Page, comparing_folder: Path, tinted: tuple[dict[str, list[Path]], list[Path]], tmp_path: Path
 ) -> None:
-    pictures = {f"My {label}": sorted((photos / label).glob("*.jpg")) for label in DANCES}
+    classes, others = tinted
     requests: list[str] = []
     page.on("request", lambda r: requests.append(r.url) if not r.url.startswith(("blob:", "data:")) else None)
-    said = _teach(page, pictures)
-    assert (said["pictures"], said["reference"]) == (24, 32)
+    _teach(page, classes)
     _with(page, "yours alone")
     said = _fitted(page)
-    features = unit_length(_features(comparing_folder, [file for files in pictures.values() for file in files]))
     labels = np.repeat(range(3), 8)
-    accuracies = [
-        np.mean(
-            [
-                RidgeClassifier(alpha)
-                .fit(np.delete(features, row, 0), np.delete(labels, row))
-                .predict(features[[row]])[0]
-                == labels[row]
-                for row in range(24)
-            ]
-        )
-        for alpha in (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+    features = unit_length(_features(comparing_folder, [file for files in classes.values() for file in files]))
+    answers = np.array([_answer(page, file) for file in others], float)
+    np.testing.assert_allclose(answers.sum(1), 1)
+    truth = np.repeat(range(3), 12)
+    heads = (LogisticRegression(C=10, max_iter=5000), RidgeClassifier(said["penalty"], class_weight="balanced"))
+    seen = unit_length(_features(comparing_folder, others))
+    theirs = [float(head.fit(features, labels).score(seen, truth)) for head in heads]
+    accuracy = float((answers.argmax(1) == truth).mean())
+    print(f"{accuracy:.3f} of {len(others)}, scikit-learn {theirs}; left out in turn {said['right']} of 24")
+    assert accuracy > 0.6
+    assert accuracy >= max(theirs) - 0.02
+
+    ridge = RidgeClassifier(said["penalty"])
+    left_out = [
+        ridge.fit(np.delete(features, row, 0), np.delete(labels, row)).predict(features[[row]])[0] for row in range(24)
     ]
-    assert min(accuracies) - 1 / 24 <= said["right"] / 24 <= max(accuracies) + 1 / 24
+    assert abs(said["right"] - (left_out == labels).sum()) <= 1
     low, high = (round(100 * end) for end in wilson_interval(said["right"], 24))
     expect(page.locator("#teach .status .first")).to_contain_text(
         f"{said['right']} of 24 pictures were recognised: {round(100 * said['right'] / 24)} %"
@@ -275,18 +297,37 @@ def test_three_classes_of_drawings_are_told_apart_beside_the_models_and_alone(
     wrong = [number for label, row in enumerate(said["said"]) for number in row if number != label]
     expect(page.locator("#teach .mistaken")).to_have_count(len(wrong))
 
-    picture = comparing_folder / "examples" / "kathak.jpg"
-    probs = _answer(page, picture)
-    assert probs is not None
-    assert sum(probs) == pytest.approx(1)
-    expect(page.locator(".answer .bars li")).to_have_count(3)
-    assert {name.inner_text() for name in page.locator(".bars .name").all()} == set(pictures)
-    # A flat colour is like no drawing, and 24 pictures are enough to tell.
-    Image.new("RGB", (160, 200), "blue").save(tmp_path / "blue.png")
-    _answer(page, tmp_path / "blue.png")
-    expect(page.locator(".verdict")).to_have_text("This doesn't look like one of these classes")
+    # None of these, by the model folder's own rule.
+    odd = [tmp_path / f"{name}.png" for name in ("blue", "white", "black", "fuchsia")]
+    for file in odd:
+        Image.new("RGB", (160, 200), file.stem).save(file)
+    scores = [
+        scores_of(ReferenceFeatures(np.delete(features, row, 0), 5, None).nearest(features[[row]]))[0]
+        for row in range(24)
+    ]
+    assert (said["k"], said["distance"]) == (5, pytest.approx(choose_distance(np.array(scores)), abs=OFF))
+    reference = ReferenceFeatures(features, 5, said["distance"])
+    told = 0
+    for file, score in zip(odd, scores_of(reference.nearest(_features(comparing_folder, odd))), strict=True):
+        _answer(page, file)
+        if abs(score - said["distance"]) > OFF:
+            none = score > said["distance"]
+            told += none
+            assert (page.locator(".verdict").inner_text() == "This doesn't look like one of these classes") == none
+    assert told > 0
+    assert requests == []
 
-    _with(page, "yours and the model's")
+
+def test_they_stand_beside_the_models_classes_or_alone(
+    page: Page, comparing_folder: Path, tinted: tuple[dict[str, list[Path]], list[Path]]
+) -> None:
+    classes = {f"In {name} light": pictures for name, pictures in tinted[0].items()}
+    said = _teach(page, classes)
+    assert (said["pictures"], said["reference"]) == (24, 32)
+    expect(page.locator("#teach .status")).to_contain_text(
+        f"Of 32 training pictures of the model's own classes, {said['taken']} would be taken for yours."
+    )
+    picture = comparing_folder / "examples" / "kathak.jpg"
     beside = _answer(page, picture)
     assert beside is not None
     assert len(beside) == 3 + 8
@@ -295,13 +336,19 @@ def test_three_classes_of_drawings_are_told_apart_beside_the_models_and_alone(
     _with(page, "the model's alone")
     assert _answer(page, picture) is None
     expect(page.locator(".answer .bars li")).to_have_count(8)
-    assert requests == []
+    own = page.evaluate("window.said[0].probs")
+    # Among its own classes the model's order is as it was.
+    shares = np.array(beside[3:])
+    np.testing.assert_allclose(shares / shares.sum(), own, atol=1e-4)
+    _with(page, "yours alone")
+    assert len(_answer(page, picture) or []) == 3
+    assert {name.inner_text() for name in page.locator(".bars .name").all()} == set(classes)
 
 
 def test_a_map_is_of_the_class_that_is_named_or_there_is_none(
     browser: Browser, comparing_folder: Path, photos: Path, tmp_path: Path
 ) -> None:
-    pictures = {label.title(): sorted((photos / label).glob("*.jpg"))[:5] for label in DANCES[:2]}
+    pictures = {label.title(): sorted((photos / label).glob("*.jpg"))[:5] for label in DANCES}
     folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
     for has_maps in (True, False):
         if not has_maps:
@@ -334,7 +381,7 @@ def test_what_was_saved_is_loaded_again_and_gives_a_dataset(
     heap = tmp_path / "heap"
     heap.mkdir()
     classes: dict[str, list[Path]] = {}
-    for label in DANCES[:2]:
+    for label in DANCES:
         chosen = sorted((photos / label).glob("*.jpg"))
         classes[label.title()] = [Path(shutil.copy(file, heap / f"{label}-{file.name}")) for file in chosen]
     with _visitor(browser) as context:
@@ -358,7 +405,7 @@ def test_what_was_saved_is_loaded_again_and_gives_a_dataset(
         expect(page.locator("#teach .small li")).to_have_count(16)
         # What is there already isn't taken twice, although its picture is not there.
         page.locator("#teach .class input[type=file]").first.set_input_files(classes["Odissi"][0])
-        expect(page.locator("#teach .faults")).to_contain_text("This picture is there already, in the class Odissi.")
+        expect(page.locator("#teach .faults p")).to_contain_text("This picture is there already, in the class Odissi.")
         page.get_by_role("button", name="Forget all").click()
         expect(page.locator("#teach .small li")).to_have_count(0)
 
@@ -379,7 +426,7 @@ def _with_numbers(saved: dict[str, Any], change: Any) -> dict[str, Any]:
 def test_a_file_that_is_none_or_of_another_model_gets_a_sentence(
     page: Page, photos: Path, comparing_folder: Path, tmp_path: Path
 ) -> None:
-    _teach(page, {label: sorted((photos / label).glob("*.jpg"))[:5] for label in DANCES[:2]})
+    _teach(page, {label: sorted((photos / label).glob("*.jpg"))[:5] for label in DANCES})
     text = json.dumps(_save(page, tmp_path / "classes.json"))
     damaged = "This is no file that this page has saved, or it is damaged"
     sound = json.loads(text)
@@ -402,6 +449,7 @@ def test_a_file_that_is_none_or_of_another_model_gets_a_sentence(
     hashless["classes"][0]["pictures"][0]["sha256"] = "../x"
     cases += [(json.dumps(short).encode(), damaged), (json.dumps(hashless).encode(), damaged)]
     for content, said in cases:
+        page.evaluate("document.querySelector('#teach .status').replaceChildren()")
         page.set_input_files(
             "#teach input[accept*=json]", {"name": "classes.json", "mimeType": "application/json", "buffer": content}
         )
@@ -415,7 +463,7 @@ def test_what_lacks_is_said(browser: Browser, comparing_folder: Path, photos: Pa
     folder = Path(shutil.copytree(comparing_folder, tmp_path / "model"))
     forget_reference(folder)
     write_site(str(folder), tmp_path / "site", None, None)
-    kathak, odissi = (sorted((photos / label).glob("*.jpg")) for label in DANCES[:2])
+    kathak, odissi = (sorted((photos / label).glob("*.jpg")) for label in DANCES)
     with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
         page = _open(context, files.address)
         status, cards = page.locator("#teach .status"), page.locator("#teach .class")
@@ -431,7 +479,7 @@ def test_what_lacks_is_said(browser: Browser, comparing_folder: Path, photos: Pa
         page.keyboard.type("__PROTO__")
         (tmp_path / "text.jpg").write_text("no picture")
         cards.nth(1).locator("input[type=file]").set_input_files([*odissi[:5], kathak[0], tmp_path / "text.jpg"])
-        expect(cards.nth(1).locator(".faults li")).to_have_text(
+        expect(cards.nth(1).locator(".faults p")).to_have_text(
             [
                 f"{kathak[0].name}: This picture is there already, in the class __proto__.",
                 re.compile("^text.jpg: This browser can't read this file as a picture."),
@@ -464,12 +512,14 @@ def test_pictures_are_dropped_and_more_than_twenty_are_not_taken(page: Page, pho
     )
     page.dispatch_event("#teach .class", "drop", {"dataTransfer": transfer})
     expect(page.locator("#teach .small li")).to_have_count(20, timeout=60_000)
-    expect(page.locator("#teach .faults li")).to_have_text([f"{n}.jpg: A class takes 20 pictures." for n in (20, 21)])
+    expect(page.locator("#teach .faults p")).to_have_text([f"{n}.jpg: A class takes 20 pictures." for n in (20, 21)])
     # The page itself was asked nothing.
     expect(page.locator(".answer.waiting")).to_be_visible()
 
 
 def test_the_keyboard_alone_teaches(page: Page, photos: Path) -> None:
+    # From here on, so that it is in force when the key is pressed.
+    page.on("filechooser", lambda _: None)
     page.locator("#teach summary").focus()
     page.keyboard.press("Tab")
     page.keyboard.type("Kathak of mine")
@@ -498,14 +548,14 @@ def test_everybody_can_read_it_on_every_screen(
 ) -> None:
     options = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme, "reduced_motion": "reduce"}
     names = ("Kathak of a very long name that goes on and on and on, to here", "ओडिसी")
-    pictures = (sorted((photos / label).glob("*.jpg")) for label in DANCES[:2])
+    pictures = (sorted((photos / label).glob("*.jpg")) for label in DANCES)
     with _visitor(browser, **options, locale=locale) as context:
         page = _open(context, files.address)
         _teach(page, dict(zip(names, pictures, strict=True)))
         page.locator("#teach .class input[type=file]").first.set_input_files(
             {"name": "n" * 90, "mimeType": "", "buffer": b"no picture"}
         )
-        expect(page.locator("#teach .faults li")).to_be_visible()
+        expect(page.locator("#teach .faults p")).to_be_visible()
         _answer(page, next(photos.glob("kathak/*.jpg")))
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page)
@@ -539,17 +589,23 @@ def test_three_classes_of_photographs_are_told_apart_as_scikit_learn_does(
     random = np.random.default_rng(8)
     shown: dict[str, list[Path]] = {}
     rest: list[tuple[int, Path]] = []
-    for label, name in enumerate(("bharatanatyam", "kathakali", "manipuri")):
+    names = ("bharatanatyam", "kathakali", "manipuri")
+    for label, name in enumerate(names):
         found = [Path(file) for file in random.permutation(sorted((SHARED / "data/dances" / name).glob("*.jpg")))]
         shown[name] = found[:20]
         rest += [(label, file) for file in found[20:]]
+    alike = len(rest)
+    # On so few, two points are less than one picture: another collection's, too.
+    for label, name in enumerate(names):
+        rest += [(label, file) for file in sorted((SHARED / "data/dances_c" / name).glob("*.jpg"))]
     write_site(str(photographs_folder), tmp_path / "site", None, None)
     with _visitor(browser) as context, FilesServer(tmp_path / "site").running() as files:
         page = _open(context, files.address)
         said = _teach(page, shown)
         answers = [_answer(page, file) for _, file in rest]
     labels = np.array([label for label, _ in rest])
-    accuracy = float(np.mean(np.argmax(np.array(answers, float), 1) == labels))
+    right = np.argmax(np.array(answers, float), 1) == labels
+    accuracy = float(np.mean(right))
     features = unit_length(_features(photographs_folder, [file for files in shown.values() for file in files]))
     others = unit_length(_features(photographs_folder, [file for _, file in rest]))
     taught = np.repeat(range(3), 20)
@@ -557,5 +613,5 @@ def test_three_classes_of_photographs_are_told_apart_as_scikit_learn_does(
     theirs = {name: float(head.fit(features, taught).score(others, labels)) for name, head in heads.items()}
     print(f"{accuracy:.3f} of {len(rest)}, scikit-learn {theirs}; left out in turn {said['right']} of 60")
     assert accuracy >= max(theirs.values()) - 0.02
-    # What was promised by leaving out holds for pictures that it has not seen.
-    assert said["low"] <= accuracy <= said["high"]
+    # What was promised by leaving out holds for pictures of the same collection that it has not seen.
+    assert said["low"] <= np.mean(right[:alike]) <= said["high"]

@@ -18,7 +18,7 @@ export function classCard(words, { name = "", pictures = [] }, { give, change, r
   const away = make("button", { type: "button", class: "remove" }, "×");
   const shown = make("ul", { class: "small" });
   const count = make("p", { class: "count" });
-  const faults = make("ul", { class: "faults", role: "alert" });
+  const faults = make("div", { class: "faults", role: "alert" });
   const element = make(
     "li", { class: "class" },
     make("div", { class: "head" }, make("label", {}, make("span", {}, words("teach_name")), input), away),
@@ -67,7 +67,7 @@ export function classCard(words, { name = "", pictures = [] }, { give, change, r
   }
 
   function refuse(text) {
-    faults.append(make("li", {}, text));
+    faults.append(make("p", {}, text));
   }
 
   /** Says of each picture for what it would be taken by a head that has not seen it; null where that is its class. */

@@ -23,7 +23,7 @@ export const ENOUGH_FOR_DISTANCE = Math.ceil(1 / FALSE_ALARMS) - 1;
  * - `said`: for each picture, class by class, which class a head that was fitted without it takes it for (the number of
  *   classes stands for the model's own); `right` of `pictures` are their own class, with the 95 % interval `low` to
  *   `high`; of `reference` training pictures of the model's classes, `taken` would be taken for the visitor's;
- *   `distance` from `k` neighbours, null where there are too few pictures to choose one.
+ *   `distance` from `k` neighbours, null where there are too few pictures to choose one; the `penalty` that was chosen.
  * - `answer(seen, probs, near)`: what it says of a picture's features; see `answerOf`.
  * - `heat(maps, seen, number)`: where it saw one of its classes; see `heatOf`.
  */
@@ -43,7 +43,7 @@ export function fitHead(classes, reference) {
     said: {
       said, right, pictures: own.length, low, high, reference: others.length,
       taken: others.filter((_, row) => taken[own.length + row] < classes.length).length,
-      distance: familiar.distance, k: familiar.k,
+      distance: familiar.distance, k: familiar.k, penalty: ridge.penalty,
     },
     answer: (seen, probs, near) => answerOf(ridge, familiar, classes.length, reference !== null, unit(seen), probs, near),
     heat: (maps, seen, number) => heatOf(ridge, maps, seen, number),

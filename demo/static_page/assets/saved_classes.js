@@ -61,9 +61,9 @@ function isSound(classes, width) {
     classes.length >= 1 &&
     classes.length <= LIMITS.classes &&
     classes.every(
-      ({ name, pictures } = {}) =>
-        typeof name === "string" && name.length <= LIMITS.name &&
-        Array.isArray(pictures) && pictures.length <= LIMITS.most && pictures.every(isPicture),
+      (saved) =>
+        typeof saved?.name === "string" && saved.name.length <= LIMITS.name &&
+        Array.isArray(saved.pictures) && saved.pictures.length <= LIMITS.most && saved.pictures.every(isPicture),
     )
   );
 }

@@ -185,7 +185,7 @@ export function teachingPlace(words, site, post, taught) {
   function lack(kind, used) {
     const names = used.map(({ name }) => name.toLowerCase());
     const twin = names.findIndex((name, place) => names.indexOf(name) !== place);
-    if (twin >= 0) return words("teach_same", { name: used[twin].name });
+    if (twin >= 0) return words("teach_same", { name: used[names.indexOf(names[twin])].name });
     if (!used.length) return cards.some(({ pictures }) => pictures.length) ? words("teach_need", LIMITS) : "";
     if (kind === "alone" && used.length < 2) return words(site.reference ? "teach_need_other" : "teach_need_class", LIMITS);
     return null;
@@ -237,9 +237,9 @@ export function teachingPlace(words, site, post, taught) {
       label: "", native: "", native_language: "", region: "", fact: "", look_for: "",
       name: names.has(name.toLowerCase()) ? words("teach_yours", { name }) : name,
     }));
-    const pair = beside && site.pair && { ...site.pair, dances: site.pair.dances.map((number) => number + own.length) };
+    const moved = site.pair && { ...site.pair, dances: site.pair.dances.map((number) => number + own.length) };
     const confusions = [...own.map(() => null), ...(beside ? site.confusions : [])];
-    return { ...site, dances: [...own, ...theirs], pair, confusions, sets: null };
+    return { ...site, dances: [...own, ...theirs], pair: beside ? moved : null, confusions, sets: null };
   }
 
   /** Returns the card of an answer: of the visitor's classes where they answer, else of the model's alone. */
