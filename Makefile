@@ -98,7 +98,7 @@ loop: .venv/dev
 	$(BIN)/python -m benchmarks.loop $(LOOP)
 
 test: .venv/dev
-	@tests/browser/install_chromium.sh
+	@tests/browser/install_browsers.sh
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev
@@ -126,7 +126,7 @@ bench-serve: .venv/dev
 
 # The page without a server in Chromium: BENCH_STATIC="--pictures 5" is shorter.
 bench-static: .venv/dev
-	@tests/browser/install_chromium.sh
+	@tests/browser/install_browsers.sh chromium
 	$(BIN)/python -m benchmarks.static_page $(BENCH_STATIC)
 
 # Planted wrong labels among the most doubtful ones, beside top losses.

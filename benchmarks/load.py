@@ -2,6 +2,9 @@
 
 Each client uploads a picture, calls /predict, waits for its answer and begins anew. What may come back is an answer or
 "busy"; everything else is an error and is told. The server's memory and its folder of uploads are watched meanwhile.
+
+--one-client RUNS has 64 threads share one `gradio_client.Client` instead, for 192 calls a run: nothing but answers may
+come back.
 """
 
 import argparse
@@ -16,12 +19,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import numpy as np
 import psutil
+from gradio_client import Client, handle_file
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +74,23 @@ async def run_load(address: str, pid: int, clients: int, seconds: float) -> Load
         visitors = (_visitor(client, number, end, load) for number in range(clients))
         await asyncio.gather(_watch(psutil.Process(pid), end, load), *visitors)
     return load
+
+
+def run_one_client(address: str, pictures: Sequence[Path], threads: int, calls: int) -> Counter[str]:
+    """Calls /predict from many threads through one `gradio_client.Client`; counts the answers, and errors by kind."""
+    # All that takes long here is a machine that does other things, too.
+    client = Client(address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
+
+    def call(number: int) -> str:
+        try:
+            client.predict(handle_file(pictures[number % len(pictures)]), api_name="/predict")
+        # What there may be is what is asked.
+        except BaseException as error:  # noqa: BLE001
+            return f"{type(error).__name__}: {error}"
+        return "answer"
+
+    with ThreadPoolExecutor(threads) as pool:
+        return Counter(pool.map(call, range(calls)))
 
 
 async def _visitor(client: httpx.AsyncClient, number: int, end: float, load: Load) -> None:
@@ -126,33 +150,60 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--warm-up", type=float, default=60, help="seconds before memory is compared")
+    parser.add_argument(
+        "--one-client", type=int, metavar="RUNS", help="64 threads, one gradio_client, 192 calls a run"
+    )
     options = parser.parse_args(words)
-    with tempfile.TemporaryDirectory() as temporary, Path(temporary, "log").open("w+") as log:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        with _serving(options.model, folder) as (address, process):
+            if options.one_client:
+                _one_client(address, folder, options.one_client)
+                return
+            load = asyncio.run(run_load(address, process.pid, options.clients, options.seconds))
+        said = len((folder / "log").read_text().splitlines())
+        left = [path.name for path in folder.iterdir() if path.name != "log"]
+    print(table(load, options.warm_up))
+    print(f"\nEnded with {process.returncode}; {said} lines of log; left behind: {', '.join(left) or 'nothing'}.")
+    for error, times in load.errors.most_common(10):
+        print(f"{times} x {error}")
+
+
+@contextmanager
+def _serving(model: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serves a model folder; log and temporary files go into `folder`."""
+    address = "http://127.0.0.1:7899"
+    with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=ROOT,
             env={
                 **os.environ,
-                "MODEL_ID": str(Path(options.model).resolve()),
-                "TMPDIR": temporary,
+                "MODEL_ID": str(Path(model).resolve()),
+                "TMPDIR": str(folder),
                 "GRADIO_SERVER_PORT": "7899",
             },
             stdout=log,
             stderr=log,
         )
         try:
-            _wait_for("http://127.0.0.1:7899/health", process)
-            load = asyncio.run(run_load("http://127.0.0.1:7899", process.pid, options.clients, options.seconds))
+            _wait_for(address, process)
+            yield address, process
         finally:
             process.send_signal(signal.SIGTERM)
-            code = process.wait(30)
-        log.seek(0)
-        said = len(log.read().splitlines())
-        left = [path.name for path in Path(temporary).iterdir() if path.name != "log"]
-    print(table(load, options.warm_up))
-    print(f"\nEnded with {code}; {said} lines of log; left behind: {', '.join(left) or 'nothing'}.")
-    for error, times in load.errors.most_common(10):
-        print(f"{times} x {error}")
+            process.wait(30)
+
+
+def _one_client(address: str, folder: Path, runs: int) -> None:
+    random = np.random.default_rng(8)
+    pictures = [folder / f"{number}.jpg" for number in range(64)]
+    for picture in pictures:
+        picture.write_bytes(_picture(random))
+    for run in range(runs):
+        began = time.monotonic()
+        came = run_one_client(address, pictures, threads=64, calls=192)
+        said = ", ".join(f"{times} x {kind}" for kind, times in came.most_common())
+        print(f"run {run + 1}: {said}; {time.monotonic() - began:.1f} s", flush=True)
 
 
 def table(load: Load, warm_up: float) -> str:
@@ -173,7 +224,7 @@ def table(load: Load, warm_up: float) -> str:
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         try:
-            httpx.get(address, trust_env=False).raise_for_status()
+            httpx.get(f"{address}/health", trust_env=False).raise_for_status()
             return
         except httpx.HTTPError:
             time.sleep(0.1)

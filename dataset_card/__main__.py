@@ -76,6 +76,12 @@ def build(
     move_leaks: Annotated[
         bool, typer.Option("--move-leaks", help="Leave what given splits share out of train, and of validation.")
     ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="classes.json, as the page without a server saves taught classes: they need no sub-folders."
+        ),
+    ] = None,
     corrections: Annotated[
         Path | None, typer.Option(help="CSV with sha256, action keep/delete/relabel, label.")
     ] = None,
@@ -114,6 +120,7 @@ def build(
         out,
         seed,
         plan=plan_splits(ratios, splits == "folders", move_leaks, keep_splits),
+        labels=labels,
         corrections=corrections,
         keep_splits=keep_splits,
         only_redistributable=only_redistributable,

@@ -11,14 +11,15 @@ from dataset_card.curate import Curated, Options, curate
 from dataset_card.curate.previous import Previous, read_previous, seed_of, write_previous
 from dataset_card.curate.splits import DRAWN, SplitPlan, check_same_classes
 from dataset_card.dances import write_class_facts
-from dataset_card.listing import list_photos
-from dataset_card.lists import REJECTED, read_corrections, read_removed, write_removed
+from dataset_card.listing import list_labelled, list_photos
+from dataset_card.lists import REJECTED, read_corrections, read_labels, read_removed, write_removed
 from dataset_card.provenance import match_provenance, read_provenance
 from dataset_card.scan import ChangedFileError, scan
 from dataset_card.write.card import group_sizes, write_card
 from dataset_card.write.figures import write_class_balance, write_contact_sheet
 from dataset_card.write.parquet import Encoding, Format, write_split
 from files.atomic import OutputFolderError, atomic_folder
+from files.errors import UserError
 from files.paths import check_no_glob
 from pictures.decoding import MIN_SIDE
 
@@ -48,6 +49,7 @@ def build(
     seed: int = 8,
     *,
     plan: SplitPlan = DRAWN,
+    labels: Path | None = None,
     corrections: Path | None = None,
     keep_splits: str | None = None,
     only_redistributable: bool = False,
@@ -69,6 +71,8 @@ def build(
         out: The dataset folder. Pictures that an earlier one of the same seed holds keep their splits.
         seed: Decides the split.
         plan: Where the splits come from.
+        labels: What classes were taught on the page without a server. The pictures that it names by their sha256 are
+            taken, wherever below `photos` they lie, and no others.
         corrections: What people decided about single pictures.
         keep_splits: A dataset, folder or Hub id, whose pictures keep their splits, in place of the one in `out`.
         only_redistributable: Leave out what must not be published.
@@ -84,7 +88,9 @@ def build(
     """
     check_apart(photos, out)
     num_proc = num_proc or os.cpu_count() or 1
-    listing = list_photos(photos, plan.given)
+    if labels and plan.given:
+        raise UserError(f"{labels} says which class a file is of, but not which split: give one of the two options")
+    listing = list_labelled(photos, read_labels(labels)) if labels else list_photos(photos, plan.given)
     label_names = listing.label_names
     if plan.given:
         check_same_classes(photos, listing.files["given"], listing.files["label"])

@@ -1,8 +1,9 @@
 """What lies in a folder of photographs: files by class, and what can't be used."""
 
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,12 +81,58 @@ def list_photos(photos: Path, by_split: bool = False) -> Listing:
         raise UserError(
             f"{photos}: all sub-folders are {next(iter(label_of.values()))}: a classifier needs two classes"
         )
+    return _listing(photos, rows, label_of, notes + more)
+
+
+def list_labelled(photos: Path, labels: Mapping[str, str]) -> Listing:
+    """Lists a folder whose pictures are labelled by their content, wherever in it they lie.
+
+    Args:
+        photos: The folder; what of it has no label is left out.
+        labels: The name of the class by sha256 of a file.
+
+    Raises:
+        UserError: No such folder, or fewer than two of the classes have a picture in it.
+    """
+    if not photos.is_dir():
+        raise UserError(f"{photos} is not a folder: give the one that holds the pictures, in sub-folders or not")
+    rows, found = [], set()
+    for path, reason in sorted(_walk(photos, photos.resolve())):
+        sha256 = "" if reason else _sha256(path)
+        name = labels.get(sha256, "")
+        rows.append((path, name, "", reason or ("" if name else "without a label")))
+        found.update({sha256} & labels.keys())
+    names = sorted({labels[sha256] for sha256 in found})
+    label_of, notes = name_classes(names)
+    if len(set(label_of.values())) < 2:
+        raise UserError(
+            f"{photos} has pictures of {_few(names) or 'none'} of the {len(set(labels.values()))} labelled classes: a"
+            " classifier needs two. A picture that was saved anew is another file: give the folder that the labelled"
+            " ones were taken from"
+        )
+    if missing := len(labels) - len(found):
+        notes.append(f"{missing} of {len(labels)} labelled pictures are not in {photos}")
+    return _listing(photos, rows, label_of, notes)
+
+
+def _sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file; empty for what is none, or can't be read."""
+    try:
+        # A pipe would never end.
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    except OSError:
+        return ""
+
+
+def _listing(
+    photos: Path, rows: list[tuple[Path, str, str, str]], label_of: Mapping[str, str], notes: list[str]
+) -> Listing:
     files = [
         (p.relative_to(photos).as_posix(), label_of.get(name, ""), split, why, "") for p, name, split, why in rows
     ]
     # Objects: a file name need not be valid UTF-8, which pandas' strings are.
     table = pd.DataFrame(files, columns=COLUMNS, dtype=object)
-    return Listing(table, sorted(set(label_of.values())), notes + more)
+    return Listing(table, sorted(set(label_of.values())), notes)
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:

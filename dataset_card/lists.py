@@ -1,7 +1,8 @@
-"""Lists that people keep about single pictures: `corrections.csv` and the takedown list `removed.csv`."""
+"""Lists that people keep about single pictures: corrections, the takedown list, and labels taught on a page."""
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ REJECTED = "rejected.csv"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_TAUGHT = "nritya-classes"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,37 @@ def read_corrections(path: Path, label_names: Sequence[str]) -> list[Correction]
             raise UserError(f"{where}: {label!r} is none of the classes: use one of {', '.join(label_names)}")
         corrections[sha256] = Correction(sha256, action, label if action == "relabel" else "")
     return list(corrections.values())
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """Reads what a visitor taught the page without a server, as demo/static_page/assets/saved_classes.js saves it.
+
+    Returns:
+        The name of the class of every picture, by sha256 of its file.
+
+    Raises:
+        UserError: It can't be read or is no such file, or tells no sha256, or two classes of one picture.
+    """
+    try:
+        saved = json.loads(path.read_bytes())
+        if saved["format"] != _TAUGHT:
+            raise ValueError(f"its format is {str(saved['format'])[:40]!r}")
+        pictures = [(str(p["sha256"]), str(c["name"]).strip()) for c in saved["classes"] for p in c["pictures"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise UserError(
+            f"{path} can't be read ({reason}): give the file that the page without a server saves of taught classes"
+        ) from None
+    labels: dict[str, str] = {}
+    for sha256, name in pictures:
+        if not _SHA256.fullmatch(sha256):
+            raise UserError(
+                f"{path}: a picture of {name!r} has no sha256: browsers give one only on pages that came encrypted, or"
+                " from this machine; teach the classes on such a page"
+            )
+        if labels.setdefault(sha256, name) != name:
+            raise UserError(f"{path}: {sha256[:12]} is of {labels[sha256]!r} and of {name!r}: keep it in one class")
+    return labels
 
 
 def read_removed(photos: Path) -> Removed:

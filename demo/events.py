@@ -15,7 +15,7 @@ from demo.telling.examples import jpeg_uri, read_examples
 from demo.telling.many import MOST
 from demo.telling.nearest import neighbourhood
 from demo.telling.showing import Heat, Showing, heat_over, note
-from demo.words import Words, words_for
+from demo.words import Words, languages_of, words_for
 from files.atomic import BusyError, OutputFolderError
 from model_folder.facts import read_confusions, read_crop, read_dances, read_pair
 
@@ -29,6 +29,7 @@ class Events:
 
     Attributes:
         dances: What there is to tell about its classes.
+        languages: What the page says, by language.
         showing: Turns answers into HTML.
         examples: Pictures to offer.
         feedback: Where visitors' words are kept; None where nobody asks for them.
@@ -42,6 +43,7 @@ class Events:
         """
         self._answering, self._crop = answering, read_crop(model.config)
         self.dances = read_dances(model.config)
+        self.languages = languages_of(self.dances)
         mistakes = (read_confusions(model.test, model.label_names), read_pair(model.test, model.label_names))
         self.showing = Showing(self.dances, *mistakes, answering.sets)
         self.examples = read_examples(model.examples)
@@ -49,7 +51,7 @@ class Events:
 
     def answer_photo(self, photo: File | None, request: gr.Request) -> list[Any]:
         """Answers about the picture that a visitor has given, or has taken away."""
-        words = _words(request)
+        words = self._words(request)
         if photo is None:
             return self._outputs(gr.skip(), self.showing.waiting(words))
         try:
@@ -64,7 +66,7 @@ class Events:
 
     def answer_example(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """Answers about one of the pictures that the page offers."""
-        words, index = _words(request), event._data.get("index") if isinstance(event._data, dict) else None
+        words, index = self._words(request), event._data.get("index") if isinstance(event._data, dict) else None
         if type(index) is not int or not 0 <= index < len(self.examples):
             return self._outputs(gr.skip(), self.showing.waiting(words))
         path = self.examples[index].path
@@ -81,7 +83,7 @@ class Events:
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how Gradio knows that there is some
     ) -> str:
         """Answers about many pictures; one that can't be read does not stop the others."""
-        words, files = _words(request), photos or []
+        words, files = self._words(request), photos or []
         if not files:
             return self.showing.many(words, [], words("many_waiting"))
         rows = [self._answering.row(file, words) for file in progress.tqdm(files[:MOST], desc=words("many_progress"))]
@@ -90,11 +92,14 @@ class Events:
 
     def keep_yes(self, subject: Subject | None, with_picture: bool, request: gr.Request) -> str:
         """Keeps that the model was right."""
-        return self._keep(subject, subject.predicted if subject else None, with_picture, _words(request))
+        return self._keep(subject, subject.predicted if subject else None, with_picture, self._words(request))
 
     def keep_no(self, subject: Subject | None, label: str | None, with_picture: bool, request: gr.Request) -> str:
         """Keeps what the visitor says that it was."""
-        return self._keep(subject, label, with_picture, _words(request))
+        return self._keep(subject, label, with_picture, self._words(request))
+
+    def _words(self, request: gr.Request) -> Words:
+        return words_for(request.headers.get("accept-language"), self.languages)
 
     def _keep(self, subject: Subject | None, label: str | None, with_picture: bool, words: Words) -> str:
         assert self.feedback is not None, "without a place to keep answers, nobody asks for them"
@@ -125,19 +130,16 @@ class Events:
 
     def _html(self, words: Words, answered: Answered, picture: str) -> str:
         reference, learned = self._answering.model.reference, self._answering.model.learned
-        near = neighbourhood(answered.nearest, reference.threshold if reference else None, learned, self.dances)
-        return self.showing.answer(words, answered.verdict, answered.probs, self._heat(answered, picture), near)
+        dances = words.tell(self.dances)
+        near = neighbourhood(answered.nearest, reference.threshold if reference else None, learned, dances)
+        heat = self._heat(answered, picture, dances[answered.likeliest].name)
+        return self.showing.answer(words, answered.verdict, answered.probs, heat, near)
 
-    def _heat(self, answered: Answered, picture: str) -> Heat | None:
+    def _heat(self, answered: Answered, picture: str, dance: str) -> Heat | None:
         heatmap, image = answered.answer.heatmap, answered.image
         if heatmap is None:
             return None
-        dance = self.dances[answered.likeliest].name
         return heat_over(heatmap, image.size, self._crop, dance, picture or jpeg_uri(image, _PREVIEW))
-
-
-def _words(request: gr.Request) -> Words:
-    return words_for(request.headers.get("accept-language"))
 
 
 def _begins(path: Path, signatures: tuple[bytes, ...]) -> bool:

@@ -3,6 +3,7 @@
 This says what it is made of. What it does then: `events` for visitors, `programs` for everything else.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,6 @@ from demo.programs import Programs
 from demo.telling.many import MOST
 from demo.telling.showing import about_model, drawings_banner, title
 from demo.theme import CSS, THEME
-from demo.words import LANGUAGES
 from model_folder.about import describe
 
 __all__ = ["CSS", "THEME", "build_page"]
@@ -24,17 +24,30 @@ _LABELS = (
     "picture", "tab_one", "tab_many", "many_files", "feedback", "feedback_yes", "feedback_is", "feedback_send",
     "feedback_consent",
 )  # fmt: skip
+# In Gradio's order.
+_SOURCES = ("choose", "camera", "paste")
 _EXAMPLES_JS = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-example]");
-  if (button) trigger("click", { index: Number(button.dataset.example) });
+  if (!button) return;
+  trigger("click", { index: Number(button.dataset.example) });
+  // On a phone the examples come last.
+  document.getElementById("photo").scrollIntoView({ block: "nearest" });
 });
 """
-# Gradio goes by the browser's first language alone, too. What its footer's pictures show stands beside them.
+# Gradio goes by the browser's first language alone, too, but names the buttons below the picture in English. What its
+# footer's pictures show stands beside them. After each answer its client closes a stream of its own, and warns that it
+# can't.
 _ON_LOAD_JS = """() => {
-  const language = navigator.language.split("-")[0];
-  document.documentElement.lang = %s.includes(language) ? language : "en";
+  const sources = %s;
+  const asked = navigator.language.split("-")[0];
+  const language = Object.hasOwn(sources, asked) ? asked : "en";
+  document.documentElement.lang = language;
+  const buttons = document.querySelectorAll("#photo .source-selection button");
+  buttons.forEach((button, place) => button.setAttribute("aria-label", sources[language][place]));
   for (const picture of document.querySelectorAll("footer img")) picture.alt = "";
+  const { warn } = console;
+  console.warn = (...said) => said[0] === "Method not implemented." || warn(...said);
 }"""
 # One picture at a time each: a hundred pictures of one visitor do not stand before everybody else's one.
 _ONE: dict[str, Any] = {"concurrency_id": "one", "preprocess": False}
@@ -69,12 +82,13 @@ def build_page(model: ServedModel) -> gr.Blocks:
             with gr.Tab(text("nritya_tab_many")):
                 _many(events, programs, text, html)
         html("about")
-        page.load(None, None, None, js=_ON_LOAD_JS % list(LANGUAGES), api_visibility="private")
+        sources = {language: [words(key) for key in _SOURCES] for language, words in events.languages.items()}
+        page.load(None, None, None, js=_ON_LOAD_JS % json.dumps(sources), api_visibility="private")
     return page
 
 
 def _one(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None:
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_id="one"):
         with gr.Column(scale=5, min_width=320):
             photo = gr.Image(
                 type="filepath",
@@ -156,7 +170,10 @@ def _many(events: Events, programs: Programs, text: gr.I18n, html: Html) -> None
 
 def _texts(model: ServedModel, events: Events) -> gr.I18n:
     """Returns what stands on the page before anything happens, for the browser to choose the language."""
-    about, showing = describe(model.name, model.config, model.test, model.repo_id, model.revision), events.showing
+    showing = events.showing
+    about = describe(
+        model.name, model.config, model.test, model.repo_id, model.revision, model.file, model.int8_agreement
+    )
     return gr.I18n(
         **{
             language: {
@@ -169,7 +186,7 @@ def _texts(model: ServedModel, events: Events) -> gr.I18n:
                 "nritya_hint": words("many_hint", most=MOST),
                 **{f"nritya_{key}": words(key) for key in _LABELS},
             }
-            for language, words in LANGUAGES.items()
+            for language, words in events.languages.items()
         }
     )
 

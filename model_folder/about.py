@@ -8,7 +8,7 @@ from urllib.parse import quote
 from huggingface_hub.constants import ENDPOINT
 
 from model_folder.facts import number, plain
-from model_folder.folder import ModelFolder
+from model_folder.folder import INT8_ONNX, ModelFolder
 
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 _MOST_LICENSES = 6
@@ -29,6 +29,9 @@ class About:
         licenses: Their licences, with how many pictures have each.
         test: What the sentence on the test needs; None for a model that was not judged.
         has_test: False where its dataset is known to have no test split.
+        file: The file that answers.
+        int8_agreement: On how many validation pictures an int8 file gave the answer of the float network, which was
+            tested, and of how many; None where nobody measured it.
     """
 
     name: str
@@ -41,6 +44,8 @@ class About:
     licenses: str
     test: dict[str, object] | None
     has_test: bool
+    file: str
+    int8_agreement: tuple[int, int] | None
 
     @property
     def test_key(self) -> str:
@@ -48,6 +53,19 @@ class About:
         if self.test is None:
             return "about_not_judged" if self.has_test else "about_no_test"
         return "about_accuracy_drawings" if self.drawings else "about_accuracy"
+
+    @property
+    def file_key(self) -> str:
+        """The key, among a page's texts, of the sentence on the file that answers."""
+        if self.file != INT8_ONNX:
+            return "about_float"
+        return "about_int8" if self.int8_agreement else "about_int8_alone"
+
+    @property
+    def file_values(self) -> dict[str, object]:
+        """What that sentence needs."""
+        same, pictures = self.int8_agreement or (0, 0)
+        return {"file": self.file, "same": same, "pictures": pictures}
 
 
 def shown_name(folder: ModelFolder) -> str:
@@ -61,7 +79,13 @@ def shown_name(folder: ModelFolder) -> str:
 
 
 def describe(
-    name: str, config: dict[str, Any], test: dict[str, Any], repo_id: str | None, revision: str | None
+    name: str,
+    config: dict[str, Any],
+    test: dict[str, Any],
+    repo_id: str | None,
+    revision: str | None,
+    file: str,
+    int8_agreement: tuple[int, int] | None,
 ) -> About:
     """Gathers the facts about a model; those that its folder lacks or has in a wrong form are left out.
 
@@ -71,6 +95,8 @@ def describe(
         test: metrics.json of the test split, or empty.
         repo_id: Its id on the Hub, or None.
         revision: The commit there, or None.
+        file: The one that answers.
+        int8_agreement: As `read_int8_agreement` gives it.
     """
     data = config.get("training_data")
     data = data if isinstance(data, dict) else {}
@@ -88,6 +114,8 @@ def describe(
         licenses=", ".join(licenses[:_MOST_LICENSES]),
         test=_test(test),
         has_test=data.get("has_test") is not False,
+        file=file,
+        int8_agreement=int8_agreement,
     )
 
 

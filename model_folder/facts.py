@@ -33,6 +33,7 @@ class Dance:
         region: Where it comes from.
         fact: One line about it.
         look_for: What a photograph shows of it.
+        language: In which region, fact and look_for are, as `lang` of HTML has it.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Dance:
     region: str = ""
     fact: str = ""
     look_for: str = ""
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,22 @@ def read_pair(test: dict[str, Any], label_names: list[str]) -> Pair | None:
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Returns metrics.json, a table by split, or an empty one."""
     return json.loads(path.read_text(encoding="utf-8")) if (path := folder / "metrics.json").exists() else {}
+
+
+def read_int8_agreement(folder: Path) -> tuple[int, int] | None:
+    """Reads from formats.json on how many validation pictures model.int8.onnx gave the answer of the float network.
+
+    Returns:
+        This count and that of the pictures; None where nobody measured it.
+    """
+    path = folder / "formats.json"
+    formats = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    measured = formats.get("int8") if isinstance(formats, dict) else None
+    measured = measured if isinstance(measured, dict) else {}
+    same, pictures = number(measured.get("same_answer")), number(measured.get("pictures"))
+    if same is None or pictures is None or not 0 <= same <= 1:
+        return None
+    return round(same * pictures), int(pictures)
 
 
 def read_examples(folder: Path) -> list[dict[str, str]]:

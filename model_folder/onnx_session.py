@@ -32,8 +32,9 @@ _KEPT = 2**25
 # An entry with this key, as protobuf writes it, refers to weights in another file or somewhere in memory; the bytes
 # before the key may be padded.
 _ELSEWHERE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
-_OUTPUTS = (["probs", "features"], ["probs", "features", "heatmap"])
-_RANKS = {"probs": 1, "features": 1, "heatmap": 2}
+# Files of before have a heat-map without the maps that it is made of.
+_OUTPUTS = (["probs", "features"], ["probs", "features", "heatmap"], ["probs", "features", "heatmap", "maps"])
+_RANKS = {"probs": 1, "features": 1, "heatmap": 2, "maps": 3}
 
 
 def open_onnx(folder: ModelFolder, threads: int, name: str = ONNX) -> onnxruntime.InferenceSession:
@@ -109,7 +110,7 @@ def _fault(session: onnxruntime.InferenceSession, label_names: list[str]) -> str
         or any((value.type, len(value.shape)) != ("tensor(float)", _RANKS[value.name]) for value in outputs)
         or outputs[0].shape != [len(label_names)]
     ):
-        return f"gives {_described(outputs)}: probs of {len(label_names)} classes, features, heatmap are allowed"
+        return f"gives {_described(outputs)}: probs of {len(label_names)} classes, features, heatmap, maps are allowed"
     return None
 
 

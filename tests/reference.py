@@ -4,7 +4,9 @@ import json
 import zipfile
 from pathlib import Path
 
-from model_folder.folder import PICTURES, REFERENCE
+import onnx
+
+from model_folder.folder import INT8_ONNX, ONNX, PICTURES, REFERENCE
 from model_folder.reference_features import KEY
 from model_folder.reference_pictures import LIST
 
@@ -20,6 +22,21 @@ def change_pictures(folder: Path, told: dict[str, str | None]) -> None:
         archive.writestr(LIST, json.dumps(entries))
         for name in content.keys() & kept:
             archive.writestr(name, content[name])
+
+
+def relabel(folder: Path, names: list[str]) -> Path:
+    """Gives the classes of a model folder other names, of which nobody knows anything; returns the folder."""
+    config = json.loads((folder / "config.json").read_text())
+    config["label_names"], config["classes"] = names, {}
+    (folder / "config.json").write_text(json.dumps(config))
+    for file in (ONNX, INT8_ONNX):
+        if (folder / file).exists():
+            network = onnx.load(folder / file)
+            told = {entry.key: entry.value for entry in network.metadata_props}
+            onnx.helper.set_model_props(network, {**told, "label_names": json.dumps(names)})
+            onnx.save(network, folder / file)
+    change_pictures(folder, {"label": names[0]})
+    return folder
 
 
 def forget_reference(folder: Path) -> None:

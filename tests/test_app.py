@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
+from gradio_client.exceptions import AppError, ValidationError
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import TextContent
@@ -17,10 +17,12 @@ from PIL import Image
 
 from demo.answering import Answering
 from demo.models.model import load_model
+from demo.serving.calls import NO_ADDRESSES, NO_PICTURE
 from demo.telling.many import MOST
 from demo.words import LANGUAGES
 from model_folder.facts import read_dances
 from tests.conftest import ROOT, serve
+from tests.demo.conftest import data_url
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,46 @@ def test_too_many_at_once_are_refused(client: Client, model_folder: Path) -> Non
         client.predict(files, api_name="/predict_many")
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("kathak", NO_PICTURE),
+        ("pictures/kathak.jpg", NO_PICTURE),
+        ("/etc/hostname", NO_PICTURE),
+        (base64.b64encode(b"\xff\xd8\xff" + bytes(3000)).decode(), NO_PICTURE),
+        ("https://example.org/kathak.jpg", NO_ADDRESSES),
+        (handle_file("https://example.org/kathak.jpg"), NO_ADDRESSES),
+        ("data:image/jpeg;base64,x", "This data: URL can't be decoded: give one in base64."),
+        ("data:image/jpeg", "This data: URL can't be decoded: give one in base64."),
+        (b"\xff\xd8\xff".hex(), NO_PICTURE),
+        (7, NO_PICTURE),
+        ({"path": "/etc/hostname"}, LANGUAGES["en"]("gone")),
+    ],
+)
+def test_what_is_no_picture_gets_a_sentence(client: Client, given: object, sentence: str) -> None:
+    for name, value in (("image", given), ("images", [given])):
+        endpoint = "/predict" if name == "image" else "/predict_many"
+        with pytest.raises(ValidationError) as refused:
+            client.predict(value, api_name=endpoint)
+        assert str(refused.value).splitlines() == ["1 parameter(s) failed validation:", f"- {name}: {sentence}"]
+
+
+def test_a_data_url_is_answered_as_an_upload_is(client: Client, page: str, model_folder: Path) -> None:
+    picture = model_folder / "examples" / "odissi.jpg"
+    url = data_url(picture.read_bytes(), "image/jpeg")
+    uploaded = client.predict(handle_file(picture), api_name="/predict")
+    for given in (url, {"path": url}, {"url": url, "orig_name": "odissi.jpg"}):
+        assert client.predict(given, api_name="/predict") == uploaded
+    for path, call in (("call/predict", {"data": [url]}), ("call/v2/predict", {"image": url})):
+        event = httpx.post(f"{page}/gradio_api/{path}", json=call).raise_for_status().json()["event_id"]
+        said = httpx.get(f"{page}/gradio_api/call/predict/{event}").text
+        assert json.loads(said.partition("event: complete\ndata: ")[2]) == list(uploaded)
+    rows = client.predict([url, {"url": url, "orig_name": "odissi.jpg"}], api_name="/predict_many")
+    assert [(row["file"], row["verdict"]) for row in rows] == [("picture", uploaded[1]), ("odissi.jpg", uploaded[1])]
+    with pytest.raises(AppError, match="it is damaged or incomplete"):
+        client.predict(data_url(picture.read_bytes()[:1000]), api_name="/predict")
+
+
 def test_curl_alone_gets_an_answer(page: str, model_folder: Path) -> None:
     def curl(*words: str) -> str:
         done = subprocess.run(["curl", "-sS", "--fail", "--max-time", "30", *words], capture_output=True, text=True)
@@ -110,7 +152,7 @@ def test_a_language_model_is_told_what_the_tool_does(page: str) -> None:
 
 
 def test_a_language_model_gets_an_answer(page: str, model_folder: Path) -> None:
-    picture = base64.b64encode((model_folder / "examples" / "odissi.jpg").read_bytes()).decode()
+    picture = data_url((model_folder / "examples" / "odissi.jpg").read_bytes(), "image/jpeg")
 
     async def ask() -> list[str]:
         async with (
@@ -118,7 +160,7 @@ def test_a_language_model_gets_an_answer(page: str, model_folder: Path) -> None:
             ClientSession(reads, writes) as session,
         ):
             await session.initialize()
-            answer = await session.call_tool("predict", {"image": f"data:image/jpeg;base64,{picture}"})
+            answer = await session.call_tool("predict", {"image": picture})
             assert not answer.isError, answer
             return [part.text for part in answer.content if isinstance(part, TextContent)]
 

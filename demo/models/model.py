@@ -16,6 +16,7 @@ from PIL import Image
 from demo.models.answer import Answer, NoNumbersError
 from demo.models.cores import usable_cores
 from model_folder.about import shown_name
+from model_folder.facts import read_int8_agreement
 from model_folder.folder import INT8_ONNX, ONNX, ModelFolder, ModelFolderError, open_model_folder
 from model_folder.reference_features import Nearest, ReferenceFeatures, open_reference
 from model_folder.reference_pictures import ReferencePicture, open_pictures
@@ -32,6 +33,8 @@ class ServedModel:
         repo_id: Where it lies on the Hub, or None for a local folder.
         revision: The commit there, or None for a local folder.
         network: Classifies an upright RGB picture.
+        file: The file of the folder that it is.
+        int8_agreement: As `read_int8_agreement` gives it.
         config: The model folder's config.json, checked.
         test: metrics.json of the test split, or empty when it was not judged.
         examples: Pictures to offer, in a folder that lasts as long as this; `examples.json` lies beside them.
@@ -43,6 +46,8 @@ class ServedModel:
     repo_id: str | None
     revision: str | None
     network: Callable[[Image.Image], Answer]
+    file: str
+    int8_agreement: tuple[int, int] | None
     config: dict[str, Any]
     test: dict[str, Any]
     examples: list[Path]
@@ -104,8 +109,12 @@ def load_model(model_id: str) -> ServedModel:
         test = json.loads(metrics.read_text(encoding="utf-8")).get("test", {}) if metrics.exists() else {}
     except (ValueError, AttributeError) as error:
         raise ModelFolderError(f"{model_id} has a damaged metrics.json ({error}): evaluate it again") from None
+    try:
+        int8_agreement = read_int8_agreement(folder.path)
+    except ValueError as error:
+        raise ModelFolderError(f"{model_id} has a damaged formats.json ({error}): fit it again") from None
     reference = open_reference(folder)
-    network = _load_network(folder)
+    network, file = _load_network(folder)
     kept = Path(tempfile.mkdtemp(prefix="nritya-"))
     offered = folder.path / "examples"
     for path in (*offered.glob("*.jpg"), *offered.glob("examples.json")):
@@ -115,6 +124,8 @@ def load_model(model_id: str) -> ServedModel:
         repo_id=folder.repo_id,
         revision=folder.revision,
         network=network,
+        file=file,
+        int8_agreement=int8_agreement,
         config=folder.config,
         test=test,
         examples=sorted(kept.glob("*.jpg")),
@@ -125,7 +136,7 @@ def load_model(model_id: str) -> ServedModel:
     return model
 
 
-def _load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
+def _load_network(folder: ModelFolder) -> tuple[Callable[[Image.Image], Answer], str]:
     wanted, quantised = os.environ.get("MODEL_FORMAT"), (folder.path / INT8_ONNX).is_file()
     if wanted == "int8" and not quantised:
         raise ModelFolderError(f"{folder.name} has no {INT8_ONNX}: MODEL_FORMAT=float can be had")
@@ -134,7 +145,7 @@ def _load_network(folder: ModelFolder) -> Callable[[Image.Image], Answer]:
         from demo.models import through_onnx
 
         name = INT8_ONNX if quantised and wanted != "float" else ONNX
-        return through_onnx.load_network(folder, usable_cores(), name)
+        return through_onnx.load_network(folder, usable_cores(), name), name
     from demo.models import through_transformers
 
-    return through_transformers.load_network(folder)
+    return through_transformers.load_network(folder), "model.safetensors"

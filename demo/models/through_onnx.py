@@ -25,7 +25,7 @@ def load_network(folder: ModelFolder, threads: int, name: str) -> Callable[[Imag
         ModelFolderError: It is damaged or hostile.
     """
     session = open_onnx(folder, threads, name)
-    outputs = [value.name for value in session.get_outputs()]
+    outputs = [value.name for value in session.get_outputs() if value.name != "maps"]
 
     def answer(image: Image.Image) -> Answer:
         try:

@@ -13,9 +13,9 @@ from demo.words import ENGLISH, LANGUAGES
 MAX_UPLOAD = 256 * 2**20
 """Bytes of one request with files."""
 MAX_CALL = 2**20
-"""Bytes of a call: JSON with names of files, not files."""
+"""Bytes of a call without the pictures in it: JSON with names of files."""
 MAX_MESSAGE = MAX_BYTES * 4 // 3 + 2**16
-"""Bytes from an MCP client: it may hold a picture as a data: URL."""
+"""Bytes of a call, or from an MCP client: it may hold a picture as a data: URL."""
 # A body may take this many seconds, and one more for so many bytes of it that have come.
 GRACE, SLOWEST = 20, 16 * 2**10
 

@@ -1,5 +1,6 @@
 """The door in front of Gradio: what visitors may ask, how much at once, and what an answer tells their browsers."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from demo.serving.bodies import MAX_CALL, MAX_MESSAGE, MAX_UPLOAD, BodyError, again, limited, whole, with_length
 from demo.serving.calls import CallError, checked_call, checked_message
 from demo.serving.forgetting import forget_uploads, forget_visitors
-from demo.serving.routes import CALL, FILE, MCP, UPLOAD, may_post, may_read, without_oddities
+from demo.serving.routes import CALL, FILE, MCP, STREAM, UPLOAD, may_post, may_read, query_of, without_oddities
+from demo.serving.streams import ClosingStreams
 from demo.serving.upload_folder import UploadFolder
 
 # Bodies that come at the same time.
@@ -41,6 +43,7 @@ class Door:
         self._app, self._uploads, self._busy, self._closing = app, uploads, busy, closing
         self._max_waiting = max_waiting
         self._bodies = 0
+        self._streams = ClosingStreams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request in, or answers it."""
@@ -61,17 +64,20 @@ class Door:
                 _add_headers(message, is_file=bool(FILE.fullmatch(path)))
             await send(message)
 
-        async def refuse(status: int, message: str, **headers: str) -> None:
+        async def refuse(status: int, detail: str | list[dict[str, Any]], **headers: str) -> None:
             if not started:
-                await JSONResponse({"detail": message}, status, headers)(scope, receive, answer)
+                await JSONResponse({"detail": detail}, status, headers)(scope, receive, answer)
 
         if method in ("GET", "HEAD"):
             if path == "/health":
                 await JSONResponse({"status": "ok"})(scope, receive, answer)
-            elif may_read(path, scope, self._uploads):
-                await self._app(without_oddities(scope), receive, answer)
-            else:
+            elif not may_read(path, scope, self._uploads):
                 await refuse(404, "There is nothing here.")
+            elif path == STREAM:
+                session = query_of(scope).get("session_hash", "")
+                await self._streams.serve(session, self._app, without_oddities(scope), receive, answer)
+            else:
+                await self._app(without_oddities(scope), receive, answer)
             return
         if method != "POST" or not may_post(path):
             await refuse(404 if method == "POST" else 405, "There is nothing here.")
@@ -89,12 +95,13 @@ class Door:
         except BodyError as error:
             await refuse(error.status, str(error), Connection="close")
         except CallError as error:
-            await refuse(error.status, str(error))
+            await refuse(error.status, error.detail)
         finally:
             self._bodies -= 1
 
     async def _post(self, path: str, scope: Scope, receive: Receive, answer: Send) -> None:
-        limit = MAX_UPLOAD if path == UPLOAD else MAX_MESSAGE if MCP.fullmatch(path) else MAX_CALL
+        is_call, is_message = CALL.fullmatch(path), MCP.fullmatch(path)
+        limit = MAX_UPLOAD if path == UPLOAD else MAX_MESSAGE if is_call or is_message else MAX_CALL
         incoming = limited(scope, receive, limit, self._uploads)
         if path == UPLOAD:
             forget_uploads()
@@ -106,10 +113,12 @@ class Door:
             return
         body = await whole(incoming)
         page = scope["app"].get_blocks()
-        if CALL.fullmatch(path):
-            body, session = checked_call(path, body, page, self._uploads)
+        if is_call:
+            # Pictures within it take a moment, for which nobody else should wait.
+            body, session = await asyncio.to_thread(checked_call, path, body, page, self._uploads)
             forget_visitors(page._queue, session)
-        elif MCP.fullmatch(path) and (refusal := checked_message(body)):
+            answer = self._streams.hold_back(session, answer)
+        elif is_message and (refusal := checked_message(body)):
             await JSONResponse(refusal)(scope, receive, answer)
             return
         await self._app(with_length(scope, len(body)), again(body, receive), answer)

@@ -21,9 +21,11 @@ MCP = re.compile(r"/gradio_api/mcp/?(?:http/?)?")
 """Take messages of MCP clients."""
 FILE = re.compile(r"/gradio_api/file=(?P<path>/.+)", re.DOTALL)
 """Give a file."""
+STREAM = "/gradio_api/queue/data"
+"""Gives the answers of a session."""
 
 _READ = re.compile(
-    rf"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(?:assets|static)(?:/[\w.@~+-]{{1,120}}){{1,6}}"
+    rf"/|/config/?|/theme\.css|/favicon\.ico|/pwa_icon|/manifest\.json|/robots\.txt|/(?:assets|static)(?:/[\w.@~+-]{{1,120}}){{1,6}}"
     rf"|/gradio_api/(?:info/?|openapi\.json|startup-events|app_id/?|theme\.css|queue/status|upload_progress"
     rf"|heartbeat/{NAME}|mcp/?|mcp/http/?|mcp/schema)"
 )
@@ -42,9 +44,9 @@ def may_read(path: str, scope: Scope, uploads: UploadFolder) -> bool:
     if file := FILE.fullmatch(path):
         return uploads.holds(file["path"])
     answer = _ANSWER.fullmatch(path)
-    if answer or path == "/gradio_api/queue/data":
+    if answer or path == STREAM:
         queue = scope["app"].get_blocks()._queue
-        asked = answer["event"] if answer else _query(scope).get("session_hash", "")
+        asked = answer["event"] if answer else query_of(scope).get("session_hash", "")
         # Gradio notices only after it has begun to answer.
         return _session(queue, asked) in queue.pending_messages_per_session
     return bool(_READ.fullmatch(path))
@@ -55,7 +57,7 @@ def without_oddities(scope: Scope) -> Scope:
     # Gradio splits a range at every hyphen, and sends the request's own headers back with it.
     kept = [(name, value) for name, value in scope["headers"] if name != b"range" or _RANGE.fullmatch(value)]
     # It knows neither pages that are not there nor links into them.
-    query = {name: value for name, value in _query(scope).items() if name not in ("page", "deep_link")}
+    query = {name: value for name, value in query_of(scope).items() if name not in ("page", "deep_link")}
     if scope["path"].rstrip("/").endswith("/info"):
         # Of a page that is named it tells everybody anew how to call it; else it tells all what the first one is told,
         # by whatever name he called this host.
@@ -63,7 +65,8 @@ def without_oddities(scope: Scope) -> Scope:
     return dict(scope, headers=kept, query_string=urlencode(query).encode())
 
 
-def _query(scope: Scope) -> dict[str, str]:
+def query_of(scope: Scope) -> dict[str, str]:
+    """Returns what stands behind the question mark of a request's address."""
     return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
 
 

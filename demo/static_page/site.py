@@ -20,6 +20,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from demo.static_page.runtime import BINARY, check_operators, runtime_files
+from demo.words import LANGUAGES, languages_of
 from files.atomic import atomic_folder
 from files.paths import command_line
 from model_folder.about import describe, shown_name
@@ -29,6 +30,7 @@ from model_folder.facts import (
     read_crop,
     read_dances,
     read_examples,
+    read_int8_agreement,
     read_metrics,
     read_pair,
     read_prediction_sets,
@@ -46,7 +48,7 @@ _OUTSIDE = ("index.html", "service_worker.js")
 _BUILD = re.compile(r"build-[0-9a-f]{16}")
 # Shared with app.py's page.
 _DEMO = Path(__file__).parents[1]
-_STYLE, _FAVICON, _WORDS = _DEMO / "page.css", _DEMO / "serving/favicon.svg", _DEMO / "words"
+_STYLE, _FAVICON = _DEMO / "page.css", _DEMO / "serving/favicon.svg"
 _LONGEST_CREDIT = 80
 
 Files = dict[str, Path | bytes]
@@ -133,7 +135,7 @@ def make_site(folder: ModelFolder, numbers: Numbers | None = None, package: Path
             f"{folder.name} is not to be trusted: {network.name} gives features of shape {features.shape}, its"
             f" reference has {reference.features.shape[1]} for a picture"
         )
-    return site_files(folder, network, reference, runtime_files(package))
+    return site_files(folder, network, features.shape[0], reference, runtime_files(package))
 
 
 def choose_network(folder: ModelFolder, numbers: Numbers | None) -> Path:
@@ -155,13 +157,14 @@ def choose_network(folder: ModelFolder, numbers: Numbers | None) -> Path:
 
 
 def site_files(
-    folder: ModelFolder, network: Path, reference: ReferenceFeatures | None, runtime: Mapping[str, bytes]
+    folder: ModelFolder, network: Path, width: int, reference: ReferenceFeatures | None, runtime: Mapping[str, bytes]
 ) -> Files:
     """Returns the content of a site by path, the same for the same model folder.
 
     Args:
         folder: The model folder.
         network: Its ONNX file that answers.
+        width: How many features it gives for a picture.
         reference: Features of its training pictures; None where the folder has none.
         runtime: What runs it, from `runtime_files`.
 
@@ -175,16 +178,28 @@ def site_files(
     }
     files |= {"answer.css": _STYLE, "favicon.svg": _FAVICON}
     files |= {f"runtime/{name}": content for name, content in runtime.items() if name != BINARY}
-    languages = sorted(path.stem for path in (_ASSETS / "words").glob("*.json"))
-    files |= {f"words/{language}.json": _words(language) for language in languages}
+    # app.py's words and those of this page alone.
+    dances = read_dances(folder.config)
+    for language, words in languages_of(dances).items():
+        own = json.loads((_ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8"))
+        told = {"dances": [asdict(dance) for dance in words.tell(dances).values()]} if words.dances else {}
+        files[f"words/{language}.json"] = _json({**words.texts, **own, **told})
     try:
-        facts, examples = _facts(folder)
+        facts, examples = _facts(folder, network.name)
     except (ValueError, AttributeError, TypeError, KeyError) as error:
-        raise ModelFolderError(f"{folder.name} has a damaged metrics.json or examples.json ({error})") from None
+        raise ModelFolderError(
+            f"{folder.name} has a damaged metrics.json, examples.json or formats.json ({error})"
+        ) from None
     files |= {f"examples/{file}": folder.path / "examples" / file for file in examples}
     facts |= {
-        "languages": languages,
-        "model": {"file": network.name, "bytes": network.stat().st_size},
+        "languages": list(LANGUAGES),
+        "model": {
+            "file": network.name,
+            "bytes": network.stat().st_size,
+            # What a visitor has taught one model means nothing to another.
+            "sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
+            "features": width,
+        },
         "runtime": {"file": f"runtime/{BINARY}", "bytes": len(runtime[BINARY])},
         "reference": None,
         # A visitor's device keeps these from the start; the model and its runtime are kept as they are fetched.
@@ -204,19 +219,19 @@ def site_files(
     return {**outside, **{f"{build}/{name}": content for name, content in files.items()}}
 
 
-def _facts(folder: ModelFolder) -> tuple[dict[str, Any], list[str]]:
+def _facts(folder: ModelFolder, network: str) -> tuple[dict[str, Any], list[str]]:
     """Returns what the page reads of a model folder, for site.json, and the files of its example pictures."""
     config, test = folder.config, read_metrics(folder.path).get("test", {})
     dances = read_dances(config)
-    confusions = {
-        label: {
-            "pictures": confused.pictures,
-            "others": [{"name": dances[other].name, "count": count} for other, count in confused.others],
-        }
-        for label, confused in read_confusions(test, folder.label_names).items()
-    }
+    confusions: list[dict[str, Any] | None] = [None] * len(folder.label_names)
+    for label, confused in read_confusions(test, folder.label_names).items():
+        others = [{"name": dances[other].name, "count": count} for other, count in confused.others]
+        # By number: an object of JavaScript has a "constructor" already.
+        confusions[folder.label_names.index(label)] = {"pictures": confused.pictures, "others": others}
     sets, pair = read_prediction_sets(config, test), read_pair(test, folder.label_names)
-    about = describe(shown_name(folder), config, test, folder.repo_id, folder.revision)
+    about = describe(
+        shown_name(folder), config, test, folder.repo_id, folder.revision, network, read_int8_agreement(folder.path)
+    )
     examples, files = [], []
     for entry in read_examples(folder.path):
         file = entry["file"]
@@ -234,7 +249,12 @@ def _facts(folder: ModelFolder) -> tuple[dict[str, Any], list[str]]:
         "sets": sets and asdict(sets),
         "crop": asdict(read_crop(config)),
         "drawings": about.drawings,
-        "about": {**asdict(about), "test_key": about.test_key},
+        "about": {
+            **asdict(about),
+            "test_key": about.test_key,
+            "file_key": about.file_key,
+            "file_values": about.file_values,
+        },
         "examples": examples,
     }
     return facts, files
@@ -276,13 +296,6 @@ def _reference_entry(picture: ReferencePicture, name: str) -> dict[str, str | in
 
 def _credit(author: Any, license_id: Any) -> str:
     return ", ".join(filter(None, (plain(text, _LONGEST_CREDIT) for text in (author, license_id))))
-
-
-def _words(language: str) -> bytes:
-    """Returns app.py's words and those of this page alone."""
-    files = (folder / f"{language}.json" for folder in (_ASSETS / "words", _WORDS))
-    own, shared = (json.loads(file.read_text(encoding="utf-8")) for file in files)
-    return _json({**shared, **own})
 
 
 def _json(values: Mapping[str, Any]) -> bytes:

@@ -20,7 +20,8 @@ _COLOURS = np.array(
     [(66, 10, 104), (106, 23, 110), (147, 38, 103), (188, 55, 84), (221, 81, 58), (243, 120, 25), (252, 165, 10),
      (246, 215, 70), (252, 255, 164)]
 )  # fmt: skip
-_FAINTEST, _STRONGEST = 0.25, 0.8
+# Nothing lies over what is cold, as in the report.
+_STRONGEST, _RISE = 0.85, 1.25
 _GREY, _GREY_ALPHA = (140, 140, 140), 0.85
 
 
@@ -54,7 +55,7 @@ def lay_over(heatmap: np.ndarray, size: tuple[int, int], crop: Crop) -> np.ndarr
 
 
 def colour(spread: np.ndarray) -> bytes:
-    """Colours what `lay_over` returns, half transparent.
+    """Colours what `lay_over` returns, the more transparent the colder.
 
     Returns:
         A PNG with a palette: few bytes, for it travels with every answer.
@@ -62,7 +63,7 @@ def colour(spread: np.ndarray) -> bytes:
     shades = np.linspace(0, len(_COLOURS) - 1, _LEVELS)
     channels = [np.interp(shades, np.arange(len(_COLOURS)), _COLOURS[:, channel]) for channel in range(3)]
     palette = np.vstack([np.stack(channels, axis=1), _GREY]).round().astype(np.uint8)
-    alpha = np.append(np.linspace(_FAINTEST, _STRONGEST, _LEVELS), _GREY_ALPHA)
+    alpha = np.append(_STRONGEST * np.linspace(0, 1, _LEVELS) ** _RISE, _GREY_ALPHA)
     seen = ~np.isnan(spread)
     levels = np.where(seen, np.where(seen, spread, 0) * (_LEVELS - 1), _OUTSIDE).round().astype(np.uint8)
     image = Image.fromarray(levels)

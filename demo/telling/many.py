@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from demo.telling.verdict import Verdict
-from demo.words import ENGLISH, LANGUAGES
+from demo.words import ENGLISH, languages_of
 from model_folder.facts import Dance
 
 MOST = 100
@@ -40,11 +40,11 @@ def as_csv(rows: Sequence[Row], label_names: Sequence[str], dances: Mapping[str,
     The columns' names and the verdicts are English, for programs to rely on; a set's classes are separated by "; ". No
     cell is a formula.
     """
-    text = io.StringIO()
+    text, english = io.StringIO(), languages_of(dances)[ENGLISH]
     writer = csv.writer(text)
     writer.writerow(["file", "verdict", "prediction_set", *map(_cell, label_names), "fault"])
     for row in rows:
-        verdict = row.verdict.sentence(dances, LANGUAGES[ENGLISH]) if row.verdict else ""
+        verdict = row.verdict.sentence(dances, english) if row.verdict else ""
         possible = "; ".join(row.verdict.prediction_set) if row.verdict else ""
         shares = [f"{row.probs[label]:.4f}" if row.probs else "" for label in label_names]
         writer.writerow([_cell(row.file), _cell(verdict), _cell(possible), *shares, row.fault or ""])
@@ -57,7 +57,7 @@ def as_json(row: Row, dances: Mapping[str, Dance]) -> dict[str, object]:
         return {"file": row.file, "verdict": None, "probabilities": None, "prediction_set": None, "error": row.fault}
     return {
         "file": row.file,
-        "verdict": row.verdict.sentence(dances, LANGUAGES[ENGLISH]),
+        "verdict": row.verdict.sentence(dances, languages_of(dances)[ENGLISH]),
         "probabilities": dict(row.probs),
         "prediction_set": list(row.verdict.prediction_set),
         "error": None,

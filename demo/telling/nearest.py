@@ -19,6 +19,7 @@ class Neighbour:
     Attributes:
         name: Of its dance.
         distance: In words, such as "0.123".
+        alike: The key of the words on it; empty where nobody knows what is far.
         uri: A small copy for an `img` of HTML; empty where its licence does not let it be shown.
         credit: Author and licence; empty where it is not shown.
         url: Its page on the web; may be empty.
@@ -26,6 +27,7 @@ class Neighbour:
 
     name: str
     distance: str
+    alike: str
     uri: str
     credit: str
     url: str
@@ -64,17 +66,22 @@ def neighbourhood(
         return None
     found = zip(nearest.rows[0, :MOST].tolist(), nearest.distances[0, :MOST].tolist(), strict=True)
     return Neighbourhood(
-        [_neighbour(learned[row], distance, dances) for row, distance in found],
+        [_neighbour(learned[row], distance, threshold, dances) for row, distance in found],
         nearest.rows.shape[1],
         "" if threshold is None else f"{threshold:.3f}",
     )
 
 
-def _neighbour(picture: ReferencePicture, distance: float, dances: Mapping[str, Dance]) -> Neighbour:
+def _neighbour(
+    picture: ReferencePicture, distance: float, threshold: float | None, dances: Mapping[str, Dance]
+) -> Neighbour:
     name = dances[picture.label].name if picture.label in dances else plain(picture.label)
     said = f"{max(0.0, distance):.3f}"
+    alike = ""
+    if threshold is not None:
+        alike = "near_far" if distance > threshold else "near_alike" if distance > threshold / 2 else "near_very"
     if picture.jpeg is None:
-        return Neighbour(name, said, "", "", "")
+        return Neighbour(name, said, alike, "", "", "")
     uri = f"data:image/jpeg;base64,{base64.b64encode(picture.jpeg).decode()}"
     credit = ", ".join(filter(None, (plain(of, _LONGEST_CREDIT) for of in (picture.author, picture.license))))
-    return Neighbour(name, said, uri, credit, picture.source_url)
+    return Neighbour(name, said, alike, uri, credit, picture.source_url)

@@ -19,6 +19,8 @@ from model_folder.about import About
 from model_folder.facts import Confusions, Crop, Dance, Pair, PredictionSets
 
 _MOST_BARS = 12
+# Letters of a name that stands beside its bar.
+_LONGEST_NAME = 14
 _ENVIRONMENT = jinja2.Environment(
     autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
 )
@@ -86,10 +88,11 @@ class Showing:
         near: Neighbourhood | None = None,
     ) -> str:
         """Returns the verdict, a bar for every class, and what there is to tell about the likeliest."""
+        dances = words.tell(self.dances)
         order = sorted(probs, key=lambda label: -probs[label])
         bars = [
             Bar(
-                self.dances[label].name,
+                dances[label].name,
                 f"{percent(probs[label])} %",
                 round(100 * probs[label], 1),
                 label in verdict.dances,
@@ -99,10 +102,10 @@ class Showing:
         return self._answer(
             words,
             verdict.kind,
-            verdict.sentence(self.dances, words),
+            verdict.sentence(dances, words),
             verdict.reason(words),
             bars,
-            told=[self.dances[label] for label in verdict.dances],
+            told=[dances[label] for label in verdict.dances],
             possible=self._possible(words, verdict),
             confused=self._pair(words, verdict) or self._confused(words, verdict),
             heat=heat,
@@ -119,9 +122,9 @@ class Showing:
 
     def examples(self, words: Words, examples: Sequence[Example], drawings: bool) -> str:
         """Returns the pictures to offer, each a button."""
+        dances = words.tell(self.dances)
         offered = [
-            (self.dances[example.label].name if example.label in self.dances else example.label, example)
-            for example in examples
+            (dances[example.label].name if example.label in dances else example.label, example) for example in examples
         ]
         credits = {example.credit for example in examples}
         # Said once where it is the same for all.
@@ -130,7 +133,8 @@ class Showing:
     def many(self, words: Words, rows: Sequence[Row], note: str) -> str:
         """Returns the answers about several pictures."""
         csv = base64.b64encode(as_csv(rows, list(self.dances), self.dances).encode("utf-8-sig")).decode()
-        shown = [_ShownRow.of(row, self.dances, words) for row in rows]
+        dances = words.tell(self.dances)
+        shown = [_ShownRow.of(row, dances, words) for row in rows]
         answered = sum(row.fault is None for row in rows)
         uri = f"data:text/csv;charset=utf-8;base64,{csv}"
         return _HTML.many(words, answered, len(rows) - answered, shown, uri, note)
@@ -139,15 +143,16 @@ class Showing:
         if verdict.kind is not Kind.SURE or verdict.dances[0] not in self.confusions:
             return ""
         label = verdict.dances[0]
-        found = self.confusions[label]
-        others = ", ".join(f"{self.dances[other].name} ({count})" for other, count in found.others)
-        return words("confused", pictures=found.pictures, dance=self.dances[label].name, others=others)
+        found, dances = self.confusions[label], words.tell(self.dances)
+        others = ", ".join(f"{dances[other].name} ({count})" for other, count in found.others)
+        return words("confused", pictures=found.pictures, dance=dances[label].name, others=others)
 
     def _possible(self, words: Words, verdict: Verdict) -> str:
         """Returns which classes it may be, and what such a list is worth; empty where it is one alone."""
         if self.sets is None or len(verdict.prediction_set) < 2:
             return ""
-        listed = either([self.dances[label].name for label in verdict.prediction_set], words)
+        dances = words.tell(self.dances)
+        listed = either([dances[label].name for label in verdict.prediction_set], words)
         if self.sets.elsewhere is None:
             return words("set", dances=listed, percent=percent(self.sets.coverage))
         measured = {"percent": percent(self.sets.elsewhere), "pictures": self.sets.pictures}
@@ -157,11 +162,12 @@ class Showing:
         """Returns what there is to say where it may be either of the two that the model confuses most."""
         if self.pair is None or not {*self.pair.labels} <= {*verdict.dances, *verdict.prediction_set}:
             return ""
-        first, second = (self.dances[label].name for label in self.pair.labels)
+        dances = words.tell(self.dances)
+        first, second = (dances[label].name for label in self.pair.labels)
         return words("pair", first=first, second=second, count=self.pair.mistakes, pictures=self.pair.pictures)
 
     def _empty(self, words: Words, kind: str, sentence: str) -> str:
-        bars = [Bar(dance.name, "–", 0) for dance in self.dances.values()]
+        bars = [Bar(dance.name, "–", 0) for dance in words.tell(self.dances).values()]
         return self._answer(words, kind, sentence, "", bars, waiting=words("waiting_told"))
 
     def _answer(
@@ -179,8 +185,9 @@ class Showing:
         waiting: str = "",
     ) -> str:
         shown, hidden = bars[:_MOST_BARS], bars[_MOST_BARS:]
+        long = any(len(bar.name) > _LONGEST_NAME for bar in bars)
         return _HTML.answer(
-            words, kind, sentence, reason, shown, hidden, told, possible, confused, heat, near, waiting
+            words, kind, sentence, reason, long, shown, hidden, told, possible, confused, heat, near, waiting
         )
 
 

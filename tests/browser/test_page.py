@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,10 @@ from playwright.sync_api import Browser, Page, expect
 from demo.models.model import load_model
 from demo.reading.upload import read_upload
 from demo.telling.heatmap import colour, lay_over
+from demo.words import LANGUAGES
 from model_folder.facts import read_crop
 from tests.conftest import serve
+from tests.reference import relabel
 
 pytestmark = pytest.mark.browser
 
@@ -165,7 +168,7 @@ def test_the_nearest_training_pictures_show_on_demand(visitor: Page, model_folde
     for shown in near.locator("li").all():
         assert shown.locator("img").evaluate("image => image.complete && image.naturalWidth") in range(60, 161)
         expect(shown).to_contain_text("Nritya, cc0-1.0")
-    distances = [float(shown.inner_text().split()[1]) for shown in near.locator(".distance").all()]
+    distances = [float(shown.inner_text().split()[1]) for shown in near.locator(".alike").all()]
     assert distances == sorted(distances)
     # Eight validation pictures promise no distance from which on a picture is like none.
     expect(near).not_to_contain_text("none of these dances")
@@ -254,13 +257,13 @@ def test_a_picture_that_is_pasted_is_answered(browser: Browser, page: str) -> No
               await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
             }"""
         )
-        visitor.locator("#photo").get_by_label("Paste from clipboard").click()
+        visitor.locator("#photo").get_by_role("button", name="Paste", exact=True).click()
         _answered(visitor)
 
 
 def test_the_webcam_is_answered(browser: Browser, page: str) -> None:
     with _opened(browser, page, permissions=["camera"]) as visitor:
-        visitor.locator("#photo").get_by_label("Capture from camera").click()
+        visitor.locator("#photo").get_by_role("button", name="Camera", exact=True).click()
         visitor.get_by_text("Click to Access Webcam").click()
         # Before there is something to see, the button does nothing.
         visitor.wait_for_function("document.querySelector('#photo video')?.videoWidth > 0")
@@ -302,6 +305,83 @@ def test_many_pictures_get_a_table_and_a_spreadsheet(visitor: Page, model_folder
     assert [row["file"] for row in table] == ["kathak.jpg", "'=bad.jpg", "odissi.jpg"]
     assert float(table[0]["kathak"]) > 0
     assert table[1]["fault"].startswith("This file can't be read")
+
+
+def test_on_a_phone_picture_and_answer_are_on_one_screen(browser: Browser, page: str, model_folder: Path) -> None:
+    with _opened(browser, page, viewport={"width": 390, "height": 844}) as visitor:
+        _give(visitor, model_folder / "examples" / "kathak.jpg")
+        _answered(visitor)
+        verdict, bar = visitor.locator("#answer .verdict"), visitor.locator("#answer .bars li").first
+        expect(verdict).to_be_in_viewport(ratio=1)
+        expect(bar).to_be_in_viewport(ratio=1)
+        # Further pictures come after it, and who chooses one is back at the top.
+        example = visitor.locator("[data-example]").first
+        assert example.bounding_box()["y"] > bar.bounding_box()["y"]  # type: ignore[index]
+        example.scroll_into_view_if_needed()
+        example.click()
+        expect(visitor.locator("#photo")).to_be_in_viewport(ratio=0.9)
+        expect(verdict).to_be_in_viewport(ratio=1)
+
+
+def test_the_picture_stays_beside_a_long_answer(visitor: Page, model_folder: Path) -> None:
+    visitor.set_viewport_size({"width": 1280, "height": 650})
+    _give(visitor, model_folder / "examples" / "kathak.jpg")
+    _answered(visitor)
+    for summary in visitor.locator("#answer summary").all():
+        summary.click()
+    visitor.locator("#answer .near p").last.scroll_into_view_if_needed()
+    expect(visitor.locator("#answer .verdict")).not_to_be_in_viewport()
+    expect(visitor.locator("#photo")).to_be_in_viewport(ratio=0.9)
+
+
+def test_letters_of_twice_the_size_need_one_column_sooner(visitor: Page, model_folder: Path) -> None:
+    visitor.set_viewport_size({"width": 1000, "height": 900})
+    enlarge = visitor.context.new_cdp_session(visitor)
+    enlarge.send("Page.setFontSizes", {"fontSizes": {"standard": 32}})
+    _give(visitor, model_folder / "examples" / "kathak.jpg")
+    _answered(visitor)
+    photo, answer = (visitor.locator(place).bounding_box() for place in ("#photo", "#answer"))
+    assert photo
+    assert answer
+    assert answer["y"] >= photo["y"] + photo["height"]
+    assert visitor.evaluate("document.documentElement.scrollWidth") <= 1000
+
+
+# PlantVillage's, among others.
+LONG_NAMES = [
+    "Tomato___Tomato_Yellow_Leaf_Curl_Virus", "Corn_(maize)___Cercospora_leaf_spot Gray_leaf_spot", "Apple___healthy",
+    "Grape___Leaf_blight_(Isariopsis_Leaf_Spot)", "constructor", "Peach___Bacterial_spot", "carp", "अ" * 60,
+]  # fmt: skip
+
+
+def test_a_model_of_something_else_with_long_names_and_no_examples(
+    browser: Browser, model_folder: Path, tmp_path: Path
+) -> None:
+    folder = relabel(Path(shutil.copytree(model_folder, tmp_path / "model")), LONG_NAMES)
+    examples = folder.rename(tmp_path / "with") / "examples"
+    pictures = sorted(shutil.move(examples, tmp_path / "pictures").glob("*.jpg"))
+    warnings: list[str] = []
+    with serve(tmp_path / "with") as address, _opened(browser, address) as visitor:
+        visitor.on("console", lambda message: warnings.append(message.text))
+        intro = "What does this picture show? Give one, and see what the model takes it for."
+        expect(visitor.locator("#title p")).to_have_text(intro)
+        waiting = visitor.locator(".gradio-container").bounding_box()
+        assert waiting
+        assert waiting["width"] == 1120
+        _give(visitor, pictures[0])
+        _answered(visitor)
+        answered = visitor.locator(".gradio-container").bounding_box()
+        assert answered
+        assert (answered["x"], answered["width"]) == (waiting["x"], waiting["width"])
+        for width in (1280, 390):
+            visitor.set_viewport_size({"width": width, "height": 844})
+            assert visitor.evaluate("document.documentElement.scrollWidth") <= width
+            names = visitor.locator("#answer .bars .name")
+            assert names.count() == len(LONG_NAMES)
+            assert all(names.evaluate_all("names => names.map((name) => name.scrollWidth <= name.clientWidth + 1)"))
+        assert "dance" not in visitor.locator("#answer").inner_text()
+        assert visitor.request.get(f"{address}/pwa_icon").headers["content-type"].startswith("image/svg+xml")
+    assert warnings == []
 
 
 @pytest.mark.parametrize("size", [(1280, 900), (768, 900), (390, 844)])
@@ -359,8 +439,10 @@ def test_it_speaks_hindi(browser: Browser, page: str, model_folder: Path, tmp_pa
         _give(visitor, model_folder / "examples" / "kathak.jpg")
         _answered(visitor)
         expect(visitor.locator("#answer .verdict")).to_have_text(re.compile("^पक्का नहीं: .+ या .+"))
-        # The facts are the model folder's own words.
-        expect(visitor.locator("#answer .told [lang=en]").first).to_be_visible()
+        names = {told["name"] for told in LANGUAGES["hi"].dances.values()}
+        assert set(_bars(visitor)) < names
+        expect(visitor.locator("#answer .told [lang=hi]").first).to_contain_text(re.compile("[\u0900-\u097f]{3}"))
+        expect(visitor.locator("#answer [lang=en]:not(small)")).to_have_count(0)
         (tmp_path / "bad.jpg").write_text("not a picture")
         visitor.locator("#photo .icon-button-wrapper button").last.click()
         _give(visitor, tmp_path / "bad.jpg")

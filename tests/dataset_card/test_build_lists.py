@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +184,76 @@ class TestCorrections:
         list_.write_text(f"sha256,action,label\n{'f' * 64},relabel,tango\n")
         message = refused("dataset_card", "build", pile, "--out", pile.parent / "out", "--corrections", list_)
         assert "corrections.csv, line 2: 'tango' is none of the classes: use one of kathak, odissi" in message
+
+
+class TestLabels:
+    """Classes that somebody taught on the page without a server, and saved."""
+
+    def _saved(self, folder: Path, classes: dict[str, list[Path]]) -> Path:
+        listed = [
+            {"name": name, "pictures": [{"sha256": _sha256(file), "features": [0.5]} for file in files]}
+            for name, files in classes.items()
+        ]
+        model = {"name": "a model", "sha256": "0" * 64}
+        path = folder / "classes.json"
+        path.write_text(json.dumps({"format": "nritya-classes", "version": 1, "model": model, "classes": listed}))
+        return path
+
+    def test_a_heap_becomes_a_dataset_of_what_was_taught(self, cli: Cli, pile: Path, tmp_path: Path) -> None:
+        heap = tmp_path / "heap"
+        (heap / "more").mkdir(parents=True)
+        files: dict[str, list[Path]] = {"Katthak": [], "Warli": []}
+        for name, label in zip(files, ("kathak", "odissi"), strict=True):
+            for number in range(10):
+                # Names and places say nothing.
+                place = heap / ("more" if number % 2 else ".") / f"IMG_{len(name)}{number}.jpg"
+                files[name].append(Path(shutil.copy(pile / label / f"{number}.jpg", place)))
+        os.mkfifo(heap / "pipe")
+        list_ = self._saved(tmp_path, {"Katthak": files["Katthak"][:8], "Warli": files["Warli"][:6]})
+        files["Warli"][0].unlink()
+        code, out, _ = cli("dataset_card", "build", heap, "--out", tmp_path / "out", "--labels", list_)
+        assert code == 0
+        assert "note: Katthak is taken as kathak" in out
+        assert f"note: 1 of 14 labelled pictures are not in {heap}" in out
+        labels = {row["sha256"]: row["label"] for row in read_rows(tmp_path / "out")}
+        expected = {_sha256(file): "kathak" for file in files["Katthak"][:8]}
+        assert labels == expected | {_sha256(file): "Warli" for file in files["Warli"][1:6]}
+        rejected = _rejected(tmp_path / "out")
+        assert {line["reason"] for line in rejected.values()} == {"without a label"}
+        assert len(rejected) == 2 + 4 + 1
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("{", "can't be read (Expecting property name"),
+            ("[1]", "can't be read (list indices must be"),
+            ('{"format": "other"}', "can't be read (its format is 'other'): give the file that the page without"),
+            ('{"format": "nritya-classes"}', "can't be read (no 'classes')"),
+            (
+                '{"format": "nritya-classes", "classes": [{"name": "A", "pictures": [{"sha256": ""}]}]}',
+                "a picture of 'A' has no sha256: browsers give one only on pages that came encrypted",
+            ),
+        ],
+    )
+    def test_another_file_is_one_line(
+        self, refused: Callable[..., str], pile: Path, tmp_path: Path, content: str, message: str
+    ) -> None:
+        (tmp_path / "classes.json").write_text(content)
+        words = ("dataset_card", "build", pile, "--out", tmp_path / "out", "--labels", tmp_path / "classes.json")
+        said = refused(*words)
+        assert message in said
+        assert len(said.splitlines()) == 1
+
+    def test_what_can_not_be_is_said(self, refused: Callable[..., str], pile: Path, tmp_path: Path) -> None:
+        words = ("dataset_card", "build", pile, "--out", tmp_path / "out", "--labels")
+        one, two = pile / "kathak" / "0.jpg", pile / "odissi" / "0.jpg"
+        assert "can't be read ([Errno 2]" in refused(*words, tmp_path / "none.json")
+        said = refused(*words, self._saved(tmp_path, {"A": [one], "B": [one]}))
+        assert f"{_sha256(one)[:12]} is of 'A' and of 'B': keep it in one class" in said
+        list_ = self._saved(tmp_path, {"A": [one], "B": [two]})
+        two.write_bytes(b"saved anew")
+        assert f"{pile} has pictures of A of the 2 labelled classes: a classifier needs two." in refused(*words, list_)
+        assert "but not which split" in refused(*words, list_, "--splits", "folders")
 
 
 class TestTakedown:

@@ -1,5 +1,6 @@
 """The page as a process of its own whose log and temporary files can be looked at."""
 
+import base64
 import os
 import signal
 import socket
@@ -52,8 +53,23 @@ class Server:
         assert answer.status_code == 200, answer.text
         return answer.json()[0]
 
+    def answers(self, session: str) -> str:
+        """Reads the answers of a session until its stream closes, and drops the connection as Gradio's clients do."""
+        said = ""
+        asked = {"session_hash": session}
+        with httpx.stream("GET", f"{self.address}/gradio_api/queue/data", params=asked, timeout=30) as stream:
+            for line in stream.iter_lines():
+                said += f"{line}\n"
+                if '"msg":"close_stream"' in line:
+                    break
+        return said
+
     def predict(self, path: str) -> tuple[str, str]:
-        """Calls /predict as the documentation's curl does; returns the last event and its data."""
+        """Calls /predict as the documentation's curl does; returns the last event and its data.
+
+        Args:
+            path: Of an upload, or a data: URL.
+        """
         called = httpx.post(f"{self.address}/gradio_api/call/predict", json={"data": [file_at(path)]})
         assert called.status_code == 200, called.text
         told = httpx.get(f"{self.address}/gradio_api/call/predict/{called.json()['event_id']}", timeout=30)
@@ -64,6 +80,23 @@ class Server:
 def file_at(path: str) -> dict[str, object]:
     """A file as Gradio's clients name it."""
     return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
+def told(answer: httpx.Response) -> str:
+    """The sentence in an answer that refuses something, which Gradio's clients must find, too."""
+    detail = answer.json()["detail"]
+    if answer.status_code != 422:
+        assert isinstance(detail, str), detail
+        return detail
+    (fault,) = detail
+    assert (fault["__type__"], fault["is_valid"]) == ("validate", False)
+    assert fault["parameter_name"]
+    return fault["message"]
+
+
+def data_url(content: bytes, kind: str = "image/png") -> str:
+    """A file as a data: URL."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @contextmanager

@@ -136,11 +136,12 @@ def test_padding_hides_no_other_file(folder: ModelFolder, key: bytes) -> None:
         open_onnx(folder, threads=1)
 
 
-def test_an_architecture_without_a_map_has_no_heatmap(folder: ModelFolder) -> None:
+def test_an_architecture_without_a_map_has_no_heatmap_and_a_file_of_before_no_maps(folder: ModelFolder) -> None:
     model = onnx.load(folder.path / "model.onnx")
-    model.graph.output.pop()
-    (folder.path / "model.onnx").write_bytes(model.SerializeToString())
-    assert [output.name for output in open_onnx(folder, threads=1).get_outputs()] == ["probs", "features"]
+    for names in (["probs", "features", "heatmap"], ["probs", "features"]):
+        model.graph.output.pop()
+        (folder.path / "model.onnx").write_bytes(model.SerializeToString())
+        assert [output.name for output in open_onnx(folder, threads=1).get_outputs()] == names
 
 
 def test_a_class_may_be_called_location(folder: ModelFolder) -> None:

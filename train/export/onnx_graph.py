@@ -34,7 +34,8 @@ def write_onnx(file: Path, model: Any, data_config: dict[str, Any], properties: 
 
     Its input is `image`, uint8 of shape (height, width, 3), of any size. Its outputs are `probs`, float32 of shape
     (classes,); `features`, what the classifier sees, float32 of shape (features,); and, for architectures that average
-    a map and classify that linearly, `heatmap`, 0 to 1, float32 of the map's shape (height, width).
+    a map and classify that linearly, `heatmap`, 0 to 1, float32 of the map's shape (height, width), and that map as
+    `maps`, float32 of shape (height, width, features): whoever has another classifier makes its heat-map of it.
 
     Args:
         file: Where to write it.
@@ -219,13 +220,13 @@ class _Outputs(nn.Module):
         probs = self.model.forward_head(maps)[0].softmax(0)
         if self.channels is None:
             return probs, features
-        weights = self.model.get_classifier().weight[probs.argmax()]
-        heat = (maps.movedim(self.channels, 3)[0] @ weights).relu()
-        return probs, features, heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny)
+        weights, maps = self.model.get_classifier().weight[probs.argmax()], maps.movedim(self.channels, 3)[0]
+        heat = (maps @ weights).relu()
+        return probs, features, heat / heat.max().clamp(min=torch.finfo(heat.dtype).tiny), maps
 
 
 def _network_graph(outputs: _Outputs, pixels: torch.Tensor) -> onnx.ModelProto:
-    names = ["probs", "features", *(["heatmap"] if outputs.channels is not None else [])]
+    names = ["probs", "features", *(["heatmap", "maps"] if outputs.channels is not None else [])]
     try:
         with quiet():
             program = torch.onnx.export(

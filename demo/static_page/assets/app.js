@@ -4,14 +4,15 @@ import { givingPlace } from "./giving.js";
 import { loadingLine } from "./loading.js";
 import { make } from "./make.js";
 import { readPicture } from "./picture.js";
-import { about, answer, drawingsBanner, empty, examples, title } from "./showing.js";
+import { about, drawingsBanner, empty, examples, title } from "./showing.js";
 import { isSupported } from "./support.js";
-import { judge } from "./verdict.js";
+import { teachingPlace } from "./teach.js";
 import { readWords } from "./words.js";
 
 const here = (file) => new URL(file, import.meta.url).href;
 const site = await (await fetch(here("site.json"))).json();
 const words = await readWords(site.languages, navigator.language);
+const nameOf = translate(words.dances ?? site.dances);
 const total = site.model.bytes + site.runtime.bytes + (site.reference?.bytes ?? 0);
 
 let worker;
@@ -22,8 +23,9 @@ let current = { id: 0, image: null, file: null, urls: [] };
 const loading = loadingLine(words, total, load);
 const photo = givingPlace(words, give, refuse, () => {
   replace();
-  show(empty(words, site, "waiting", words("waiting")));
+  show(blank("waiting", "waiting"));
 });
+const teaching = teachingPlace(words, site, (message) => worker.postMessage(message), taught);
 const place = make("div", { id: "answer" }, empty(words, site, "waiting", words("waiting")));
 
 dress();
@@ -36,6 +38,7 @@ document.getElementById("page").replaceChildren(
     make("div", {}, photo.element, loading.element, make("div", { id: "examples" }, ...examples(words, site, give))),
     place,
   ),
+  isSupported() ? teaching.element : "",
   make("div", { id: "about" }, about(words, site)),
 );
 if (isSupported()) {
@@ -43,6 +46,16 @@ if (isSupported()) {
   // Without it the page works as well, but not without a network.
   navigator.serviceWorker?.register("service_worker.js").catch(() => {});
 } else loading.hopeless("too_old");
+
+/** Tells of the classes what this language does; returns a function from a class's name to its name there. */
+function translate(dances) {
+  const names = new Map(site.dances.map(({ name }, number) => [name, dances[number].name]));
+  const nameOf = (name) => names.get(name) ?? name;
+  const named = (told) => ({ ...told, name: nameOf(told.name) });
+  const confusions = site.confusions.map((found) => found && { ...found, others: found.others.map(named) });
+  Object.assign(site, { dances, confusions, examples: site.examples.map(named) });
+  return nameOf;
+}
 
 /** Wears what a page that embeds this one asks for, else what the visitor's device does. */
 function dress() {
@@ -74,14 +87,18 @@ function hear(said) {
   else if (said.ready) {
     isReady = true;
     loading.ready();
+    teaching.ready();
     ask();
-  } else if (said.id === current.id) tell(said);
+  } else if (said.learn || said.fit) teaching.hear(said);
+  else if (said.id === current.id) tell(said);
 }
 
 async function give(file) {
   replace();
+  // On a phone the examples come last.
+  photo.element.scrollIntoView({ block: "nearest" });
   const given = current;
-  show(empty(words, site, "waiting", words("looking")));
+  show(blank("waiting", "looking"));
   try {
     const image = await readPicture(file);
     given.urls.push(image.src);
@@ -101,11 +118,20 @@ function ask() {
   if (isReady && file) worker.postMessage({ id, file });
 }
 
-function tell({ probs, heat, near, fault }) {
+function tell(said) {
+  const { heat, near, fault } = said;
   if (fault) return refuse(fault);
-  if (heat) Object.assign(heat, { picture: current.image.src, map: addressOf(heat.map) });
-  for (const neighbour of near?.neighbours ?? []) neighbour.src = neighbour.jpeg && addressOf(neighbour.jpeg);
-  show(answer(words, site, judge(probs, site.threshold, near?.ood, site.sets), probs, heat, near));
+  if (heat) heat.picture = current.image.src;
+  for (const neighbour of near?.neighbours ?? []) {
+    Object.assign(neighbour, { name: nameOf(neighbour.name), src: neighbour.jpeg && addressOf(neighbour.jpeg) });
+  }
+  show(teaching.answer(said));
+}
+
+/** Answers anew: with the visitor's own classes, with others, or without them. */
+function taught() {
+  if (current.file) ask();
+  else show(blank("waiting", "waiting"));
 }
 
 /** Returns an address for something to show, which is given back with the current picture. */
@@ -116,7 +142,13 @@ function addressOf(blob) {
 }
 
 function refuse(key) {
-  show(empty(words, site, "fault", words(key)));
+  // Firefox lets visitors allow it once the page itself, rather than its worker, has tried.
+  if (key === "falsified") make("canvas").getContext("2d").getImageData(0, 0, 1, 1);
+  show(blank("fault", key));
+}
+
+function blank(kind, key) {
+  return empty(words, teaching.site(), kind, words(key));
 }
 
 function replace() {

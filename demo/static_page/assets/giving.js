@@ -1,6 +1,7 @@
 // Where a picture is given: a file chosen, dropped or pasted, or the camera.
 
 import { make } from "./make.js";
+import { isHonest } from "./pixels.js";
 
 /**
  * Returns the place: its `element`; `show` puts an image there, or the invitation when there is none.
@@ -87,6 +88,7 @@ function cameraOf(words, stage, away, button, give, refuse) {
     const take = button("camera_take", async () => {
       // Before there is something to see, there is nothing to take.
       if (!video.videoWidth) return;
+      if (!(await isHonest())) return refuse("falsified");
       const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
       canvas.getContext("2d").drawImage(video, 0, 0);
       canvas.toBlob(give, "image/jpeg", 0.95);

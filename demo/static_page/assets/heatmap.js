@@ -7,7 +7,8 @@ const COLOURS = [
   [66, 10, 104], [106, 23, 110], [147, 38, 103], [188, 55, 84], [221, 81, 58], [243, 120, 25], [252, 165, 10],
   [246, 215, 70], [252, 255, 164],
 ];
-const [FAINTEST, STRONGEST] = [0.25, 0.8];
+// Nothing lies over what is cold.
+const [STRONGEST, RISE] = [0.85, 1.25];
 const UNSEEN = [140, 140, 140, Math.round(255 * 0.85)];
 
 /** The colours from least to most, for CSS's `linear-gradient`. */
@@ -26,7 +27,7 @@ export function viewOf(crop, width, height) {
 }
 
 /**
- * Spreads a heat-map over a picture and colours it, half transparent.
+ * Spreads a heat-map over a picture and colours it, the more transparent the colder.
  *
  * `heat` has the numbers, 0 to 1, row by row, its `rows` and `columns`. Returns an ImageData of at most 96 pixels, and
  * whether the model did not see all of the picture.
@@ -76,5 +77,5 @@ function colour(value) {
   const shade = value * (COLOURS.length - 1);
   const below = Math.min(Math.floor(shade), COLOURS.length - 2);
   const mixed = COLOURS[below].map((low, channel) => low + (shade - below) * (COLOURS[below + 1][channel] - low));
-  return [...mixed.map(Math.round), Math.round(255 * (FAINTEST + value * (STRONGEST - FAINTEST)))];
+  return [...mixed.map(Math.round), Math.round(255 * STRONGEST * value ** RISE)];
 }

@@ -11,9 +11,9 @@ const HALVES = Float32Array.from({ length: 2 ** 16 }, (_, bits) => {
 });
 
 /**
- * Reads what demo/static_page/site.py writes, and returns a function.
+ * Reads what demo/static_page/site.py writes: the `features` of `count` pictures, `width` of each, and `nearestTo`.
  *
- * It takes a picture's features and tells whether the mean cosine distance to the `k` nearest training pictures makes
+ * That takes a picture's features and tells whether the mean cosine distance to the `k` nearest training pictures makes
  * it out of distribution (`ood`), and the nearest three as `neighbours`: name of the dance, distance, and, where they
  * may be shown, credit, url and a small copy as a Blob, `jpeg`, else null. Where the model folder has no pictures, it tells
  * of none.
@@ -31,7 +31,7 @@ export function readReference(content, { k, threshold }) {
     return { ...told, jpeg: bytes ? new Blob([jpegs.subarray(end - bytes, end)], { type: "image/jpeg" }) : null };
   });
 
-  return (seen) => {
+  const nearestTo = (seen) => {
     if (seen.length !== width) throw new Error(`${seen.length} features, but ${width} in the reference`);
     const length = Math.sqrt(seen.reduce((sum, value) => sum + value * value, 0)) || 1;
     const distances = Array.from({ length: count }, (_, row) => {
@@ -47,4 +47,5 @@ export function readReference(content, { k, threshold }) {
       neighbours: shown.map((row) => ({ ...pictures[row], distance: distances[row] })),
     };
   };
+  return { features, count, width, nearestTo };
 }

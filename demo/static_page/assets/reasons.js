@@ -3,13 +3,19 @@
 import { scaleBar } from "./heatmap.js";
 import { link, make } from "./make.js";
 
-/** Returns the heat-map over the picture; `heat` has the addresses of both. */
+/** Returns the heat-map over the picture; `heat` has the one as an ImageData and the other's address. */
 export function heatDetails(words, heat, dance) {
+  const { image } = heat;
+  // Shown as it is by every browser; written to a file, a canvas may become noise.
+  const map = make("canvas", {
+    class: "over", width: image.width, height: image.height, role: "img", "aria-label": words("heat_alt", { dance }),
+  });
+  map.getContext("2d").putImageData(image, 0, 0);
   const frame = make(
     "div",
     { class: "frame" },
     make("img", { class: "under", src: heat.picture, alt: "" }),
-    make("img", { class: "over", src: heat.map, alt: words("heat_alt", { dance }) }),
+    map,
   );
   frame.style.aspectRatio = `${heat.width} / ${heat.height}`;
   frame.style.setProperty("--wide", heat.width / heat.height);
@@ -28,14 +34,16 @@ export function heatDetails(words, heat, dance) {
 
 /** Returns the most similar training pictures; those to be shown have an address, the others a sentence instead. */
 export function nearDetails(words, neighbours, { k, threshold }) {
+  const seen = neighbours.some(({ src }) => src);
   const items = neighbours.map(({ name, distance, src, credit, url }) =>
     make(
       "li",
       {},
-      src ? make("img", { src, alt: "" }) : make("span", { class: "unseen" }, words("near_unseen")),
+      src && make("img", { src, alt: "" }),
+      seen && !src && make("span", { class: "unseen" }, words("near_unseen")),
       make("b", {}, name),
       " ",
-      make("span", { class: "distance" }, words("near_distance", { distance: Math.max(0, distance).toFixed(3) })),
+      alike(words, Math.max(0, distance), threshold),
       credit && make("small", { lang: "en" }, link(credit, url)),
     ),
   );
@@ -44,7 +52,15 @@ export function nearDetails(words, neighbours, { k, threshold }) {
     "details",
     { class: "near" },
     make("summary", {}, words("near")),
-    make("ol", {}, ...items),
+    make("ol", { class: !seen && "names" }, ...items),
+    !seen && make("p", {}, words("near_all_unseen")),
     make("p", {}, words("near_what"), limit),
   );
+}
+
+function alike(words, distance, threshold) {
+  const said = words("near_distance", { distance: distance.toFixed(3) });
+  if (threshold === null) return make("span", { class: "alike" }, said);
+  const key = distance > threshold ? "near_far" : distance > threshold / 2 ? "near_alike" : "near_very";
+  return make("span", { class: "alike", title: said }, words(key));
 }

@@ -27,7 +27,9 @@ async function forget() {
 }
 
 async function answer(request) {
-  const cache = await caches.open(NAME);
+  // What was kept before the visitor forbade it can't be reached.
+  const cache = await caches.open(NAME).catch(() => null);
+  if (!cache) return fetch(request);
   // A newer build shows at once; the kept one is for those without a network.
   if (request.mode === "navigate") return fetch(request).catch(() => cache.match("./"));
   return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request);

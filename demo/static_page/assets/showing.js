@@ -6,6 +6,8 @@ import { heatDetails, nearDetails } from "./reasons.js";
 import { either, order, percent } from "./verdict.js";
 
 const MOST_BARS = 12;
+// Letters of a name that stands beside its bar.
+const LONGEST_NAME = 14;
 
 /** Returns the page's name and what it asks. */
 export const title = (words) =>
@@ -16,8 +18,8 @@ export const drawingsBanner = (words) =>
   make("p", {}, make("b", {}, words("drawings_title")), ` ${words("drawings_text")}`);
 
 /**
- * Returns the verdict, a bar for every class, and what there is to tell; `heat` also has the addresses of the picture
- * and the map, `near` those of the pictures to be shown. Either may be null.
+ * Returns the verdict, a bar for every class, and what there is to tell; `heat` also has the address of the
+ * picture, `near` those of the pictures to be shown. Either may be null.
  */
 export function answer(words, site, verdict, probs, heat, near) {
   const { kind, dances } = verdict;
@@ -26,10 +28,10 @@ export function answer(words, site, verdict, probs, heat, near) {
     bar(site.dances[number].name, `${percent(probs[number])} %`, 100 * probs[number], dances.includes(number)),
   );
   const likeliest = site.dances[order(probs)[0]];
-  return card(words, kind, sentence(words, verdict, told), reason(words, verdict, site.threshold, told), bars, [
+  return card(words, site, kind, sentence(words, verdict, told), reason(words, verdict, site.threshold, told), bars, [
     make(
       "div", { class: "told" }, possible(words, site, verdict), ...told.flatMap((dance) => facts(words, dance, told.length)),
-      pair(words, site, verdict) ?? confused(words, site, told),
+      pair(words, site, verdict) ?? confused(words, site, verdict),
     ),
     heat && heatDetails(words, heat, likeliest.name),
     near?.neighbours.length > 0 && nearDetails(words, near.neighbours, site.reference),
@@ -40,7 +42,7 @@ export function answer(words, site, verdict, probs, heat, near) {
 export function empty(words, site, kind, text) {
   const bars = site.dances.map((dance) => bar(dance.name, "–", 0, false));
   const told = make("div", { class: "told" }, make("p", { class: "waiting" }, words("waiting_told")));
-  return card(words, kind, text, [], bars, [told]);
+  return card(words, site, kind, text, [], bars, [told]);
 }
 
 /** Returns the pictures to offer, each a button that calls `choose` with its file; they are fetched once, at the start. */
@@ -90,13 +92,17 @@ export function about(words, site) {
       ),
     make("dt", {}, words("about_test")),
     make("dd", {}, words(it.test_key, it.test ?? {})),
+    make("dt", {}, words("about_file")),
+    make("dd", {}, words(it.file_key, it.file_values)),
     make("dt", {}, words("about_runs")),
     make("dd", {}, words("about_runs_here")),
   );
 }
 
-function card(words, kind, said, why, bars, below) {
-  const list = (items) => make("ol", { class: "bars", "aria-label": words("probabilities") }, ...items);
+function card(words, site, kind, said, why, bars, below) {
+  // By code points, as Python counts.
+  const long = site.dances.some(({ name }) => [...name].length > LONGEST_NAME) ? " long" : "";
+  const list = (items) => make("ol", { class: `bars${long}`, "aria-label": words("probabilities") }, ...items);
   const rest = bars.slice(MOST_BARS);
   return make(
     "div",
@@ -135,13 +141,13 @@ function reason(words, { kind, probability }, threshold, told) {
 
 function home(dance) {
   const native = dance.native && make("span", { class: "native", lang: dance.native_language || null }, dance.native);
-  const region = dance.region && make("span", { class: "region", lang: "en" }, dance.region);
+  const region = dance.region && make("span", { class: "region", lang: dance.language }, dance.region);
   return [native, native && region && " · ", region].filter(Boolean);
 }
 
 function facts(words, dance, many) {
-  const fact = dance.fact && make("p", { lang: "en" }, dance.fact);
-  const looks = make("span", { lang: "en" }, dance.look_for);
+  const fact = dance.fact && make("p", { lang: dance.language }, dance.fact);
+  const looks = make("span", { lang: dance.language }, dance.look_for);
   return [
     many > 1 ? make("h2", {}, `${dance.name} `, ...home(dance)) : fact,
     dance.look_for && make("p", {}, make("b", {}, words("look_for")), " ", looks),
@@ -166,10 +172,10 @@ function pair(words, site, { dances, set }) {
   return make("p", { class: "confused" }, text);
 }
 
-function confused(words, site, told) {
-  const found = told.length === 1 && site.confusions[told[0].label];
+function confused(words, site, { dances }) {
+  const found = dances.length === 1 && site.confusions[dances[0]];
   if (!found) return null;
   const others = found.others.map(({ name, count }) => `${name} (${count})`).join(", ");
-  const text = words("confused", { pictures: found.pictures, dance: told[0].name, others });
+  const text = words("confused", { pictures: found.pictures, dance: site.dances[dances[0]].name, others });
   return make("p", { class: "confused" }, text);
 }

@@ -23,8 +23,9 @@ from PIL import Image
 from demo.reading.upload import MAX_BYTES
 from demo.serving import bodies, door
 from demo.serving.calls import NO_ADDRESSES
+from demo.telling.many import MOST
 from demo.words import ENGLISH, LANGUAGES
-from tests.demo.conftest import Server, file_at, started
+from tests.demo.conftest import Server, data_url, file_at, started, told
 
 
 def _png(image: Image.Image | None = None) -> bytes:
@@ -113,7 +114,7 @@ class TestFilesOfTheServer:
         for file in (file_at(secret), {"path": secret}, {"path": secret, "meta": {"_type": "x"}, "url": secret}):
             for answer in _calls(server, file):
                 assert answer.status_code in (404, 422), answer.text
-                assert answer.json()["detail"] in (LANGUAGES[ENGLISH]("gone"), NO_ADDRESSES, "There is nothing here.")
+                assert told(answer) in (LANGUAGES[ENGLISH]("gone"), NO_ADDRESSES, "There is nothing here.")
 
     @kinds
     def test_none_is_given_away(self, server: Server, secret: str) -> None:
@@ -236,21 +237,17 @@ class TestAddresses:
         ):
             for answer in _calls(server, file):
                 assert answer.status_code in (404, 422), answer.text
-        told = _tool(server, **{_parameter(server): address})
-        assert told["result"]["isError"]
+        assert _tool(server, **{_parameter(server): address})["result"]["isError"]
         for route in ("gradio_api/file=", "gradio_api/proxy="):
             assert httpx.get(f"{server.address}/{route}{address.strip()}").status_code == 404
         assert came == []
 
     def test_a_tool_takes_a_picture_itself_or_one_that_was_uploaded(self, server: Server) -> None:
-        import base64
-
         name = _parameter(server)
-        data = f"data:image/png;base64,{base64.b64encode(_png()).decode()}"
         uploaded = f"http://elsewhere.example/gradio_api/file={server.upload(_png())}"
-        for given in (data, uploaded):
-            told = _tool(server, **{name: given})["result"]
-            assert not told["isError"], told
+        for given in (data_url(_png()), uploaded):
+            result = _tool(server, **{name: given})["result"]
+            assert not result["isError"], result
 
 
 def _bomb(width: int, height: int) -> bytes:
@@ -311,14 +308,14 @@ class TestPictures:
         ],
     )
     def test_each_gets_its_sentence_within_a_second(self, server: Server, content: Any, key: str) -> None:
-        path = server.upload(content(), "dancer.jpg")
-        began = time.monotonic()
-        event, data = server.predict(path)
-        assert time.monotonic() - began < 2
-        assert event == "error"
-        assert LANGUAGES[ENGLISH](key) in data
-        assert str(server.folder) not in data
-        assert "/" not in data.replace(LANGUAGES[ENGLISH](key), "").replace("</", "")
+        for path in (server.upload(content(), "dancer.jpg"), data_url(content())):
+            began = time.monotonic()
+            event, data = server.predict(path)
+            assert time.monotonic() - began < 2
+            assert event == "error"
+            assert LANGUAGES[ENGLISH](key) in data
+            assert str(server.folder) not in data
+            assert "/" not in data.replace(LANGUAGES[ENGLISH](key), "").replace("</", "")
 
     def test_a_picture_that_is_also_a_page_is_served_as_neither_script_nor_page(self, server: Server) -> None:
         polyglot = _png() + b"<html><script>alert(document.domain)</script></html>"
@@ -392,6 +389,22 @@ class TestBodies:
         assert answer.status_code == 413
         assert str(server.folder) not in answer.text
 
+    def test_a_data_url_that_is_too_large(self, server: Server) -> None:
+        for content, status in ((bytes(MAX_BYTES + 1), 422), (bytes(MAX_BYTES + 2**20), 413)):
+            call = {"data": [data_url(content)]}
+            answer = httpx.post(f"{server.address}/gradio_api/call/predict", json=call, timeout=30)
+            assert (answer.status_code, told(answer)) == (status, LANGUAGES[ENGLISH]("too_heavy"))
+
+    @pytest.mark.parametrize("inner", ["[]", '"data:,"', '{"url": "data:,"}'])
+    def test_a_call_is_long_by_its_pictures_alone(self, server: Server, inner: str) -> None:
+        before = len(list(server.uploads.iterdir()))
+        for count, status in ((MOST + 1, 422), (400_000, 413)):
+            body = f'{{"data": [[{",".join([inner] * count)}]]}}'
+            answer = httpx.post(f"{server.address}/gradio_api/call/predict_many", content=body, timeout=30)
+            assert answer.status_code == status
+            assert told(answer)
+        assert len(list(server.uploads.iterdir())) == before
+
     def test_what_announces_too_much_is_not_read(self, server: Server) -> None:
         for path in ("upload", "call/predict", "queue/join", "mcp/"):
             head = f"POST /gradio_api/{path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
@@ -452,7 +465,7 @@ class TestBodies:
         for path in ("call/predict", "call/v2/predict", "run/predict", "queue/join"):
             answer = httpx.post(f"{server.address}/gradio_api/{path}", content=body, headers=headers)
             assert answer.status_code in (400, 404, 422), (path, answer.status_code, answer.text)
-            assert isinstance(answer.json()["detail"], str)
+            assert told(answer)
             assert len(answer.text) < 600
 
     @pytest.mark.parametrize(
@@ -553,10 +566,10 @@ def _join_all(server: Server, value: object, event: dict[str, Any] | None) -> No
         joined = httpx.post(f"{server.address}/gradio_api/queue/join", json={**call, "event_data": event})
         assert joined.status_code in (200, 404, 422), joined.text
         if joined.status_code == 200:
-            told = httpx.get(f"{server.address}/gradio_api/queue/data?session_hash={session}", timeout=20).text
-            assert "process_completed" in told
-            assert "root:" not in told
-            assert str(server.folder) not in told
+            said = server.answers(session)
+            assert "process_completed" in said
+            assert "root:" not in said
+            assert str(server.folder) not in said
 
 
 def _raw(server: Server, request: str, seconds: float = 5) -> bytes:
@@ -652,8 +665,8 @@ def test_a_full_queue_says_so_and_goes_on(server: Server) -> None:
     assert busy[0].headers["retry-after"]
     for answer in answers:
         if answer.status_code == 200:
-            told = httpx.get(f"{server.address}/gradio_api/call/predict/{answer.json()['event_id']}", timeout=60)
-            assert "event: complete" in told.text
+            said = httpx.get(f"{server.address}/gradio_api/call/predict/{answer.json()['event_id']}", timeout=60)
+            assert "event: complete" in said.text
 
 
 def test_the_page_works_below_a_prefix(model_folder: Path, tmp_path: Path, free_port: int) -> None:

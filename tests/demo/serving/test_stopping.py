@@ -94,7 +94,7 @@ def _click_example(server: Server, index: int) -> str:
     clicked = next(f for f in functions if not f["inputs"] and f["backend_fn"])
     call = {"data": [], "fn_index": clicked["id"], "session_hash": f"visitor{index}", "event_data": {"index": index}}
     httpx.post(f"{server.address}/gradio_api/queue/join", json=call).raise_for_status()
-    return httpx.get(f"{server.address}/gradio_api/queue/data?session_hash=visitor{index}").text
+    return server.answers(f"visitor{index}")
 
 
 def test_a_port_that_is_taken_is_one_line(own: Server, model_folder: Path, tmp_path: Path) -> None:

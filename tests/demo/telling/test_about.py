@@ -19,7 +19,9 @@ def served(model_folder: Path) -> ServedModel:
 
 
 def _describe(model: ServedModel) -> About:
-    return describe(model.name, model.config, model.test, model.repo_id, model.revision)
+    return describe(
+        model.name, model.config, model.test, model.repo_id, model.revision, model.file, model.int8_agreement
+    )
 
 
 def _accuracy(model: ServedModel) -> str:
@@ -46,6 +48,23 @@ def test_accuracy_comes_with_interval_number_and_date(served: ServedModel) -> No
 )  # fmt: skip
 def test_what_was_not_measured_is_not_said(served: ServedModel, test: dict[str, Any]) -> None:
     assert _accuracy(_with(served, test=test)) == "Not judged on a test split yet."
+
+
+@pytest.mark.parametrize(
+    ("file", "agreement", "said"),
+    [
+        ("model.onnx", (7, 8), "in float32, as it was tested."),
+        ("model.int8.onnx", (7, 8), "in 8-bit integers. The test was of the float32 network; both gave the same "
+         "answer to 7 of 8 validation pictures."),
+        ("model.int8.onnx", None, "in 8-bit integers. The test was of the float32 network."),
+    ],
+)  # fmt: skip
+def test_it_says_which_file_answers(
+    served: ServedModel, file: str, agreement: tuple[int, int] | None, said: str
+) -> None:
+    assert f"<dd>{file} answers here, {said}</dd>" in about_model(
+        EN, _describe(_with(served, file=file, int8_agreement=agreement))
+    )
 
 
 def test_a_dataset_without_a_test_split_judges_nobody(served: ServedModel) -> None:

@@ -1,3 +1,6 @@
+import dataclasses
+import re
+
 import numpy as np
 
 from demo.telling.nearest import neighbourhood
@@ -29,9 +32,12 @@ def test_three_are_shown_with_author_and_licence() -> None:
     html = _html(0.31)
     shown = html.split('<details class="near">')[1].split("</details>")[0]
     assert shown.count("<li>") == 3
-    assert shown.index("distance 0.000") < shown.index("distance 0.250") < shown.index("distance 0.300")
+    # Half of what is far, and more of it, in words; the number for who points at them.
+    told = re.findall(r'<span class="alike" title="distance (.....)">(.*?)</span>', shown)
+    assert told == [("0.000", "Very alike"), ("0.250", "Alike"), ("0.300", "Alike")]
+    assert '"distance 0.300">Far<' in _html(0.29)
     assert shown.count('src="data:image/jpeg;base64,/9j/"') == 2
-    assert "Where the nearest 4 are farther than 0.310 on average, it looks like none of these dances." in shown
+    assert "“Far” means farther than 0.310; where the nearest 4 are that far on average" in shown
     assert '<a href="https://a.example/page" target="_blank" rel="noopener noreferrer">&lt;img src=x' in shown
     assert "<img src=x" not in html
 
@@ -43,6 +49,16 @@ def test_what_must_not_be_shown_has_label_and_distance_alone() -> None:
     assert "<img" not in shown
     assert "Bela" not in shown
     assert "farther than" not in _html(None)
+
+
+def test_where_none_may_be_shown_it_is_said_once() -> None:
+    hidden = [dataclasses.replace(picture, jpeg=None) for picture in LEARNED]
+    near = neighbourhood(NEAREST, 0.31, hidden, DANCES)
+    probs = {"kathak": 0.9, "odissi": 0.1}
+    shown = Showing(DANCES, {}).answer(LANGUAGES["en"], judge(probs, Threshold()), probs, None, near)
+    assert shown.count("Their licences do not let them be shown here.") == 1
+    assert "Its licence" not in shown
+    assert shown.split('<details class="near">')[1].count("<li>") == 3
 
 
 def test_it_speaks_hindi() -> None:

@@ -68,6 +68,10 @@ def test_architectures(architecture: str, side: int, heatmap: tuple[int, int] | 
     np.testing.assert_allclose(answers["probs"], probs, atol=1e-4)
     np.testing.assert_allclose(answers["features"], features, rtol=1e-2, atol=1e-2)
     assert answers.get("heatmap", np.array(None)).shape == (heatmap or ())
+    assert ("maps" in answers) == (heatmap is not None)
+    if heatmap:
+        # What another classifier says of them can be laid over the picture, too.
+        np.testing.assert_allclose(answers["maps"].mean((0, 1)), answers["features"], rtol=1e-3, atol=1e-4)
     assert list(tmp_path.iterdir()) == [tmp_path / "model.onnx"]
 
 
@@ -105,7 +109,7 @@ def test_one_file_says_whose_it_is_and_nothing_of_this_machine(model_folder: Pat
     assert b"site-packages" not in text
     [image] = model.graph.input
     assert [dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim] == ["height", "width", 3]
-    assert [output.name for output in model.graph.output] == ["probs", "features", "heatmap"]
+    assert [output.name for output in model.graph.output] == ["probs", "features", "heatmap", "maps"]
 
 
 def test_the_same_model_gives_the_same_bytes(model_folder: Path, tmp_path: Path) -> None:
